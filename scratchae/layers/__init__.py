@@ -1,0 +1,72 @@
+"""The layers: each a pair of pure functions, forward and backward, and a thin class."""
+
+from scratchae.layers.activations import (
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    Tanh,
+    leaky_relu_backward,
+    leaky_relu_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    tanh_backward,
+    tanh_forward,
+)
+from scratchae.layers.base import Layer, accumulate, parameter
+from scratchae.layers.batchnorm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    batchnorm_backward,
+    batchnorm_eval_backward,
+    batchnorm_eval_forward,
+    batchnorm_forward,
+    running_update,
+)
+from scratchae.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
+from scratchae.layers.conv_transpose2d import (
+    ConvTranspose2d,
+    conv_transpose2d_backward,
+    conv_transpose2d_forward,
+)
+from scratchae.layers.linear import Linear, linear_backward, linear_forward
+from scratchae.layers.reshape import Flatten, Unflatten
+from scratchae.layers.sequential import Sequential
+
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Flatten",
+    "Layer",
+    "LeakyReLU",
+    "Linear",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+    "Unflatten",
+    "accumulate",
+    "batchnorm_backward",
+    "batchnorm_eval_backward",
+    "batchnorm_eval_forward",
+    "batchnorm_forward",
+    "conv2d_backward",
+    "conv2d_forward",
+    "conv_transpose2d_backward",
+    "conv_transpose2d_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
+    "linear_backward",
+    "linear_forward",
+    "parameter",
+    "relu_backward",
+    "relu_forward",
+    "running_update",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "tanh_backward",
+    "tanh_forward",
+]

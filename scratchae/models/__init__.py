@@ -1,0 +1,11 @@
+"""The models, and the registry by which the command line and chapters find them by name."""
+
+from scratchae.models.autoencoder import Autoencoder
+from scratchae.models.conv import conv
+from scratchae.models.fc import fc
+from scratchae.models.registry import build, names, register
+
+register("fc", fc)
+register("conv", conv)
+
+__all__ = ["Autoencoder", "build", "conv", "fc", "names", "register"]

@@ -1,0 +1,218 @@
+"""Layer: what every layer has in common. It knows nothing of any layer's mathematics.
+
+A layer is a pair of methods, `forward(x) -> y` and `backward(dy) -> dx`, around a pair of
+pure functions. Between the two calls it remembers what the backward pass will need.
+Its parameters are plain tensors; the gradient of `weight` is collected in `weight.grad`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from scratchae.errors import ScratchaeError
+
+
+class Layer:
+    """Base of all layers.
+
+    A subclass lists its tensors in `parameter_names` (trained) and `buffer_names` (kept, not
+    trained); an attribute that is itself a Layer is a child, and its tensors are found under
+    the attribute's name, as in torch.nn: `state_dict` has torch.nn's keys.
+    """
+
+    parameter_names: tuple[str, ...] = ()
+    buffer_names: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.training = True
+        self.saved: tuple | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.forward(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y for x; remembers what `backward` needs."""
+        raise NotImplementedError
+
+    def backward(self, dy: Tensor) -> Tensor:
+        """dx = ∂L/∂x, given dy = ∂L/∂y of the last forward; adds to every parameter's `.grad`."""
+        raise NotImplementedError
+
+    # ------------------------------------------------- from forward to backward, with checks
+    def remember(self, y: Tensor, *saved) -> Tensor:
+        """Keep `saved` for the backward pass and return y."""
+        self.saved = (y.shape, y.dtype, y.device, saved)
+        return y
+
+    def recall(self, dy: Tensor) -> tuple:
+        """What `remember` kept, once dy is seen to fit the last output."""
+        if self.saved is None:
+            raise ScratchaeError(
+                f"{self!r}.backward was called before forward: call forward(x) first, then "
+                "backward(dy) with the gradient of its output"
+            )
+        shape, dtype, device, saved = self.saved
+        check_tensor(f"{self!r}.backward", dy, dtype, device)
+        if dy.shape != shape:
+            raise ScratchaeError(
+                f"{self!r}.backward wants dy of the shape of its last output, {tuple(shape)}, "
+                f"but got {tuple(dy.shape)}: pass the gradient of that output, unsummed"
+            )
+        return saved
+
+    # ------------------------------------------------------------------ parameters and state
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        """(name, layer) of the layers that this one holds, in order."""
+        for name, value in vars(self).items():
+            if isinstance(value, Layer):
+                yield name, value
+
+    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """(name, tensor) of every parameter, own ones first, named as in torch.nn."""
+        yield from self._named("parameter_names", prefix)
+
+    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """(name, tensor) of every buffer, such as BatchNorm's running mean."""
+        yield from self._named("buffer_names", prefix)
+
+    def _named(self, kind: str, prefix: str) -> Iterator[tuple[str, Tensor]]:
+        for name in getattr(self, kind):
+            if (tensor := getattr(self, name)) is not None:
+                yield prefix + name, tensor
+        for name, child in self.children():
+            yield from child._named(kind, f"{prefix}{name}.")
+
+    def parameters(self) -> list[Tensor]:
+        """Every parameter, in the order of `named_parameters`."""
+        return [tensor for _, tensor in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Empty every gradient, in place."""
+        for parameter in self.parameters():
+            if parameter.grad is not None:
+                parameter.grad.zero_()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Every parameter and buffer by torch.nn's keys: the tensors themselves, not copies."""
+        state: dict[str, Tensor] = {}
+        self._collect_state(state, "")
+        return state
+
+    def _collect_state(self, state: dict[str, Tensor], prefix: str) -> None:
+        for name in (*self.parameter_names, *self.buffer_names):
+            if (tensor := getattr(self, name)) is not None:
+                state[prefix + name] = tensor
+        for name, child in self.children():
+            child._collect_state(state, f"{prefix}{name}.")
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Copy `state` into this layer's tensors; nothing is copied unless everything fits.
+
+        Raises ScratchaeError where a key is missing or unknown or a shape differs.
+        """
+        own = self.state_dict()
+        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        if missing or unknown:
+            raise ScratchaeError(
+                "the weights do not belong to this model: "
+                + "; ".join(
+                    f"{what} {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}"
+                    for what, names in (("missing", missing), ("unknown", unknown))
+                    if names
+                )
+                + ": build the model that they were saved from"
+            )
+        for key, tensor in own.items():
+            if tensor.shape != state[key].shape:
+                raise ScratchaeError(
+                    f"the weights do not belong to this model: {key} is {tuple(tensor.shape)} "
+                    f"here but {tuple(state[key].shape)} there: build it with the same sizes"
+                )
+        for key, tensor in own.items():
+            tensor.copy_(state[key].detach())
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode (BatchNorm uses the batch's statistics), here and in all children."""
+        self.training = mode
+        for _, child in self.children():
+            child.train(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Evaluation mode (BatchNorm uses its running statistics)."""
+        return self.train(False)
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> Self:
+        """Move parameters, gradients and floating-point buffers; whole-number buffers keep their dtype.
+
+        Make optimisers after the move: they hold views of where the parameters were.
+        """
+        for tensor in self.state_dict().values():
+            grad, tensor.grad = tensor.grad, None
+            tensor.data = tensor.data.to(device, dtype if tensor.is_floating_point() else None)
+            if grad is not None:
+                tensor.grad = grad.to(device, dtype)
+        self.forget()
+        return self
+
+    def forget(self) -> None:
+        """Drop what forward kept for backward, here and in all children."""
+        self.saved = None
+        for _, child in self.children():
+            child.forget()
+
+    def extra_repr(self) -> str:
+        """The arguments inside the brackets of `repr`."""
+        return ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+
+def parameter(value: Tensor) -> Tensor:
+    """A tensor to be trained: its `.grad` is there from the start, and is filled by hand."""
+    value.grad = torch.zeros_like(value)
+    return value
+
+
+def accumulate(parameter: Tensor, gradient: Tensor) -> None:
+    """parameter.grad += gradient: as in torch, gradients add up until `zero_grad`."""
+    if parameter.grad is None:  # torch.optim's zero_grad leaves None behind
+        parameter.grad = gradient.contiguous()
+    else:
+        parameter.grad += gradient
+
+
+def check_tensor(
+    who: str, x: Tensor, dtype: torch.dtype | None, device: torch.device | None
+) -> None:
+    """One sentence where x is no floating-point tensor of this dtype on this device."""
+    if not isinstance(x, Tensor):
+        raise ScratchaeError(
+            f"{who} wants a torch.Tensor but got a {type(x).__name__}: wrap it in torch.as_tensor(...)"
+        )
+    if not x.is_floating_point():
+        raise ScratchaeError(
+            f"{who} wants floating-point numbers but got {short(x.dtype)}: "
+            f"convert with x.to(torch.{short(dtype or torch.float32)})"
+        )
+    if dtype is not None and x.dtype != dtype:
+        raise ScratchaeError(
+            f"{who} wants {short(dtype)} but got {short(x.dtype)}: convert with "
+            f"x.to(torch.{short(dtype)}), or the model with model.to(dtype=torch.{short(x.dtype)})"
+        )
+    if device is not None and x.device != device:
+        raise ScratchaeError(
+            f"{who} is on {device} but got a tensor on {x.device}: move one of them with .to(...)"
+        )
+
+
+def short(dtype: torch.dtype) -> str:
+    """'float32' for torch.float32."""
+    return str(dtype).removeprefix("torch.")

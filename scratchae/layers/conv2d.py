@@ -1,0 +1,144 @@
+"""Conv2d: every output is a weighted sum of a window of the input, the same weights everywhere.
+
+    y[n,o,p,q] = b[o] + Σ x[n, c, s·p + d·i − pad, s·q + d·j − pad] · w[o,c,i,j]
+
+    x (N, C, H, W)   w (O, C/G, kH, kW)   b (O,)   y (N, O, P, Q)
+    P = ⌊(H + 2·pad − d·(kH − 1) − 1) / s⌋ + 1        and Q likewise
+
+y is the partial derivative ∂T/∂y of the trilinear form of convolution.py, so the gradients are
+the other two:
+
+    dx = ∂T/∂x (w, dy)        every pixel collects from the windows that held it
+    dw = ∂T/∂w (x, dy)        every tap collects from all positions
+    db[o] = Σ dy[n,o,p,q]     b is used at every position of every image
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scratchae.errors import ScratchaeError
+from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
+from scratchae.layers.convolution import Geometry, partial_w, partial_x, partial_y, patches
+from scratchae.layers.geometry import Pair, Padding, check_channels, check_image, counts, padding_of
+from scratchae.layers.init import default_bias, default_weight
+
+
+def conv2d_forward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """y (N, O, P, Q) for x (N, C, H, W), weight (O, C/G, kH, kW), bias (O,) or None."""
+    geometry, positions = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation, groups)
+    y = partial_y(patches(x, positions, geometry), weight, positions)  # (N, O, P, Q)
+    return y if bias is None else y.add_(bias.view(-1, 1, 1))
+
+
+def conv2d_backward(
+    dy: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(dx, dweight, dbias) for dy (N, O, P, Q); the other arguments as in the forward pass."""
+    geometry, positions = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation, groups)
+    dx = partial_x(weight, dy, x.shape[2:], geometry)  # (N, C, H, W)
+    dweight = partial_w(patches(x, positions, geometry), dy, weight.shape[2:])  # (O, C/G, kH, kW)
+    dbias = dy.sum(dim=(0, 2, 3))  # (O,)
+    return dx, dweight, dbias
+
+
+def conv2d_geometry(
+    x_shape, weight_shape, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> tuple[Geometry, tuple[int, int]]:
+    """Where the windows lie, and how many fit: (P, Q)."""
+    stride, dilation, kernel_size = counts(stride), counts(dilation), tuple(weight_shape[2:])
+    before, after = padding_of(padding, kernel_size, dilation)
+    positions = tuple(
+        (n + first + last - d * (k - 1) - 1) // s + 1
+        for n, first, last, s, d, k in zip(
+            x_shape[2:], before, after, stride, dilation, kernel_size, strict=True
+        )
+    )
+    return Geometry(kernel_size, stride, before, dilation, groups), positions
+
+
+class Conv2d(Layer):
+    """Convolution of images; arguments, initialisation and keys as torch.nn.Conv2d (zero padding).
+
+    Input (N, in_channels, H, W), output (N, out_channels, P, Q). `padding` is a number, a pair,
+    'valid' (none) or 'same' (y as large as x; stride 1 only).
+    """
+
+    parameter_names = ("weight", "bias")
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_channels("Conv2d", in_channels, out_channels, groups)
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = counts(kernel_size, "Conv2d", "kernel_size")
+        self.stride = counts(stride, "Conv2d", "stride")
+        self.dilation = counts(dilation, "Conv2d", "dilation")
+        self.padding = (
+            padding if isinstance(padding, str) else counts(padding, "Conv2d", "padding", least=0)
+        )
+        padding_of(self.padding, self.kernel_size, self.dilation)
+        if padding == "same" and self.stride != (1, 1):
+            raise ScratchaeError(
+                f"Conv2d: padding='same' goes with stride 1 only, got stride={stride}: "
+                "give the padding as a number"
+            )
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        fan_in = shape[1] * shape[2] * shape[3]
+        self.weight = parameter(default_weight(shape, fan_in, generator))
+        self.bias = parameter(default_bias(out_channels, fan_in, generator)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_tensor(repr(self), x, self.weight.dtype, self.weight.device)
+        check_image(repr(self), x, self.in_channels)
+        geometry = (self.stride, self.padding, self.dilation, self.groups)
+        _, positions = conv2d_geometry(x.shape, self.weight.shape, *geometry)
+        if min(positions) < 1:
+            raise ScratchaeError(
+                f"{self!r} got images of {x.shape[2]} x {x.shape[3]} pixels, padding included smaller "
+                "than its kernel: use larger images, a smaller kernel or more padding"
+            )
+        return self.remember(conv2d_forward(x, self.weight, self.bias, *geometry), x, geometry)
+
+    def backward(self, dy: Tensor) -> Tensor:
+        x, geometry = self.recall(dy)
+        dx, dweight, dbias = conv2d_backward(dy, x, self.weight, *geometry)
+        accumulate(self.weight, dweight)
+        if self.bias is not None:
+            accumulate(self.bias, dbias)
+        return dx
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
+        parts += [f"stride={self.stride}"]
+        parts += [f"padding={self.padding!r}"] if self.padding != (0, 0) else []
+        parts += [f"dilation={self.dilation}"] if self.dilation != (1, 1) else []
+        parts += [f"groups={self.groups}"] if self.groups != 1 else []
+        parts += ["bias=False"] if self.bias is None else []
+        return ", ".join(parts)

@@ -1,0 +1,171 @@
+"""ConvTranspose2d: every input pixel stamps the kernel, times its value, onto a larger output.
+
+    y[n, c, s·p + d·i − pad, s·q + d·j − pad]  gets  x[n,o,p,q] · w[o,c,i,j]    and then + b[c]
+
+    x (N, O, P, Q)   w (O, C/G, kH, kW)   b (C,)   y (N, C, H, W)
+    H = s·(P − 1) − 2·pad + d·(kH − 1) + 1 + output_padding        and W likewise
+
+Several inputs H give a convolution of stride s the same P; output_padding says which is meant.
+
+This is ∂T/∂x of the trilinear form of convolution.py: the input gradient of Conv2d, used as a
+forward pass. Read conv2d.py in the mirror, image and output exchanged:
+
+    dx = ∂T/∂y (dy, w)        what Conv2d does forward
+    dw = ∂T/∂w (dy, x)
+    db[c] = Σ dy[n,c,h,w]
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scratchae.errors import ScratchaeError
+from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
+from scratchae.layers.convolution import Geometry, partial_w, partial_x, partial_y, patches
+from scratchae.layers.geometry import Pair, check_channels, check_image, counts
+from scratchae.layers.init import default_bias, default_weight
+
+
+def conv_transpose2d_forward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    output_padding: Pair = 0,
+    groups: int = 1,
+    dilation: Pair = 1,
+) -> Tensor:
+    """y (N, C, H, W) for x (N, O, P, Q), weight (O, C/G, kH, kW), bias (C,) or None."""
+    geometry = Geometry(
+        tuple(weight.shape[2:]), counts(stride), counts(padding, least=0), counts(dilation), groups
+    )
+    size = conv_transpose2d_size(x.shape[2:], geometry, counts(output_padding, least=0))
+    y = partial_x(weight, x, size, geometry)  # (N, C, H, W)
+    return y if bias is None else y.add_(bias.view(-1, 1, 1))
+
+
+def conv_transpose2d_backward(
+    dy: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    groups: int = 1,
+    dilation: Pair = 1,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(dx, dweight, dbias) for dy (N, C, H, W); the other arguments as in the forward pass.
+
+    output_padding is seen from the shape of dy.
+    """
+    geometry = Geometry(
+        tuple(weight.shape[2:]), counts(stride), counts(padding, least=0), counts(dilation), groups
+    )
+    positions = tuple(x.shape[2:])
+    cols = patches(dy, positions, geometry)  # (G, N·P·Q, kH·kW·C/G)
+    dx = partial_y(cols, weight, positions)  # (N, O, P, Q)
+    dweight = partial_w(cols, x, weight.shape[2:])  # (O, C/G, kH, kW)
+    dbias = dy.sum(dim=(0, 2, 3))  # (C,)
+    return dx, dweight, dbias
+
+
+def conv_transpose2d_size(
+    positions: tuple[int, int], geometry: Geometry, output_padding: tuple[int, int]
+) -> tuple[int, int]:
+    """(H, W) of the output."""
+    return tuple(
+        s * (p - 1) - 2 * pad + d * (k - 1) + 1 + extra
+        for p, s, pad, d, k, extra in zip(
+            positions,
+            geometry.stride,
+            geometry.padding,
+            geometry.dilation,
+            geometry.kernel_size,
+            output_padding,
+            strict=True,
+        )
+    )
+
+
+class ConvTranspose2d(Layer):
+    """Transposed convolution; arguments, initialisation and keys as torch.nn.ConvTranspose2d.
+
+    Input (N, in_channels, P, Q), output (N, out_channels, H, W).
+    """
+
+    parameter_names = ("weight", "bias")
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        output_padding: Pair = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Pair = 1,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_channels("ConvTranspose2d", in_channels, out_channels, groups)
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = counts(kernel_size, "ConvTranspose2d", "kernel_size")
+        self.stride = counts(stride, "ConvTranspose2d", "stride")
+        self.padding = counts(padding, "ConvTranspose2d", "padding", least=0)
+        self.output_padding = counts(output_padding, "ConvTranspose2d", "output_padding", least=0)
+        self.dilation = counts(dilation, "ConvTranspose2d", "dilation")
+        for extra, s, d in zip(self.output_padding, self.stride, self.dilation, strict=True):
+            if extra >= max(s, d):
+                raise ScratchaeError(
+                    f"ConvTranspose2d: output_padding={output_padding} has to be smaller than stride="
+                    f"{stride} or dilation={dilation}: it only chooses among the sizes that these blur"
+                )
+        shape = (in_channels, out_channels // groups, *self.kernel_size)
+        fan_in = shape[1] * shape[2] * shape[3]  # as torch.nn counts it
+        self.weight = parameter(default_weight(shape, fan_in, generator))
+        self.bias = parameter(default_bias(out_channels, fan_in, generator)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_tensor(repr(self), x, self.weight.dtype, self.weight.device)
+        check_image(repr(self), x, self.in_channels)
+        geometry = Geometry(self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
+        if min(conv_transpose2d_size(tuple(x.shape[2:]), geometry, self.output_padding)) < 1:
+            raise ScratchaeError(
+                f"{self!r} leaves nothing of images of {x.shape[2]} x {x.shape[3]} pixels: "
+                "use less padding"
+            )
+        y = conv_transpose2d_forward(
+            x,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.groups,
+            self.dilation,
+        )
+        return self.remember(y, x)
+
+    def backward(self, dy: Tensor) -> Tensor:
+        (x,) = self.recall(dy)
+        dx, dweight, dbias = conv_transpose2d_backward(
+            dy, x, self.weight, self.stride, self.padding, self.groups, self.dilation
+        )
+        accumulate(self.weight, dweight)
+        if self.bias is not None:
+            accumulate(self.bias, dbias)
+        return dx
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
+        parts += [f"stride={self.stride}"]
+        parts += [f"padding={self.padding}"] if self.padding != (0, 0) else []
+        parts += [f"output_padding={self.output_padding}"] if self.output_padding != (0, 0) else []
+        parts += [f"groups={self.groups}"] if self.groups != 1 else []
+        parts += ["bias=False"] if self.bias is None else []
+        parts += [f"dilation={self.dilation}"] if self.dilation != (1, 1) else []
+        return ", ".join(parts)

@@ -1,0 +1,76 @@
+"""Arguments that both convolutions share: pairs, padding, and the sentences when they are wrong."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from scratchae.errors import ScratchaeError
+
+Pair = int | tuple[int, int]
+Padding = Pair | str
+
+
+def counts(
+    value: Pair, layer: str = "convolution", name: str = "argument", least: int = 1
+) -> tuple[int, int]:
+    """(vertical, horizontal) for a number or a pair of whole numbers >= least."""
+    pair = (value, value) if isinstance(value, int) else value
+    if (
+        not isinstance(pair, tuple | list)
+        or len(pair) != 2
+        or any(not isinstance(n, int) or isinstance(n, bool) or n < least for n in pair)
+    ):
+        raise ScratchaeError(
+            f"{layer} wants {name} to be a whole number >= {least} or a pair of them, got {value!r}"
+        )
+    return tuple(pair)
+
+
+def padding_of(
+    padding: Padding, kernel_size: tuple[int, int], dilation: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Pixels added (above, left) and (below, right).
+
+    'same' keeps the size: an odd pixel goes below or to the right, as in torch.
+    """
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if padding == "same":
+        total = [d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True)]
+        before = tuple(n // 2 for n in total)
+        return before, tuple(n - first for n, first in zip(total, before, strict=True))
+    if isinstance(padding, str):
+        raise ScratchaeError(
+            f"Conv2d wants padding as a number, a pair, 'same' or 'valid', got {padding!r}"
+        )
+    pair = counts(padding, "Conv2d", "padding", least=0)
+    return pair, pair
+
+
+def check_channels(layer: str, in_channels: int, out_channels: int, groups: int) -> None:
+    """One sentence where channels and groups cannot be."""
+    for name, value in (
+        ("in_channels", in_channels),
+        ("out_channels", out_channels),
+        ("groups", groups),
+    ):
+        if not isinstance(value, int) or value < 1:
+            raise ScratchaeError(f"{layer} wants {name} to be a whole number >= 1, got {value!r}")
+    if in_channels % groups or out_channels % groups:
+        raise ScratchaeError(
+            f"{layer} cannot cut {in_channels} input and {out_channels} output channels into "
+            f"groups={groups} equal parts: groups has to divide both"
+        )
+
+
+def check_image(who: str, x: Tensor, channels: int) -> None:
+    """One sentence where x is not (N, channels, H, W)."""
+    if x.ndim != 4 or x.shape[1] != channels:
+        cure = "the number of channels has to match"
+        if x.ndim == 3:
+            cure = "add the missing batch or channel axis with x.unsqueeze(0) or x.unsqueeze(1)"
+        elif x.ndim == 2:
+            cure = f"put an Unflatten(1, ({channels}, H, W)) before it"
+        elif x.ndim == 4 and x.shape[3] == channels:
+            cure = "channels come second, x.permute(0, 3, 1, 2)"
+        raise ScratchaeError(f"{who} wants (N, {channels}, H, W) but got {tuple(x.shape)}: {cure}")

@@ -1,0 +1,87 @@
+"""Linear: every output is a weighted sum of every input.
+
+    y = x Wᵀ + b            x (N, I)   W (O, I)   b (O,)   y (N, O)
+
+Backward, given dy = ∂L/∂y (N, O). Written out, y[n,o] = Σᵢ x[n,i] W[o,i] + b[o], so
+
+    dx[n,i] = Σₒ dy[n,o] W[o,i]     dx = dy W        each input feeds every output
+    dW[o,i] = Σₙ dy[n,o] x[n,i]     dW = dyᵀ x       W is used by every sample, so the batch is summed
+    db[o]   = Σₙ dy[n,o]
+
+Leading dimensions (..., I) are one long batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scratchae.errors import ScratchaeError
+from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
+from scratchae.layers.init import default_bias, default_weight
+
+
+def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y = x Wᵀ + b for x (..., I), weight (O, I), bias (O,) or None; y is (..., O)."""
+    rows = x.reshape(-1, x.shape[-1])  # (N, I)
+    y = rows @ weight.T if bias is None else torch.addmm(bias, rows, weight.T)  # (N, O)
+    return y.reshape(*x.shape[:-1], -1)
+
+
+def linear_backward(dy: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(dx, dweight, dbias) for dy (..., O), x (..., I), weight (O, I)."""
+    dy_rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
+    rows = x.reshape(-1, x.shape[-1])  # (N, I)
+    dx = (dy_rows @ weight).reshape(x.shape)  # (..., I)
+    dweight = dy_rows.T @ rows  # (O, I)
+    dbias = dy_rows.sum(dim=0)  # (O,)
+    return dx, dweight, dbias
+
+
+class Linear(Layer):
+    """y = x Wᵀ + b; arguments, initialisation and keys as torch.nn.Linear.
+
+    Input (..., in_features), output (..., out_features).
+    """
+
+    parameter_names = ("weight", "bias")
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("in_features", in_features), ("out_features", out_features)):
+            if not isinstance(value, int) or value < 1:
+                raise ScratchaeError(
+                    f"Linear wants {name} to be a whole number >= 1, got {value!r}"
+                )
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = parameter(default_weight((out_features, in_features), in_features, generator))
+        self.bias = parameter(default_bias(out_features, in_features, generator)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_tensor(repr(self), x, self.weight.dtype, self.weight.device)
+        if x.ndim == 0 or x.shape[-1] != self.in_features:
+            flat = x.ndim > 1 and x[0].numel() == self.in_features
+            cure = "put a Flatten() before it" if flat else "the last size has to match"
+            raise ScratchaeError(
+                f"{self!r} wants (..., {self.in_features}) but got {tuple(x.shape)}: {cure}"
+            )
+        return self.remember(linear_forward(x, self.weight, self.bias), x)
+
+    def backward(self, dy: Tensor) -> Tensor:
+        (x,) = self.recall(dy)
+        dx, dweight, dbias = linear_backward(dy, x, self.weight)
+        accumulate(self.weight, dweight)
+        if self.bias is not None:
+            accumulate(self.bias, dbias)
+        return dx
+
+    def extra_repr(self) -> str:
+        no_bias = "" if self.bias is not None else ", bias=False"
+        return f"{self.in_features}, {self.out_features}{no_bias}"

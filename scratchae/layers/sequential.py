@@ -1,0 +1,110 @@
+"""Sequential: layers in a row. Forward runs them in order, backward in the reverse order.
+
+The chain rule is no more than that: each layer turns the gradient of its output into the
+gradient of its input, which is the output of the layer before.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from scratchae.errors import ScratchaeError
+from scratchae.layers.base import Layer
+
+
+class Sequential(Layer):
+    """`Sequential(a, b, ...)`, or `Sequential({"name": a, ...})`; may hold other Sequentials.
+
+    Index by number or slice, iterate, ask for `len`. Keys of its state are those of
+    torch.nn.Sequential: "0.weight", or "name.weight".
+    """
+
+    def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
+        super().__init__()
+        named = layers[0] if len(layers) == 1 and isinstance(layers[0], Mapping) else None
+        self.layers = dict(named or {str(i): layer for i, layer in enumerate(layers)})
+        for name, layer in self.layers.items():
+            if not isinstance(layer, Layer):
+                cure = f": write {layer.__name__}()" if isinstance(layer, type) else ""
+                raise ScratchaeError(f"Sequential holds layers, but {name} is {layer!r}{cure}")
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        yield from self.layers.items()
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers.values():
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy: Tensor) -> Tensor:
+        for layer in reversed(self.layers.values()):
+            dy = layer.backward(dy)
+        return dy
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers.values())
+
+    def __getitem__(self, index: int | slice) -> Layer:
+        if isinstance(index, slice):
+            return Sequential(dict(list(self.layers.items())[index]))
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"there is no layer {index} in a Sequential of {len(self)}")
+        return list(self.layers.values())[index]
+
+    def __repr__(self) -> str:
+        if not self.layers:
+            return f"{type(self).__name__}()"
+        lines = [
+            f"({name}): {layer!r}".replace("\n", "\n  ") for name, layer in self.layers.items()
+        ]
+        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+
+    def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        """(dotted name, layer) of every layer that is no Sequential itself, in order."""
+        for name, layer in self.layers.items():
+            if isinstance(layer, Sequential):
+                yield from layer.leaves(f"{prefix}{name}.")
+            else:
+                yield prefix + name, layer
+
+    def summary(self, input_shape: tuple[int, ...]) -> str:
+        """A table of every layer's output shape and number of parameters.
+
+        `input_shape` is one sample's, without the batch: (784,) or (1, 28, 28). The table is
+        found by running zeros through a copy, in evaluation mode.
+        """
+        first = next(iter(self.parameters()), torch.zeros(()))
+        x = torch.zeros(1, *input_shape, dtype=first.dtype, device=first.device)
+        rows = [("", "input", tuple(x.shape), "")]
+        for name, layer in copy_for_evaluation(self).leaves():
+            x = layer.forward(x)
+            count = sum(p.numel() for p in layer.parameters())
+            rows.append((name, repr(layer), tuple(x.shape), f"{count:,}" if count else ""))
+        cells = [("name", "layer", "output shape", "parameters")]
+        cells += [(a, b, "(" + ", ".join(["N", *map(str, c[1:])]) + ")", d) for a, b, c, d in rows]
+        total = sum(p.numel() for p in self.parameters())
+        cells.append(("", "", "total", f"{total:,}"))
+        widths = [max(len(row[i]) for row in cells) for i in range(4)]
+        lines = [
+            "  ".join(
+                [
+                    *(text.ljust(w) for text, w in zip(row[:3], widths, strict=False)),
+                    row[3].rjust(widths[3]),
+                ]
+            )
+            for row in cells
+        ]
+        rule = "-" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def copy_for_evaluation(model: Sequential) -> Sequential:
+    """A copy with its own state, in evaluation mode, so that trying it out leaves no trace."""
+    return copy.deepcopy(model).eval()

@@ -1,0 +1,26 @@
+"""fc: the fully connected autoencoder; 784 pixels are told in three numbers."""
+
+from __future__ import annotations
+
+import torch
+
+from scratchae.layers import Linear, ReLU, Sequential, Tanh
+from scratchae.models.autoencoder import Autoencoder
+
+
+def fc(generator: torch.Generator | None = None) -> Autoencoder:
+    """784-128-64-32-16-12-3-12-16-32-64-128-784, ReLU between, none after the code, Tanh last.
+
+    Input and output (N, 784) in [-1, 1]; code (N, 3).
+    """
+    encoder = stack([784, 128, 64, 32, 16, 12, 3], generator)
+    decoder = stack([3, 12, 16, 32, 64, 128, 784], generator)
+    return Autoencoder(Sequential(*encoder), Sequential(*decoder, Tanh()), input_shape=(784,))
+
+
+def stack(sizes: list[int], generator: torch.Generator | None = None) -> list:
+    """Linear layers of these sizes with a ReLU between each two."""
+    layers = []
+    for in_features, out_features in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [Linear(in_features, out_features, generator=generator), ReLU()]
+    return layers[:-1]
