@@ -153,7 +153,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
     ) -> None:
         self.momentum, self.dampening, self.nesterov = momentum, dampening, nesterov
-        if not 0 <= momentum:
+        if not momentum >= 0:
             raise ScratchaeError(f"SGD wants momentum >= 0, got {momentum!r}")
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ScratchaeError("SGD: nesterov=True wants a momentum above 0 and no dampening")

@@ -216,3 +216,9 @@ def check_tensor(
 def short(dtype: torch.dtype) -> str:
     """'float32' for torch.float32."""
     return str(dtype).removeprefix("torch.")
+
+
+def arguments(*given: object, **named: tuple[object, object]) -> str:
+    """'3, 8, stride=2' from the positional values and name=(value, default): defaults are left out."""
+    differing = [f"{k}={value!r}" for k, (value, default) in named.items() if value != default]
+    return ", ".join([*map(repr, given), *differing])

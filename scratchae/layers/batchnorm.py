@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
-from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
+from scratchae.layers.base import Layer, accumulate, arguments, check_tensor, parameter
 
 
 def batchnorm_forward(
@@ -181,9 +181,12 @@ class BatchNorm(Layer):
         return dx
 
     def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+        return arguments(
+            self.num_features,
+            eps=(self.eps, 1e-5),
+            momentum=(self.momentum, 0.1),
+            affine=(self.affine, True),
+            track_running_stats=(self.track_running_stats, True),
         )
 
 

@@ -19,9 +19,17 @@ import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
-from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
+from scratchae.layers.base import Layer, accumulate, arguments, check_tensor, parameter
 from scratchae.layers.convolution import Geometry, partial_w, partial_x, partial_y, patches
-from scratchae.layers.geometry import Pair, Padding, check_channels, check_image, counts, padding_of
+from scratchae.layers.geometry import (
+    Padding,
+    Pair,
+    check_channels,
+    check_image,
+    counts,
+    padding_of,
+    plain,
+)
 from scratchae.layers.init import default_bias, default_weight
 
 
@@ -135,10 +143,13 @@ class Conv2d(Layer):
         return dx
 
     def extra_repr(self) -> str:
-        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
-        parts += [f"stride={self.stride}"]
-        parts += [f"padding={self.padding!r}"] if self.padding != (0, 0) else []
-        parts += [f"dilation={self.dilation}"] if self.dilation != (1, 1) else []
-        parts += [f"groups={self.groups}"] if self.groups != 1 else []
-        parts += ["bias=False"] if self.bias is None else []
-        return ", ".join(parts)
+        return arguments(
+            self.in_channels,
+            self.out_channels,
+            plain(self.kernel_size),
+            stride=(plain(self.stride), 1),
+            padding=(plain(self.padding), 0),
+            dilation=(plain(self.dilation), 1),
+            groups=(self.groups, 1),
+            bias=(self.bias is not None, True),
+        )

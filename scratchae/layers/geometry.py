@@ -26,6 +26,11 @@ def counts(
     return tuple(pair)
 
 
+def plain(pair: Padding) -> Padding:
+    """3 for (3, 3), as one would have written it."""
+    return pair[0] if isinstance(pair, tuple) and pair[0] == pair[1] else pair
+
+
 def padding_of(
     padding: Padding, kernel_size: tuple[int, int], dilation: tuple[int, int]
 ) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
-from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
+from scratchae.layers.base import Layer, accumulate, arguments, check_tensor, parameter
 from scratchae.layers.init import default_bias, default_weight
 
 
@@ -83,5 +83,4 @@ class Linear(Layer):
         return dx
 
     def extra_repr(self) -> str:
-        no_bias = "" if self.bias is not None else ", bias=False"
-        return f"{self.in_features}, {self.out_features}{no_bias}"
+        return arguments(self.in_features, self.out_features, bias=(self.bias is not None, True))

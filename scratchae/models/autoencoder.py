@@ -18,6 +18,7 @@ class Autoencoder(Sequential):
     ) -> None:
         super().__init__({"encoder": encoder, "decoder": decoder})
         self.input_shape = tuple(input_shape)
+        self.name: str | None = None  # its name in the registry
 
     @property
     def encoder(self) -> Sequential:

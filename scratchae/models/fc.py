@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 
 from scratchae.layers import Linear, ReLU, Sequential, Tanh
@@ -21,6 +23,6 @@ def fc(generator: torch.Generator | None = None) -> Autoencoder:
 def stack(sizes: list[int], generator: torch.Generator | None = None) -> list:
     """Linear layers of these sizes with a ReLU between each two."""
     layers = []
-    for in_features, out_features in zip(sizes[:-1], sizes[1:], strict=True):
+    for in_features, out_features in pairwise(sizes):
         layers += [Linear(in_features, out_features, generator=generator), ReLU()]
     return layers[:-1]

@@ -30,7 +30,9 @@ def build(name: str, seed: int = 0) -> Autoencoder:
         near = difflib.get_close_matches(name, _builders, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names())}"
         raise ScratchaeError(f"there is no model called {name!r}: {hint}")
-    return _builders[name](torch.Generator().manual_seed(seed))
+    model = _builders[name](torch.Generator().manual_seed(seed))
+    model.name = name
+    return model
 
 
 def names() -> list[str]:

@@ -1,0 +1,7 @@
+"""Training: the step, the loop around it, and the run folder that it leaves."""
+
+from scratchae.training.fit import fit
+from scratchae.training.run import Run, Settings, open_run
+from scratchae.training.step import evaluate, train_step
+
+__all__ = ["Run", "Settings", "evaluate", "fit", "open_run", "train_step"]

@@ -1,0 +1,5 @@
+"""python -m scratchae: the same as the command `scratchae`."""
+
+from scratchae.cli import main
+
+main()

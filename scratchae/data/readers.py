@@ -1,0 +1,83 @@
+"""Any file or folder of digits to Images: what it is, its first bytes decide, not its name."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+from scratchae.data import idx
+from scratchae.data.dataset import Images, images_from_arrays
+from scratchae.data.kaggle_csv import parse_csv
+from scratchae.data.npz import parse_npz
+from scratchae.errors import ScratchaeError
+
+
+def read(path: Path) -> tuple[Images, Images | None]:
+    """The images at `path` and, where the source has one, its own test part.
+
+    `path` is a CSV, IDX or NPZ file, plain or gzipped, or a folder with the four IDX files
+    of MNIST. Raises ScratchaeError for whatever cannot be read.
+    """
+    if path.is_dir():
+        return _read_folder(path)
+    data, where = _content(path), str(path)
+    if data[:2] == b"PK":
+        return parse_npz(data, where)
+    if data[:2] == b"\0\0" or "ubyte" in path.name:
+        return _read_idx(path, data), None
+    if b"\0" in data[:1024] or not _is_text(data[:1024]):
+        raise ScratchaeError(
+            f"{where} is none of the formats that hold digits here: give a CSV, IDX or NPZ file, "
+            "plain or gzipped"
+        )
+    pixels, labels = parse_csv(data, where)
+    return images_from_arrays(pixels, labels, where), None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except FileNotFoundError as error:
+        raise ScratchaeError(f"there is no file or folder {path}: check the path") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ScratchaeError(
+            f"{path} is a damaged gzip file, likely cut off: fetch it again"
+        ) from error
+    except OSError as error:
+        raise ScratchaeError(f"{path} cannot be read ({error.strerror}): check the path") from error
+    if not data or data.isspace():
+        raise ScratchaeError(f"{path} is empty: was it cut off while it was written?")
+    return data
+
+
+def _is_text(start: bytes) -> bool:
+    # A character of several bytes may be cut in two at the end, which errors="ignore" forgives.
+    return len(start.decode("utf-8", errors="ignore").encode()) >= len(start) - 3
+
+
+def _read_idx(path: Path, data: bytes) -> Images:
+    pixels = idx.parse_idx(data, str(path))
+    if pixels.ndim == 1:
+        raise ScratchaeError(
+            f"{path} holds labels, not images: give the images file, and the labels are found "
+            "beside it"
+        )
+    labels_path = idx.labels_beside(path)
+    if labels_path is None:
+        return images_from_arrays(pixels, None, str(path))
+    labels = idx.parse_idx(_content(labels_path), str(labels_path))
+    if labels.ndim == 3:
+        raise ScratchaeError(f"{labels_path} holds images where labels are wanted: rename it")
+    return images_from_arrays(pixels, labels, f"{path} with {labels_path.name}")
+
+
+def _read_folder(folder: Path) -> tuple[Images, Images]:
+    missing = [stem for stem in idx.STEMS if idx.find(folder, stem) is None]
+    if missing:
+        raise ScratchaeError(
+            f"the folder {folder} lacks {', '.join(missing)} (plain or .gz): put the four IDX "
+            "files there, or give the path of one CSV, IDX or NPZ file"
+        )
+    train, test = (idx.find(folder, stem) for stem in idx.STEMS[::2])
+    return _read_idx(train, _content(train)), _read_idx(test, _content(test))

@@ -1,0 +1,58 @@
+"""Files that are either as they were or complete: written beside, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scratchae.errors import ScratchaeError
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a path to write to; when the block ends well, it becomes `path` in one step.
+
+    When the block fails nothing is left behind and `path` is as it was. A full disk or a folder
+    that may not be written to raises ScratchaeError.
+    """
+    path = Path(path)
+    beside = path.with_name(
+        f".{path.stem}.writing{path.suffix}"
+    )  # the suffix tells writers the format
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ScratchaeError(f"cannot write {path}: {reason(error)}") from error
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def reason(error: OSError) -> str:
+    """What went wrong and the cure, as half a sentence."""
+    cures = {
+        errno.ENOSPC: "the disk is full: free some space or choose another folder",
+        errno.EDQUOT: "your disk quota is used up: free some space or choose another folder",
+        errno.EFBIG: "the file would be larger than this system allows: choose another folder",
+        errno.EACCES: "permission denied: choose a folder that you may write to",
+        errno.EPERM: "permission denied: choose a folder that you may write to",
+        errno.EROFS: "the disk is read-only: choose another folder",
+        errno.ENOTDIR: "a part of that path is a file: choose another folder",
+        errno.EEXIST: "a part of that path is a file: choose another folder",
+        errno.EISDIR: "there is a folder of that name: choose another name",
+    }
+    return cures.get(error.errno, f"{error.strerror or error}: choose another folder")

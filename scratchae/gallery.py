@@ -1,0 +1,50 @@
+"""Every picture of a run, drawn into its folder."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+
+from scratchae import plots
+from scratchae.data import Dataset
+from scratchae.training import Run
+from scratchae.training.fit import pixels_for
+from scratchae.training.step import evaluating
+
+ROWS = 6  # kept epochs that fit on one page
+CODES = 5000  # test digits in the latent cloud
+
+
+def write_pictures(run: Run, data: Dataset) -> list[Path]:
+    """Draw run.folder/pictures/*.png from a run and its data; returns the paths."""
+    images = data.test or data.train
+    x = pixels_for(run.model, images.select(torch.arange(min(CODES, len(images)))), "cpu")
+    labels = None if images.labels is None else images.labels[: len(x)]
+    model = run.model.to("cpu")
+    with evaluating(model):
+        codes = model.encode(x).flatten(1)
+    figures = {
+        "latent": plots.latent_cloud(codes, labels),
+        "filters": plots.filters(model),
+        "feature_maps": plots.feature_maps(model, x[:1]),
+        "interpolation": plots.interpolation(model, x[:1], x[other_digit(labels) :][:1]),
+    }
+    if run.outputs:
+        step = math.ceil(len(run.outputs) / ROWS)
+        figures["reconstructions"] = plots.visualize_outputs(run.outputs, step)
+        figures["loss"] = plots.loss_curves(run.history)
+    folder = run.folder / "pictures"
+    paths = [folder / f"{name}.png" for name in sorted(figures)]
+    for path in paths:
+        plots.save(figures[path.stem], path)
+    return paths
+
+
+def other_digit(labels: torch.Tensor | None) -> int:
+    """The index of the first image that shows another digit than image 0."""
+    if labels is None:
+        return 1
+    different = (labels != labels[0]).nonzero()
+    return int(different[0, 0]) if len(different) else 1

@@ -1,0 +1,213 @@
+"""fit: the training loop."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from scratchae.data import Batches, Dataset, Images
+from scratchae.errors import ScratchaeError
+from scratchae.models import Autoencoder, build
+from scratchae.optim import Adam
+from scratchae.training.run import (
+    COLUMNS,
+    Run,
+    Settings,
+    read_checkpoint,
+    read_config,
+    write_checkpoint,
+    write_config,
+)
+from scratchae.training.step import (
+    evaluate,
+    evaluating,
+    first_bad_tensor,
+    flushing_denormals,
+    train_step,
+)
+
+
+def fit(
+    model: Autoencoder | str,
+    data: Dataset,
+    *,
+    epochs: int = 20,
+    batch_size: int = 64,
+    lr: float = 1e-3,
+    weight_decay: float = 1e-5,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Train an autoencoder to give back `data.train`: MSE, Adam, shuffled batches.
+
+    model: a model, or the name of one (then built with `seed`). out: the run folder, with a
+    checkpoint after every epoch; None keeps nothing on disk. resume: go on from the checkpoint in
+    `out`, to the same weights, bit for bit, as if never stopped; where there is none yet,
+    start. device: "auto" takes CUDA where there is one.
+
+    Raises ScratchaeError for settings that cannot be, and where the loss is no longer finite: then
+    the checkpoint is that of the last good epoch.
+    """
+    model = build(model, seed) if isinstance(model, str) else model
+    check_settings(epochs, batch_size, seed)
+    device = choose_device(device)
+    settings = Settings(
+        model=model.name,
+        data=data.source,
+        test_data=data.test_source,
+        checksum=checksum(data),
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=float(lr),
+        weight_decay=float(weight_decay),
+        seed=seed,
+    )
+    run = Run(model, settings, folder=None if out is None else Path(out))
+    with flushing_denormals():
+        model.to(device)
+        optimizer = Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
+        if run.folder is not None:
+            prepare_folder(run, optimizer, resume)
+        train_images = pixels_for(model, data.train, device)
+        test_images = None if data.test is None else pixels_for(model, data.test, device)
+        kept = keepsakes(model, data.test or data.train)
+        batches = Batches(len(data.train), batch_size, seed, device)
+        for epoch in range(run.epoch + 1, epochs + 1):
+            started, name = time.perf_counter(), f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
+            with tqdm(
+                total=len(batches),
+                desc=name,
+                unit="step",
+                disable=None if progress else True,
+                file=sys.stderr,
+            ) as bar:
+                train_loss = train_epoch(run, optimizer, train_images, batches, epoch, bar)
+                test_loss = float("nan") if test_images is None else evaluate(model, test_images)
+                bar.set_postfix_str(f"train {train_loss:.4f}, test {test_loss:.4f}")
+            seconds = time.perf_counter() - started
+            run.rows.append(
+                dict(zip(COLUMNS, (epoch, train_loss, test_loss, seconds), strict=True))
+            )
+            run.outputs.append((epoch, kept, reconstruct(model, kept)))
+            if run.folder is not None:
+                write_checkpoint(run, optimizer)
+            if progress and bar.disable:  # no terminal to draw a bar in
+                print(f"{name}: train {train_loss:.4f}, test {test_loss:.4f}", file=sys.stderr)
+    return run
+
+
+def train_epoch(
+    run: Run, optimizer: Adam, images: Tensor, batches: Batches, epoch: int, bar: tqdm
+) -> float:
+    """Every image once; returns the mean loss over the images."""
+    total = torch.zeros((), dtype=torch.float64, device=images.device)
+    run.model.train()
+    with torch.inference_mode():
+        for step, index in enumerate(batches.epoch(epoch), start=1):
+            x = images.index_select(0, index)  # (B, *input_shape)
+            loss = train_step(run.model, optimizer, x)
+            if not loss.isfinite():
+                where = first_bad_tensor(run.model, x)
+                raise ScratchaeError(
+                    f"the loss is {loss.item()} in step {step} of epoch {epoch}; first bad tensor: {where}; "
+                    f"training stopped there: lower the learning rate (lr is {optimizer.lr:g}) or look at the data"
+                )
+            total += loss.double() * len(index)
+            bar.update()
+    run.model.forget()
+    return (total / len(images)).item()
+
+
+def prepare_folder(run: Run, optimizer: Adam, resume: bool) -> None:
+    """Make the run folder, or bring run and optimizer to where the one that is there stands."""
+    folder = run.folder
+    if folder.is_dir() and any(folder.iterdir()):
+        was = read_config(folder)
+        if not resume:
+            raise ScratchaeError(
+                f"{folder} holds a run already: add --resume (resume=True) to go on with it, or choose "
+                "another folder"
+            )
+        check_same(was, run.settings, folder)
+        if (folder / "checkpoint.safetensors").exists():
+            read_checkpoint(run, optimizer)
+    write_config(run)
+    write_checkpoint(run, optimizer)
+
+
+def check_same(was: Settings, now: Settings, folder: Path) -> None:
+    """One sentence where a run is to go on under other settings; more epochs are welcome."""
+    for name, old in asdict(was).items():
+        new = getattr(now, name)
+        if name in ("data", "test_data", "epochs") or new == old:
+            continue
+        if name == "checksum":
+            raise ScratchaeError(
+                f"the run in {folder} was trained on other images: give the same --data, or another --out"
+            )
+        raise ScratchaeError(
+            f"the run in {folder} was started with {name} = {old}, not {new}: leave it as it was, or "
+            "train into another folder"
+        )
+
+
+def check_settings(epochs: int, batch_size: int, seed: int) -> None:
+    """One sentence where a whole number is out of range."""
+    for name, value, least in (
+        ("epochs", epochs, 1),
+        ("batch_size", batch_size, 1),
+        ("seed", seed, 0),
+    ):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ScratchaeError(f"{name} has to be a whole number >= {least}, got {value!r}")
+
+
+def choose_device(device: str | torch.device = "auto") -> torch.device:
+    """The device; "auto" is CUDA where there is one, else the CPU."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise ScratchaeError(f"there is no device {device!r}: use auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ScratchaeError("there is no CUDA device here: use --device cpu, or auto")
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def checksum(data: Dataset) -> str:
+    """A checksum of the training images, in their order."""
+    return hashlib.sha256(data.train.pixels.contiguous().numpy()).hexdigest()[:16]
+
+
+def pixels_for(model: Autoencoder, images: Images, device: torch.device) -> Tensor:
+    """(N, *input_shape) in [-1, 1] on the device."""
+    return images.normalised(device).reshape(-1, *model.input_shape)
+
+
+def keepsakes(model: Autoencoder, images: Images, count: int = 10) -> Tensor:
+    """The digits whose reconstruction is kept: the first of each class, or the first ones."""
+    if images.labels is None:
+        index = torch.arange(min(count, len(images)))
+    else:
+        classes = images.labels.unique()
+        index = torch.stack([(images.labels == c).nonzero()[0, 0] for c in classes])
+    return pixels_for(model, images, torch.device("cpu"))[index]
+
+
+def reconstruct(model: Autoencoder, images: Tensor) -> Tensor:
+    """What the model gives back of images (N, *input_shape), on the CPU."""
+    device = next(iter(model.parameters())).device
+    with evaluating(model):
+        y = model.forward(images.to(device)).cpu()
+    return y.clone()  # a tensor like any other, outside of inference mode

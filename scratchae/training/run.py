@@ -1,0 +1,174 @@
+"""A run: what training leaves behind, in memory and as a folder.
+
+    config.json              settings, data and versions
+    checkpoint.safetensors   everything that resuming needs, replaced in one step after each epoch
+    weights.safetensors      the model's weights alone, by torch.nn's keys
+    history.csv              one row an epoch
+    pictures/                drawn by the command line
+
+The checkpoint is one file, so that it cannot be half new: model and optimiser tensors, the
+reconstructions kept so far and, as JSON in its header, the history.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+import scratchae
+from scratchae.data import Dataset, load
+from scratchae.errors import ScratchaeError
+from scratchae.files import replacing, write_text
+from scratchae.models import Autoencoder, build
+from scratchae.optim import Optimizer
+
+COLUMNS = ["epoch", "train_loss", "test_loss", "seconds"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the weights that a run ends with; config.json holds them.
+
+    data, test_data: as `scratchae.data.load` was given them. checksum: of the training images.
+    """
+
+    model: str
+    data: str
+    test_data: str | float | None
+    checksum: str
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    seed: int
+
+    def load(self) -> Dataset:
+        """The data set again."""
+        return load(self.data, test=self.test_data, seed=self.seed)
+
+
+@dataclass
+class Run:
+    """A trained (or half-trained) model with its story.
+
+    rows: one dict an epoch: epoch, train_loss, test_loss (mean squared errors of pixels in
+    [-1, 1]) and seconds; `history` is the same as a DataFrame. outputs: (epoch, originals,
+    reconstructions) for every epoch, each (K, *input_shape), always of the same digits.
+    """
+
+    model: Autoencoder
+    settings: Settings
+    rows: list[dict] = field(default_factory=list)
+    outputs: list[tuple[int, Tensor, Tensor]] = field(default_factory=list)
+    folder: Path | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.rows)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Columns epoch, train_loss, test_loss, seconds; one row an epoch."""
+        return pd.DataFrame(self.rows, columns=COLUMNS)
+
+
+def write_config(run: Run) -> None:
+    """config.json: the settings, and the versions they ran with."""
+    versions = {"scratchae": scratchae.__version__, "torch": torch.__version__}
+    versions["python"] = platform.python_version()
+    text = json.dumps({**asdict(run.settings), "versions": versions}, indent=2)
+    write_text(run.folder / "config.json", text + "\n")
+
+
+def write_checkpoint(run: Run, optimizer: Optimizer) -> None:
+    """The checkpoint, then what can be read off it."""
+    state = optimizer.state_dict()
+    tensors = {f"model.{key}": value for key, value in run.model.state_dict().items()}
+    tensors |= {f"optimizer.{key}": value for key, value in state.pop("state").items()}
+    if run.outputs:
+        tensors["originals"] = run.outputs[0][1]
+        tensors["reconstructions"] = torch.stack([output[2] for output in run.outputs])
+    header = {"optimizer": json.dumps(state), "history": json.dumps(run.rows)}
+    write_tensors(run.folder / "checkpoint.safetensors", tensors, header)
+    write_tensors(run.folder / "weights.safetensors", run.model.state_dict())
+    with replacing(run.folder / "history.csv") as path:
+        run.history.to_csv(path, index=False)
+
+
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], header: dict[str, str] | None = None
+) -> None:
+    """A safetensors file, whole or not at all."""
+    own = {key: tensor.detach().cpu().clone() for key, tensor in tensors.items()}
+    with replacing(path) as beside:
+        beside.write_bytes(save(own, header))
+
+
+def read_config(folder: Path) -> Settings:
+    """The settings of a run folder; raises ScratchaeError where it is none."""
+    path = folder / "config.json"
+    if not folder.is_dir():
+        raise ScratchaeError(
+            f"there is no run folder {folder}: `scratchae train fc --out {folder}` makes one"
+        )
+    if not path.is_file():
+        raise ScratchaeError(
+            f"{folder} is not a run folder, it has no config.json: name one that `scratchae train` made"
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Settings(**{name: values[name] for name in Settings.__dataclass_fields__})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ScratchaeError(
+            f"{path} is damaged ({error!r}): restore it, or train into another folder"
+        ) from error
+
+
+def read_checkpoint(run: Run, optimizer: Optimizer | None = None) -> None:
+    """Bring run (and optimizer) to where the checkpoint was written."""
+    path = run.folder / "checkpoint.safetensors"
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+            header = file.metadata()
+        history = json.loads(header["history"])
+        state = json.loads(header["optimizer"])
+    except FileNotFoundError as error:
+        raise ScratchaeError(
+            f"{run.folder} has no checkpoint yet, training stopped before it was set up: "
+            "start again with the same command and --resume"
+        ) from error
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise ScratchaeError(
+            f"{path} is damaged or cut short ({error}): restore it from a copy, or train into another folder"
+        ) from error
+    run.model.load_state_dict(part(tensors, "model."))
+    if optimizer is not None:
+        optimizer.load_state_dict({**state, "state": part(tensors, "optimizer.")})
+    run.rows = history
+    if "originals" in tensors:
+        kept = zip(history, tensors["reconstructions"], strict=True)
+        run.outputs = [(row["epoch"], tensors["originals"], images) for row, images in kept]
+
+
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors under a prefix, without it."""
+    return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+
+
+def open_run(folder: str | Path) -> Run:
+    """The run in a folder, its model on the CPU; raises ScratchaeError where it cannot be read."""
+    folder = Path(folder)
+    settings = read_config(folder)
+    run = Run(build(settings.model, settings.seed), settings, folder=folder)
+    read_checkpoint(run)
+    return run

@@ -1,0 +1,81 @@
+"""One training step, and one look at the test images. No graph is recorded: it is all here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from scratchae.layers import Layer, Sequential
+from scratchae.losses import mse_backward, mse_forward
+from scratchae.optim import Optimizer
+
+
+def train_step(model: Layer, optimizer: Optimizer, x: Tensor) -> Tensor:
+    """Move the model once towards giving back x (N, ...); returns the loss before the move, shape ().
+
+    Where the loss is not finite nothing is moved.
+    """
+    optimizer.zero_grad()
+    y = model.forward(x)
+    loss = mse_forward(y, x)
+    if loss.isfinite():
+        model.backward(mse_backward(y, x))
+        optimizer.step()
+    return loss
+
+
+def evaluate(model: Layer, x: Tensor, batch_size: int = 500) -> float:
+    """The mean squared error of giving back x, over all of it, in evaluation mode."""
+    total = torch.zeros((), dtype=torch.float64, device=x.device)
+    with evaluating(model):
+        for batch in x.split(batch_size):
+            total += mse_forward(model.forward(batch), batch).double() * len(batch)
+    return (total / len(x)).item()
+
+
+@contextmanager
+def evaluating(model: Layer) -> Iterator[None]:
+    """Evaluation mode inside; afterwards the mode is as before and nothing is kept for backward."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
+        model.forget()
+
+
+@contextmanager
+def flushing_denormals() -> Iterator[None]:
+    """Numbers below 1.2e-38 count as 0 inside.
+
+    Weights of dead units and their Adam moments shrink into that range, where each
+    operation costs a hundred times more on x86. The losses stay the same. Threads take the setting
+    over when they start, so enter before the first parallel operation where you can.
+    """
+    tiny = torch.finfo(torch.float32).tiny
+    was_on = (torch.tensor([tiny]) / 2 == 0).item()
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(was_on)
+
+
+@torch.inference_mode()
+def first_bad_tensor(model: Sequential, x: Tensor) -> str:
+    """The first tensor with NaN or infinity in it, in the order of a forward pass, in words."""
+    if not x.isfinite().all():
+        return "the batch itself"
+    for name, layer in model.leaves():
+        for key, tensor in layer.state_dict().items():
+            if not tensor.isfinite().all():
+                return f"{name}.{key} of {layer!r}"
+        x = layer.forward(x)
+        if not x.isfinite().all():
+            return f"the output of {name}, {layer!r}"
+    return "the loss itself: its square is too large for the number format"
