@@ -30,7 +30,8 @@ from scratchae.layers.sequential import copy_for_evaluation
 from scratchae.models import Autoencoder
 
 GREY = {"cmap": "gray", "vmin": -1, "vmax": 1}
-FAINT, TRAIN, TEST = "#bbbbbb", "#332288", "#cc6677"
+FAINT, BLUE, RED = "#bbbbbb", "#332288", "#cc6677"
+LINE_COLOURS = {"train": BLUE, "test": RED}
 DIGIT_COLOURS = (  # Paul Tol's "muted", told apart with any colour vision, and a dark grey
     *("#332288", "#88ccee", "#117733", "#ddcc77", "#cc6677"),
     *("#882255", "#44aa99", "#999933", "#aa4499", "#555555"),
@@ -98,23 +99,24 @@ def visualize_outputs(outputs: Sequence[tuple[int, Tensor, Tensor]], step: int =
             f"visualize_outputs wants at least one kept epoch and a step of 1 or more, "
             f"but got {len(outputs)} epochs and a step of {step!r}"
         )
-    kept = [*outputs[:-1:step], outputs[-1]]
-    columns = math.ceil(len(kept) / 10)  # ten epochs one below the other, then the next ten
-    rows = math.ceil(len(kept) / columns)
-    digits = min(10, len(outputs[-1][1]))
-    figure = Figure((max(6.0, columns * (1.2 + 0.55 * digits)), 0.6 + 1.2 * rows))
-    headline(figure, "Originals (above) and what the autoencoder makes of them (below)")
-    axes = figure.subplots(rows, columns, squeeze=False).T.flatten()
-    for ax in axes[len(kept) :]:
-        ax.remove()
-    for ax, (epoch, originals, reconstructions) in zip(axes, kept, strict=False):
-        above = as_digits("visualize_outputs", originals)[:10]
-        below = as_digits("visualize_outputs", reconstructions)[:10]
+    pairs = []
+    for epoch, originals, reconstructions in [*outputs[:-1:step], outputs[-1]]:
+        above = as_digits("visualize_outputs", originals)
+        below = as_digits("visualize_outputs", reconstructions)
         if len(above) != len(below):
             raise ScratchaeError(
-                f"visualize_outputs wants a reconstruction for each original but got {len(below)} "
-                f"for {len(above)} in epoch {epoch}"
+                f"visualize_outputs wants a reconstruction for each original, but in epoch {epoch} "
+                f"got {len(below)} for {len(above)}"
             )
+        pairs.append((epoch, above[:10], below[:10]))
+    columns = math.ceil(len(pairs) / 10)  # ten epochs one below the other, then the next ten
+    rows = math.ceil(len(pairs) / columns)
+    figure = Figure((max(6.0, columns * (1.2 + 0.55 * len(pairs[0][1]))), 0.6 + 1.2 * rows))
+    headline(figure, "Originals (above) and what the autoencoder makes of them (below)")
+    axes = figure.subplots(rows, columns, squeeze=False).T.flatten()
+    for ax in axes[len(pairs) :]:
+        ax.remove()
+    for ax, (epoch, above, below) in zip(axes, pairs, strict=False):
         tile(ax, torch.cat([above, below]), len(above), **GREY)
         error = (above - below).square().mean()
         ax.text(-0.15, 1, f"epoch {epoch}\nMSE {error:.4f}", ha="right", va="center")
@@ -125,48 +127,44 @@ def visualize_outputs(outputs: Sequence[tuple[int, Tensor, Tensor]], step: int =
 def loss_curves(history: pd.DataFrame) -> Figure:
     """The loss of every epoch, its last value beside the end of the line.
 
-    history: columns epoch and train_loss, and test_loss where there is one; NaN is left out. The
-    axis is logarithmic where the losses span more than a factor of ten.
+    history: columns epoch and train_loss, and test_loss where there is one; what is no finite
+    number is left out. Logarithmic where the losses span more than a factor of ten.
     """
-    missing = {"epoch", "train_loss"} - set(history.columns)
-    lines = [
-        (name, colour, history[f"{name}_loss"].astype(float))
-        for name, colour in (("train", TRAIN), ("test", TEST))
-        if f"{name}_loss" in history.columns
-    ]
-    lines = [
-        (name, colour, losses.where(losses.abs() < math.inf)) for name, colour, losses in lines
-    ]
-    lines = [line for line in lines if line[2].notna().any()]
-    if missing or not lines:
+    columns = list(history.columns) if isinstance(history, pd.DataFrame) else []
+    lines = {}
+    for name in LINE_COLOURS:
+        if {"epoch", f"{name}_loss"} <= set(columns):
+            losses = history.set_index("epoch")[f"{name}_loss"].astype(float)
+            lines[name] = losses[losses.abs() < math.inf]  # not so for NaN either
+    lines = {name: losses for name, losses in lines.items() if len(losses)}
+    if "train_loss" not in columns or not lines:
         raise ScratchaeError(
-            "loss_curves wants a history with the columns epoch and train_loss, and a loss that is "
-            f"a number in one of its rows, but got {len(history)} rows of "
-            f"{', '.join(map(str, history.columns)) or 'nothing'}"
+            "loss_curves wants a DataFrame with the columns epoch and train_loss and at least one "
+            f"loss that is finite, but got a {type(history).__name__} with columns {columns}"
         )
     figure = Figure((7.0, 4.0))
+    headline(figure, "Loss by epoch")
     ax = figure.subplots()
-    last = [losses.dropna().iloc[-1] for _, _, losses in lines]
-    for (name, colour, losses), value in zip(lines, last, strict=True):
-        ax.plot(history["epoch"], losses, color=colour, marker="o", markersize=3, label=name)
-        where = "center" if len(last) == 1 else "bottom" if value == max(last) else "top"
+    upper = max(lines, key=lambda name: lines[name].iloc[-1])
+    for name, losses in lines.items():
+        epoch, end, colour = losses.index[-1], losses.iloc[-1], LINE_COLOURS[name]
+        ax.plot(losses.index, losses, color=colour, marker="o", markersize=3, label=name)
         ax.annotate(
-            f"{name} {value:.4g}",
-            (history["epoch"][losses.last_valid_index()], value),
-            xytext=(8, 0),
+            f"{name} {end:.4g}",
+            (epoch, end),
+            xytext=(8, 1 if name == upper else -1),
             textcoords="offset points",
             color=colour,
-            va=where,
+            va="bottom" if name == upper else "top",  # so that two words never stand on each other
         )
-    lowest, highest = min(x[2].min() for x in lines), max(x[2].max() for x in lines)
-    if 0 < 10 * lowest < highest:
+    every = pd.concat(lines.values())
+    if 0 < 10 * every.min() < every.max():
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlim(history["epoch"].min() - 0.5, history["epoch"].max() + 0.5)
-    headline(figure, "Loss by epoch")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set_xlim(every.index.min() - 0.5, every.index.max() + 0.5)
     ax.set(xlabel="epoch", ylabel="mean squared error of pixels in [-1, 1]")
     return figure
 
@@ -185,17 +183,14 @@ def latent_cloud(
     total, width = codes.shape
     chosen = balanced(digits, most, seed)
     codes, digits = codes[chosen], digits[chosen]
-    title = f"Codes of {len(codes):,} digits"
+    title = f"Latent codes of {len(codes):,} digit{'s'[: len(codes) > 1]}"
     title += f" out of {total:,}" if len(codes) < total else ""
     names = [f"code {i + 1}" for i in range(width)]
     if width > 3:
         codes, shares = principal_components(codes, 3)
         names = [f"component {i + 1} ({share:.0%})" for i, share in enumerate(shares)]
-        title += (
-            f", {width:,} dimensions projected on the first 3 principal components,\nwhich have"
-        )
-        title += f" {shares.sum():.0%} of the variance"
-
+        title += f"\n{width:,} dimensions projected on their first 3 principal components, "
+        title += f"{shares.sum():.0%} of the variance"
     figure = Figure((7.0, 6.0))
     ax = figure.subplots(subplot_kw={"projection": "3d" if len(names) == 3 else None})
     headline(figure, title)
@@ -255,20 +250,21 @@ def feature_maps(model: Autoencoder, image: Tensor) -> Figure:
                 stages.append(([f"{name} {kind}"], x))
             elif stages and not isinstance(layer, Flatten | Unflatten):  # these only rename axes
                 stages[-1] = ([*stages[-1][0], kind], x)
-    heights = [1.0] + [math.ceil(x.shape[1] / 16) if x.ndim == 4 else 1.2 for _, x in stages]
-    figure = Figure((9.0, 0.5 + 0.6 * sum(heights) + 0.4 * len(heights)))
+    heights = [0.52]  # inches: of a row of pictures, or of a row of bars
+    heights += [0.52 * math.ceil(x.shape[1] / 16) if x.ndim == 4 else 0.75 for _, x in stages]
+    figure = Figure((9.0, 0.4 + sum(heights) + 0.4 * len(heights)))
     headline(figure, "One digit on its way through the encoder: the activations of every stage")
-    axes = figure.subplots(len(heights), height_ratios=heights)
-    axes = [axes] if len(heights) == 1 else list(axes)
+    axes = figure.subplots(len(heights), height_ratios=heights, squeeze=False)[:, 0]
     tile(axes[0], digit, 16, **GREY)
     axes[0].set_title("the digit, (1, 28, 28)")
     for ax, (names, x) in zip(axes[1:], stages, strict=True):
-        ax.set_title(f"{' → '.join(names)}, ({', '.join(map(str, x.shape[1:]))})")
+        ax.set_title(f"{' → '.join(names)}, {tuple(x.shape[1:])}")
         if x.ndim == 4:
             draw_map(ax, plain(x[0]), 16, "activation")
         else:
-            ax.bar(range(x.shape[1]), plain(x[0]), color=TRAIN)
-            ax.set(xlim=(-0.6, x.shape[1] - 0.4), ylabel="activation")
+            units = plain(x).flatten().numpy()
+            ax.bar(range(len(units)), units, color=BLUE)
+            ax.set(xlim=(-0.6, len(units) - 0.4), ylabel="activation")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.set_xlabel("unit" if ax is axes[-1] else "")
     return figure
@@ -294,8 +290,8 @@ def interpolation(model: Autoencoder, start: Tensor, end: Tensor, steps: int = 1
     ax = figure.subplots()
     tile(ax, torch.cat([ends[:1], decoded, ends[1:]]), steps + 2, **GREY)
     for place, words in [(0, "start"), (steps + 1, "end")]:
-        frame(ax, place, 0, edgecolor=TEST, linewidth=2.5)
-        ax.text(place + 0.5, 1.1, words, ha="center", va="top", color=TEST)
+        frame(ax, place, 0, edgecolor=RED, linewidth=2.5)
+        ax.text(place + 0.5, 1.1, words, ha="center", va="top", color=RED)
     for place, share in enumerate(shares.tolist(), start=1):
         ax.text(place + 0.5, 1.1, f"{share:.0%}", ha="center", va="top")
     return figure
@@ -387,8 +383,8 @@ def balanced(digits: Tensor, most: int, seed: int) -> Tensor:
 
 def check_codes(codes: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
     """codes as (N, D) and labels as (N,), all 0 where there are none."""
-    codes = plain(codes)
-    codes = codes.reshape(len(codes), -1) if codes.ndim > 1 and len(codes) else torch.empty(0, 0)
+    fits = isinstance(codes, Tensor) and codes.ndim > 1 and codes.numel() > 0
+    codes = plain(codes).flatten(1) if fits else torch.empty(0, 0)
     N, D = codes.shape
     if D < 2 or (D > 3 and N < 3) or not codes.isfinite().all():
         raise ScratchaeError(
@@ -399,7 +395,7 @@ def check_codes(codes: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
     if digits.shape != (N,) or not set(digits.tolist()) <= set(range(10)):
         raise ScratchaeError(
             f"latent_cloud wants a label from 0 to 9 for each of {N} codes, but got "
-            f"{tuple(digits.shape)} from {digits.min()} to {digits.max()}"
+            f"{tuple(digits.shape)} with values such as {digits.flatten()[-3:].tolist()}"
         )
     return codes, digits.long()
 

@@ -65,7 +65,7 @@ class ReLU(Layer):
     """max(x, 0)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tensor(repr(self), x, None, None)
+        check_tensor(self, x, None, None)
         y = relu_forward(x)
         return self.remember(y, y)
 
@@ -86,7 +86,7 @@ class LeakyReLU(Layer):
         self.negative_slope = negative_slope
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tensor(repr(self), x, None, None)
+        check_tensor(self, x, None, None)
         return self.remember(leaky_relu_forward(x, self.negative_slope), x)
 
     def backward(self, dy: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class Tanh(Layer):
     """tanh x, in [-1, 1]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tensor(repr(self), x, None, None)
+        check_tensor(self, x, None, None)
         y = tanh_forward(x)
         return self.remember(y, y)
 
@@ -114,7 +114,7 @@ class Sigmoid(Layer):
     """1 / (1 + e⁻ˣ), in [0, 1]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tensor(repr(self), x, None, None)
+        check_tensor(self, x, None, None)
         y = sigmoid_forward(x)
         return self.remember(y, y)
 

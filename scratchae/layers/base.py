@@ -56,7 +56,7 @@ class Layer:
                 "backward(dy) with the gradient of its output"
             )
         shape, dtype, device, saved = self.saved
-        check_tensor(f"{self!r}.backward", dy, dtype, device)
+        check_tensor(self, dy, dtype, device, ".backward")
         if dy.shape != shape:
             raise ScratchaeError(
                 f"{self!r}.backward wants dy of the shape of its last output, {tuple(shape)}, "
@@ -190,26 +190,35 @@ def accumulate(parameter: Tensor, gradient: Tensor) -> None:
 
 
 def check_tensor(
-    who: str, x: Tensor, dtype: torch.dtype | None, device: torch.device | None
+    who: object,
+    x: Tensor,
+    dtype: torch.dtype | None,
+    device: torch.device | None,
+    call: str = "",
 ) -> None:
-    """One sentence where x is no floating-point tensor of this dtype on this device."""
+    """One sentence where x is no floating-point tensor of this dtype on this device (None: any).
+
+    who: a layer, or its name; it is put into words only when there is something to say.
+    """
     if not isinstance(x, Tensor):
         raise ScratchaeError(
-            f"{who} wants a torch.Tensor but got a {type(x).__name__}: wrap it in torch.as_tensor(...)"
+            f"{who}{call} wants a torch.Tensor but got a {type(x).__name__}: "
+            "wrap it in torch.as_tensor(...)"
         )
     if not x.is_floating_point():
         raise ScratchaeError(
-            f"{who} wants floating-point numbers but got {short(x.dtype)}: "
+            f"{who}{call} wants floating-point numbers but got {short(x.dtype)}: "
             f"convert with x.to(torch.{short(dtype or torch.float32)})"
         )
     if dtype is not None and x.dtype != dtype:
         raise ScratchaeError(
-            f"{who} wants {short(dtype)} but got {short(x.dtype)}: convert with "
+            f"{who}{call} wants {short(dtype)} but got {short(x.dtype)}: convert with "
             f"x.to(torch.{short(dtype)}), or the model with model.to(dtype=torch.{short(x.dtype)})"
         )
     if device is not None and x.device != device:
         raise ScratchaeError(
-            f"{who} is on {device} but got a tensor on {x.device}: move one of them with .to(...)"
+            f"{who}{call} is on {device} but got a tensor on {x.device}: "
+            "move one of them with .to(...)"
         )
 
 

@@ -140,7 +140,7 @@ class BatchNorm(Layer):
     def forward(self, x: Tensor) -> Tensor:
         own = next((t for t in (self.weight, self.running_mean) if t is not None), None)
         dtype, device = (None, None) if own is None else (own.dtype, own.device)
-        check_tensor(repr(self), x, dtype, device)
+        check_tensor(self, x, dtype, device)
         if x.ndim not in self.dims or x.shape[1] != self.num_features:
             raise ScratchaeError(
                 f"{self!r} wants {self.shapes.format(C=self.num_features)} but got {tuple(x.shape)}: "
@@ -156,7 +156,7 @@ class BatchNorm(Layer):
         m = x.numel() // self.num_features
         if m < 2:
             raise ScratchaeError(
-                f"{self!r} got one value a channel, {tuple(x.shape)}, which has no spread: "
+                f"{self!r} got {'one value' if m else 'no values'} a channel, {tuple(x.shape)}, which has no spread: "
                 "train on batches of two or more, or call eval() first"
             )
         y, xhat, mean, var = batchnorm_forward(x, self.weight, self.bias, self.eps)

@@ -45,7 +45,7 @@ def conv2d_forward(
     """y (N, O, P, Q) for x (N, C, H, W), weight (O, C/G, kH, kW), bias (O,) or None."""
     geometry, positions = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation, groups)
     y = partial_y(patches(x, positions, geometry), weight, positions)  # (N, O, P, Q)
-    return y if bias is None else y.add_(bias.view(-1, 1, 1))
+    return y if bias is None else y + bias.view(-1, 1, 1)
 
 
 def conv2d_backward(
@@ -123,8 +123,8 @@ class Conv2d(Layer):
         self.bias = parameter(default_bias(out_channels, fan_in, generator)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tensor(repr(self), x, self.weight.dtype, self.weight.device)
-        check_image(repr(self), x, self.in_channels)
+        check_tensor(self, x, self.weight.dtype, self.weight.device)
+        check_image(self, x, self.in_channels)
         geometry = (self.stride, self.padding, self.dilation, self.groups)
         _, positions = conv2d_geometry(x.shape, self.weight.shape, *geometry)
         if min(positions) < 1:

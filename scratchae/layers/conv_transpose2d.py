@@ -43,7 +43,7 @@ def conv_transpose2d_forward(
     )
     size = conv_transpose2d_size(x.shape[2:], geometry, counts(output_padding, least=0))
     y = partial_x(weight, x, size, geometry)  # (N, C, H, W)
-    return y if bias is None else y.add_(bias.view(-1, 1, 1))
+    return y if bias is None else y + bias.view(-1, 1, 1)
 
 
 def conv_transpose2d_backward(
@@ -130,8 +130,8 @@ class ConvTranspose2d(Layer):
         self.bias = parameter(default_bias(out_channels, fan_in, generator)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tensor(repr(self), x, self.weight.dtype, self.weight.device)
-        check_image(repr(self), x, self.in_channels)
+        check_tensor(self, x, self.weight.dtype, self.weight.device)
+        check_image(self, x, self.in_channels)
         geometry = Geometry(self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
         if min(conv_transpose2d_size(tuple(x.shape[2:]), geometry, self.output_padding)) < 1:
             raise ScratchaeError(

@@ -68,7 +68,7 @@ def check_channels(layer: str, in_channels: int, out_channels: int, groups: int)
         )
 
 
-def check_image(who: str, x: Tensor, channels: int) -> None:
+def check_image(who: object, x: Tensor, channels: int) -> None:
     """One sentence where x is not (N, channels, H, W)."""
     if x.ndim != 4 or x.shape[1] != channels:
         cure = "the number of channels has to match"

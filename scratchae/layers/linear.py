@@ -25,7 +25,7 @@ def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
     """y = x Wᵀ + b for x (..., I), weight (O, I), bias (O,) or None; y is (..., O)."""
     rows = x.reshape(-1, x.shape[-1])  # (N, I)
     y = rows @ weight.T if bias is None else torch.addmm(bias, rows, weight.T)  # (N, O)
-    return y.reshape(*x.shape[:-1], -1)
+    return y.reshape(*x.shape[:-1], weight.shape[0])
 
 
 def linear_backward(dy: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -65,7 +65,7 @@ class Linear(Layer):
         self.bias = parameter(default_bias(out_features, in_features, generator)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tensor(repr(self), x, self.weight.dtype, self.weight.device)
+        check_tensor(self, x, self.weight.dtype, self.weight.device)
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             flat = x.ndim > 1 and x[0].numel() == self.in_features
             cure = "put a Flatten() before it" if flat else "the last size has to match"

@@ -18,7 +18,7 @@ class Flatten(Layer):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tensor(repr(self), x, None, None)
+        check_tensor(self, x, None, None)
         first, last = self.start_dim % max(x.ndim, 1), self.end_dim % max(x.ndim, 1)
         if (
             not -x.ndim <= self.start_dim < x.ndim
@@ -53,7 +53,7 @@ class Unflatten(Layer):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tensor(repr(self), x, None, None)
+        check_tensor(self, x, None, None)
         fits = -x.ndim <= self.dim < x.ndim and x.shape[self.dim] == prod(self.unflattened_size)
         if not fits:
             raise ScratchaeError(

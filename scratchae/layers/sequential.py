@@ -26,7 +26,9 @@ class Sequential(Layer):
     def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
         super().__init__()
         named = layers[0] if len(layers) == 1 and isinstance(layers[0], Mapping) else None
-        self.layers = dict(named or {str(i): layer for i, layer in enumerate(layers)})
+        if named is None:
+            named = {str(i): layer for i, layer in enumerate(layers)}
+        self.layers = dict(named)
         for name, layer in self.layers.items():
             if not isinstance(layer, Layer):
                 cure = f": write {layer.__name__}()" if isinstance(layer, type) else ""
