@@ -227,7 +227,8 @@ def filters(model: Sequential) -> Figure:
     columns = math.ceil(math.sqrt(1.8 * len(pictures)))
     figure = Figure((9.0, 0.5 + 8.2 / columns * math.ceil(len(pictures) / columns)))
     ax = figure.subplots()
-    headline(figure, f"{name}, {layer!r}: {len(pictures)} filters of {times(pictures.shape[1:])}")
+    size = " x ".join(map(str, pictures.shape[1:]))
+    headline(figure, f"{name}, {layer!r}: {len(pictures)} filters of {size}")
     draw_map(ax, pictures, columns, "weight")
     return figure
 
@@ -406,8 +407,3 @@ def principal_components(codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     _, s, vh = torch.linalg.svd(centred, full_matrices=False)  # s (K,), vh (K, D), K = min(N, D)
     variance = s.square()
     return centred @ vh[:count].T, variance[:count] / variance.sum().clamp_min(1e-300)
-
-
-def times(sizes: Sequence[int]) -> str:
-    """'28 x 28'."""
-    return " x ".join(map(str, sizes))

@@ -156,8 +156,8 @@ class BatchNorm(Layer):
         m = x.numel() // self.num_features
         if m < 2:
             raise ScratchaeError(
-                f"{self!r} got {'one value' if m else 'no values'} a channel, {tuple(x.shape)}, which has no spread: "
-                "train on batches of two or more, or call eval() first"
+                f"{self!r} got {'one value' if m else 'no value'} a channel, {tuple(x.shape)}, which "
+                "has no spread: train on batches of two or more, or call eval() first"
             )
         y, xhat, mean, var = batchnorm_forward(x, self.weight, self.bias, self.eps)
         if self.training and self.running_mean is not None:

@@ -33,6 +33,13 @@ class Sequential(Layer):
             if not isinstance(layer, Layer):
                 cure = f": write {layer.__name__}()" if isinstance(layer, type) else ""
                 raise ScratchaeError(f"Sequential holds layers, but {name} is {layer!r}{cure}")
+        places: dict[int, str] = {}
+        for name, layer in self.leaves():
+            if (first := places.setdefault(id(layer), name)) != name:
+                raise ScratchaeError(
+                    f"Sequential holds one {layer!r} twice, as {first} and {name}, but a layer "
+                    "remembers only its last forward pass: make a new one for each place"
+                )
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         yield from self.layers.items()

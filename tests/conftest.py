@@ -1,0 +1,19 @@
+"""Settings of all tests: hypothesis' profiles, and one thread, which is faster for tiny tensors."""
+
+import os
+
+import torch
+from hypothesis import HealthCheck, settings
+
+torch.set_num_threads(1)
+
+# HYPOTHESIS_PROFILE=explore looks for cases that nobody has seen yet
+common = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
+settings.register_profile("same", max_examples=200, derandomize=True, database=None, **common)
+settings.register_profile("explore", max_examples=2000, **common)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+def pytest_configure(config):
+    # torch's remark on its own way of doing padding='same' with an even kernel
+    config.addinivalue_line("filterwarnings", "ignore:Using padding='same' with even kernel")
