@@ -19,7 +19,7 @@ from scratchae import data, models, plots
 from scratchae.errors import ScratchaeError
 from scratchae.gallery import write_pictures
 from scratchae.training import Run, fit, open_run
-from scratchae.training.fit import pixels_for, reconstruct
+from scratchae.training.loop import DEFAULT_SEED, pixels_for, reconstruct
 from scratchae.training.run import read_config
 from scratchae.training.step import flushing_denormals
 
@@ -29,7 +29,7 @@ DEFAULTS = {
     "batch_size": 64,
     "lr": 1e-3,
     "weight_decay": 1e-5,
-    "seed": 0,
+    "seed": DEFAULT_SEED,
 }
 MOST = 20  # images that `reconstruct` draws
 
@@ -45,9 +45,9 @@ console = Console(highlight=False)
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by `train`.")]
 
 
-def default(name: str, text: str) -> typer.models.OptionInfo:
-    """An option that, when left out, is as in the run to resume, or else as in DEFAULTS."""
-    return typer.Option(help=text, show_default=str(DEFAULTS[name]))
+def option(text: str, default: object, *names: str) -> typer.models.OptionInfo:
+    """An option whose default, told in its help, is found later: a run to resume has its own."""
+    return typer.Option(*names, help=rf"{text} [dim]\[default: {default}][/dim]")
 
 
 @app.command()
@@ -57,27 +57,29 @@ def train(
     ],
     data_source: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "sample, mnist, fashion-mnist, a CSV, IDX or NPZ file, or a folder of IDX files.",
+            DEFAULTS["data"],
             "--data",
-            help="sample, mnist, fashion-mnist, a CSV, IDX or NPZ file, or a folder of IDX files.",
-            show_default="sample",
         ),
     ] = None,
     test_data: Annotated[
-        str | None,
-        typer.Option(help="Test images.", show_default="the data's own, or 10 % held out"),
+        str | None, option("Test images.", "the data's own, or 10 % held out")
     ] = None,
-    epochs: Annotated[int | None, default("epochs", "How often each image is seen.")] = None,
-    batch_size: Annotated[int | None, default("batch_size", "Images a step.")] = None,
-    lr: Annotated[float | None, default("lr", "Adam's learning rate.")] = None,
+    epochs: Annotated[
+        int | None, option("How often each image is seen.", DEFAULTS["epochs"])
+    ] = None,
+    batch_size: Annotated[int | None, option("Images a step.", DEFAULTS["batch_size"])] = None,
+    lr: Annotated[float | None, option("Adam's learning rate.", DEFAULTS["lr"])] = None,
     weight_decay: Annotated[
-        float | None, default("weight_decay", "Share of the weights added to their gradient.")
+        float | None,
+        option("Share of the weights added to their gradient.", DEFAULTS["weight_decay"]),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int | None, default("seed", "Decides first weights, order and split.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The run folder.", show_default="runs/MODEL, numbered")
+    seed: Annotated[
+        int | None, option("Decides first weights, order and split.", DEFAULTS["seed"])
     ] = None,
+    out: Annotated[Path | None, option("The run folder.", "runs/MODEL, numbered")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in that folder.")
     ] = False,
@@ -151,8 +153,10 @@ def reconstruct_images(
         typer.Option(help="The picture to write.", show_default="RUN/pictures/reconstructed.png"),
     ] = None,
 ) -> None:
-    """Encode and decode images of your own. Photos and dark ink on light paper are welcome: they
-    are inverted, fitted into 20 x 20 pixels and centred, as MNIST's digits were.
+    """Encode and decode digits of your own.
+
+    Photos and dark ink on light paper are welcome: they are inverted, fitted into 20 x 20 pixels
+    and centred, as MNIST's digits were.
 
     Example: scratchae reconstruct runs/fc my_seven.png
     """
@@ -234,7 +238,10 @@ def digits_of(source: str) -> list[tuple[str, torch.Tensor]]:
     except (UnidentifiedImageError, OSError):  # no picture: data, or a sentence about it
         pixels = data.load(source, test=0.0).train.pixels[:MOST]
         return [(f"{path.name} {i}", image) for i, image in enumerate(pixels)]
-    return [(path.name, data.digit_from_picture(path))]
+    try:
+        return [(path.name, data.digit_from_picture(path))]
+    except ScratchaeError as error:
+        raise ScratchaeError(f"{path}: {error}") from error
 
 
 def report(run: Run) -> None:

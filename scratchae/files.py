@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scratchae.errors import ScratchaeError
+
+LEFTOVER = ".writing-"  # how the names of files begin that are not complete yet
 
 
 @contextmanager
@@ -19,21 +21,25 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     that may not be written to raises ScratchaeError.
     """
     path = Path(path)
-    beside = path.with_name(
-        f".{path.stem}.writing{path.suffix}"
-    )  # the suffix tells writers the format
+    beside = path.with_name(f"{LEFTOVER}{path.name}")  # the same ending: it tells the format
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ScratchaeError(f"cannot write {path}: {reason(error)}") from error
-    except BaseException:
-        beside.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            beside.unlink()
+        if isinstance(error, OSError):
+            raise ScratchaeError(f"cannot write {path}: {reason(error)}") from error
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process was writing when it ended."""
+    for path in folder.glob(f"{LEFTOVER}*"):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

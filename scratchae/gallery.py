@@ -10,7 +10,7 @@ import torch
 from scratchae import plots
 from scratchae.data import Dataset
 from scratchae.training import Run
-from scratchae.training.fit import pixels_for
+from scratchae.training.loop import pixels_for
 from scratchae.training.step import evaluating
 
 ROWS = 6  # kept epochs that fit on one page

@@ -112,7 +112,9 @@ class Optimizer:
             raise ScratchaeError(f"{who} got the same parameter twice: pass every parameter once")
         for name in self.hyperparameters:
             value = getattr(self, name, None)
-            if name in ("lr", "weight_decay", "eps") and not (value >= 0 and math.isfinite(value)):
+            if name in ("lr", "weight_decay", "eps") and not (
+                isinstance(value, int | float) and 0 <= value < math.inf
+            ):
                 raise ScratchaeError(f"{who} wants {name} >= 0 and finite, got {value!r}")
 
     def _cut(self, flat: Tensor) -> list[Tensor]:
@@ -189,12 +191,16 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
     ) -> None:
-        self.betas, self.eps, self.amsgrad = tuple(betas), eps, amsgrad
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+        if (
+            not isinstance(betas, tuple | list)
+            or len(betas) != 2
+            or not all(0 <= beta < 1 for beta in betas)
+        ):
             raise ScratchaeError(
                 f"{type(self).__name__} wants betas, two numbers from 0 to below 1, got {betas!r}: "
                 "(0.9, 0.999) is usual"
             )
+        self.betas, self.eps, self.amsgrad = tuple(betas), eps, amsgrad
         if amsgrad:
             self.slots = (*self.slots, "max_exp_avg_sq")
         super().__init__(parameters, lr, weight_decay)

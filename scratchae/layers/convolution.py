@@ -87,7 +87,7 @@ def patches(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor
         framed[:, top : top + H, left : left + W] = pixels
         pixels = framed
     view = windows(pixels, positions, geometry)  # (G, N, P, Q, kH, kW, C/G)
-    if C == geometry.groups:  # single channels: copied by taps, in longer runs, four times faster
+    if geometry.groups == C:  # single channels: copied by taps, in longer runs, four times faster
         return view.permute(0, 4, 5, 6, 1, 2, 3).flatten(4).flatten(1, 3).mT
     return view.flatten(4).flatten(1, 3)  # the one copy
 

@@ -44,13 +44,15 @@ class Unflatten(Layer):
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
         super().__init__()
-        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
-        if not self.unflattened_size or any(
-            not isinstance(n, int) or n < 1 for n in self.unflattened_size
+        if (
+            not isinstance(unflattened_size, tuple | list)
+            or not unflattened_size
+            or any(not isinstance(n, int) or n < 1 for n in unflattened_size)
         ):
             raise ScratchaeError(
                 f"Unflatten wants unflattened_size to be whole numbers >= 1, got {unflattened_size!r}"
             )
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, x: Tensor) -> Tensor:
         check_tensor(self, x, None, None)

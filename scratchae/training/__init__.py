@@ -1,6 +1,6 @@
 """Training: the step, the loop around it, and the run folder that it leaves."""
 
-from scratchae.training.fit import fit
+from scratchae.training.loop import fit
 from scratchae.training.run import Run, Settings, open_run
 from scratchae.training.step import evaluate, train_step
 

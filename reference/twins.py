@@ -1,0 +1,141 @@
+"""Twins: for every hand-written layer, the torch.nn module that promises the same.
+
+`twin(model)` builds it from the layer's type and arguments and carries the weights over. `fc` and
+`conv`, the two models of record, are written out once more as a user of torch.nn would,
+so that our text is compared with an independent one; the keys of their weights are ours.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from torch import nn
+
+from scratchae.layers import (
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    Unflatten,
+)
+
+# the arguments of each layer, in torch.nn's own names; every one is an attribute of the layer
+ARGUMENTS: dict[type[Layer], tuple[str, ...]] = {
+    Linear: ("in_features", "out_features"),
+    Conv2d: (
+        *("in_channels", "out_channels", "kernel_size", "stride"),
+        *("padding", "dilation", "groups"),
+    ),
+    ConvTranspose2d: (
+        *("in_channels", "out_channels", "kernel_size", "stride"),
+        *("padding", "output_padding", "dilation", "groups"),
+    ),
+    BatchNorm1d: ("num_features", "eps", "momentum", "affine", "track_running_stats"),
+    BatchNorm2d: ("num_features", "eps", "momentum", "affine", "track_running_stats"),
+    ReLU: (),
+    LeakyReLU: ("negative_slope",),
+    Tanh: (),
+    Sigmoid: (),
+    Flatten: ("start_dim", "end_dim"),
+    Unflatten: ("dim", "unflattened_size"),
+}
+
+
+def twin(model: Layer) -> nn.Module:
+    """The torch.nn twin: same weights (copied), mode, dtype and device; keys as in `model`."""
+    module = build(model)
+    state = model.state_dict()
+    tensor = next((t for t in state.values() if t.is_floating_point()), None)
+    if tensor is not None:
+        module.to(tensor.device, tensor.dtype)
+    copy_weights(model, module)
+    return module.train(model.training)
+
+
+def build(model: Layer) -> nn.Module:
+    """The torch.nn module of this layer's type and arguments, with weights of its own."""
+    if isinstance(model, Sequential):
+        children = OrderedDict((name, build(child)) for name, child in model.children())
+        module = nn.Sequential(children)
+    elif type(model) in ARGUMENTS:
+        arguments = {name: getattr(model, name) for name in ARGUMENTS[type(model)]}
+        if isinstance(model, Linear | Conv2d | ConvTranspose2d):
+            arguments["bias"] = model.bias is not None
+        module = getattr(nn, type(model).__name__)(**arguments)
+    else:
+        raise TypeError(f"there is no torch.nn twin of {model!r}: add its type to ARGUMENTS")
+    return module.train(model.training)
+
+
+def copy_weights(source: Layer | nn.Module, target: Layer | nn.Module) -> None:
+    """Every parameter and buffer from one side to the other, whichever side is which."""
+    target.load_state_dict(source.state_dict())
+
+
+def fc() -> nn.Module:
+    """The fully connected model of record in torch.nn; its code is three numbers."""
+    encoder = nn.Sequential(
+        nn.Linear(784, 128),
+        nn.ReLU(),
+        nn.Linear(128, 64),
+        nn.ReLU(),
+        nn.Linear(64, 32),
+        nn.ReLU(),
+        nn.Linear(32, 16),
+        nn.ReLU(),
+        nn.Linear(16, 12),
+        nn.ReLU(),
+        nn.Linear(12, 3),
+    )
+    decoder = nn.Sequential(
+        nn.Linear(3, 12),
+        nn.ReLU(),
+        nn.Linear(12, 16),
+        nn.ReLU(),
+        nn.Linear(16, 32),
+        nn.ReLU(),
+        nn.Linear(32, 64),
+        nn.ReLU(),
+        nn.Linear(64, 128),
+        nn.ReLU(),
+        nn.Linear(128, 784),
+        nn.Tanh(),
+    )
+    return nn.Sequential(OrderedDict(encoder=encoder, decoder=decoder))
+
+
+def conv() -> nn.Module:
+    """The convolutional model of record in torch.nn; its code is (N, 64, 5, 5)."""
+    encoder = nn.Sequential(
+        nn.Conv2d(1, 16, 3, stride=2, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3),
+        nn.BatchNorm2d(64),
+    )
+    decoder = nn.Sequential(
+        nn.ConvTranspose2d(64, 32, 3),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.ConvTranspose2d(32, 16, 3, stride=2, padding=1, output_padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.ConvTranspose2d(16, 1, 3, stride=2, padding=1, output_padding=1),
+        nn.Tanh(),
+    )
+    return nn.Sequential(OrderedDict(encoder=encoder, decoder=decoder))
+
+
+MODELS: dict[str, Callable[[], nn.Module]] = {"fc": fc, "conv": conv}

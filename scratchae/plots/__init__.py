@@ -1,0 +1,21 @@
+"""Pictures of an autoencoder at work: every function returns a Figure, and `save` writes it.
+
+Digits are tensors (N, 784), (N, 28, 28) or (N, 1, 28, 28), pixels from -1, black, to 1, white, of
+any floating-point dtype, on any device. A model is only looked at: what runs is a copy of it in
+evaluation mode. No display is needed, and nothing is shown or kept open.
+"""
+
+from scratchae.plots.latent import interpolation, latent_cloud
+from scratchae.plots.layers import feature_maps, filters
+from scratchae.plots.style import save
+from scratchae.plots.training import loss_curves, visualize_outputs
+
+__all__ = [
+    "feature_maps",
+    "filters",
+    "interpolation",
+    "latent_cloud",
+    "loss_curves",
+    "save",
+    "visualize_outputs",
+]

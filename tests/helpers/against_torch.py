@@ -1,0 +1,60 @@
+"""The one comparison of a layer with torch.nn and autograd that all layers go through."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scratchae.layers import Layer
+from tests.helpers.cases import Case
+from tests.helpers.tensors import assert_close, unchanged
+
+
+def compare_with_torch(case: Case, device: str = "cpu") -> None:
+    """Every batch of the case forward and twice backward; outputs, gradients and buffers agree.
+
+    Gradients are never emptied, so that they add up over all of it, as torch's do; the inputs and
+    the parameters must come out as they went in. torch is given contiguous copies: with a
+    channels_last dy for a plain x its own BatchNorm2d is wrong on the CPU (2.13: dx off by 1e-5).
+    """
+    layer, module = case.pair(device)
+    for shape, mode in zip(case.shapes, case.training, strict=True):
+        layer.train(mode), module.train(mode)
+        x = case.x(shape, device)
+        x_torch = x.clone(memory_format=torch.contiguous_format).requires_grad_()
+        y_torch = module(x_torch)
+        with unchanged(x=x, **dict(layer.named_parameters())):
+            y = layer.forward(x)
+        assert_close("y", y, y_torch, scale=scale_of_y(layer))
+        for name, buffer in module.named_buffers():
+            assert_close(name, getattr(layer, name), buffer, scale=1.0)
+        for _ in range(2):
+            dy = case.dy(y)
+            x_torch.grad = None
+            y_torch.backward(dy.contiguous(), retain_graph=True)
+            with unchanged(x=x, dy=dy, y=y, **dict(layer.named_parameters())):
+                dx = layer.backward(dy)
+            dy_scale = dy.abs().max().item()
+            assert_close("dx", dx, x_torch.grad, scale=scale_of_dx(layer, x) * dy_scale)
+            for name, parameter in module.named_parameters():
+                assert_close(f"d{name}", getattr(layer, name).grad, parameter.grad, scale=dy_scale)
+
+
+def scale_of_y(layer: Layer) -> float:
+    """How large an output is by its making, where what remains may be nothing but rounding."""
+    return 1.0 if hasattr(layer, "num_features") else 0.0
+
+
+def scale_of_dx(layer: Layer, x: Tensor) -> float:
+    """How large dx/dy is by its making: where the parts of dx cancel, only rounding remains.
+
+    BatchNorm takes from dy what normalising undoes, which can be nearly all; Sigmoid's
+    slope y (1 − y) at large x is the rounding of 1 − y.
+    """
+    if not hasattr(layer, "num_features"):
+        return 1.0 if not list(layer.named_parameters()) else 0.0
+    from_batch = layer.training or layer.running_var is None
+    others = [axis for axis in range(x.ndim) if axis != 1]
+    var = x.var(others, correction=0) if from_batch else layer.running_var
+    slope = (var + layer.eps).rsqrt()
+    return float((slope if layer.weight is None else slope * layer.weight.abs()).max())

@@ -1,0 +1,92 @@
+"""Awkward tensors, and how far two tensors are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch import Tensor
+
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.cuda,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
+        ],
+    ),
+]
+
+LAYOUTS = ("plain", "strided", "permuted", "expanded", "channels_last")
+
+
+def random_tensor(shape: tuple[int, ...], layout: str, generator: torch.Generator) -> Tensor:
+    """Standard normal float64 numbers of this shape, lying in memory as `layout` says.
+
+    strided: every second number of a larger tensor, from an offset; permuted: the axes lie in
+    reverse; expanded: one axis has stride 0.
+    """
+
+    def normal(*sizes: int) -> Tensor:
+        return torch.randn(sizes, generator=generator, dtype=torch.float64)
+
+    if layout == "strided":
+        return normal(*(2 * n + 1 for n in shape))[tuple(slice(1, None, 2) for _ in shape)]
+    if layout == "permuted":
+        return normal(*reversed(shape)).permute(tuple(reversed(range(len(shape)))))
+    if layout == "expanded" and shape:
+        axis = int(torch.randint(len(shape), (), generator=generator))
+        return normal(*shape[:axis], 1, *shape[axis + 1 :]).expand(shape)
+    if layout == "channels_last" and len(shape) == 4:
+        return normal(*shape).to(memory_format=torch.channels_last)
+    return normal(*shape)
+
+
+def on(device: str, tensor: Tensor) -> Tensor:
+    """The same numbers with the same strides on the device."""
+    if device == "cpu":
+        return tensor
+    base = torch.empty(0, dtype=tensor.dtype, device=device)
+    base.set_(tensor.untyped_storage().to(device=device))
+    return base.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
+def relative_difference(got: Tensor, expected: Tensor, scale: float = 0.0) -> float:
+    """The largest deviation over the largest expected element, or over `scale` if that is more."""
+    if expected.numel() == 0:
+        return 0.0
+    deviation = (got - expected).abs().max().item()
+    return deviation and deviation / max(expected.abs().max().item(), scale, 1e-300)
+
+
+def assert_close(
+    name: str, got: Tensor, expected: Tensor, tolerance: float = 1e-10, scale: float = 0.0
+) -> None:
+    """Same shape and dtype, finite, and relatively closer than the tolerance."""
+    expected = expected.detach()
+    assert got.shape == expected.shape, f"{name}: {tuple(got.shape)}, not {tuple(expected.shape)}"
+    assert got.dtype == expected.dtype, f"{name}: {got.dtype}, not {expected.dtype}"
+    difference = relative_difference(got, expected, scale)
+    assert difference <= tolerance, f"{name} differs by {difference:.1e}"
+
+
+@contextmanager
+def unchanged(**tensors: Tensor | None) -> Iterator[None]:
+    """Within, none of these tensors may change by a bit, a shape or a stride."""
+    before = {
+        name: (tensor.clone(), tensor.stride(), tensor.storage_offset())
+        for name, tensor in tensors.items()
+        if tensor is not None
+    }
+    yield
+    for name, (values, stride, offset) in before.items():
+        assert torch.equal(tensors[name], values), f"{name} was modified"
+        assert (tensors[name].stride(), tensors[name].storage_offset()) == (stride, offset)
+
+
+def share_memory(a: Tensor, b: Tensor) -> bool:
+    """Whether the two tensors lie in one storage."""
+    return a.numel() > 0 and a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()

@@ -1,0 +1,83 @@
+"""Where torch.nn refuses arguments or an image, so do we, in one sentence; and never elsewhere."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratchae import layers
+from scratchae.errors import ScratchaeError
+
+small = st.integers(0, 4)
+number = st.integers(-1, 3)
+geometry = {
+    "in_channels": small,
+    "out_channels": small,
+    "kernel_size": small | st.tuples(small, small),
+    "stride": st.integers(0, 3) | st.tuples(number, number),
+    "padding": number | st.tuples(number, number),
+    "dilation": st.integers(0, 2),
+    "groups": st.integers(0, 3),
+}
+shapes = st.lists(st.integers(1, 6), min_size=2, max_size=5)
+ARGUMENTS = {
+    "Conv2d": st.fixed_dictionaries(
+        geometry | {"padding": geometry["padding"] | st.sampled_from(["same", "valid", "sam"])}
+    ),
+    "ConvTranspose2d": st.fixed_dictionaries(
+        geometry | {"output_padding": number | st.tuples(number, number)}
+    ),
+    "Linear": st.fixed_dictionaries({"in_features": small, "out_features": small}),
+    "BatchNorm1d": st.fixed_dictionaries(
+        {"num_features": small, "momentum": st.sampled_from([0.1])}
+    ),
+    "BatchNorm2d": st.fixed_dictionaries({"num_features": small}),
+    "Flatten": st.fixed_dictionaries(
+        {"start_dim": st.integers(-5, 5), "end_dim": st.integers(-5, 5)}
+    ),
+    "Unflatten": st.fixed_dictionaries(
+        {"dim": st.integers(-5, 5), "unflattened_size": st.lists(small, max_size=3).map(tuple)}
+    ),
+}
+
+
+SIZES = (
+    *("in_channels", "out_channels", "kernel_size", "in_features", "out_features"),
+    *("num_features", "unflattened_size"),
+)
+
+
+def degenerate(name: str, arguments: dict, shape: list[int]) -> bool:
+    """What torch lets pass and we do not: nothing to learn or to compute, or no batch axis."""
+    given = [arguments[key] for key in SIZES if key in arguments]
+    nothing = any(0 in size if isinstance(size, tuple) else size == 0 for size in given)
+    return nothing or ("Conv" in name and len(shape) == 3)
+
+
+def attempt(owner, name: str, arguments: dict, x: torch.Tensor):
+    """The output, or the exception."""
+    try:
+        return getattr(owner, name)(**arguments)(x)
+    except Exception as error:
+        return error
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("name", ARGUMENTS)
+@given(data=st.data())
+def test_what_torch_refuses_is_refused_in_one_sentence_and_nothing_else_is(name, data):
+    arguments, shape = data.draw(ARGUMENTS[name]), data.draw(shapes)
+    sizes = ("in_channels", "in_features", "num_features")
+    if data.draw(st.booleans()):
+        shape[1 if "Linear" not in name else -1] = next(
+            (max(1, arguments[size]) for size in sizes if size in arguments), shape[1]
+        )
+    x = torch.ones(shape)
+    theirs, ours = attempt(torch.nn, name, arguments, x), attempt(layers, name, arguments, x)
+    if isinstance(ours, Exception):
+        assert isinstance(ours, ScratchaeError), repr(ours)
+        assert "\n" not in str(ours)
+        assert isinstance(theirs, Exception) or degenerate(name, arguments, shape), ours
+    else:
+        assert not isinstance(theirs, Exception), theirs
+        assert ours.shape == theirs.shape

@@ -1,0 +1,244 @@
+"""Every mistake is answered in one short sentence that says where, what came, and the cure."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from scratchae.errors import ScratchaeError
+from scratchae.layers import (
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
+    Flatten,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    Sequential,
+    Unflatten,
+)
+from scratchae.losses import MSELoss
+from scratchae.models import build, fc, register
+from scratchae.optim import SGD, Adam, AdamW
+
+ones = torch.ones
+MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {}
+
+
+def mistake(*said: str):
+    """Registers a mistake under its own name, with the pieces that its sentence has to contain."""
+
+    def add(make: Callable[[], object]):
+        assert make.__name__ not in MISTAKES
+        MISTAKES[make.__name__] = (make, list(said))
+        return make
+
+    return add
+
+
+def say(name: str, make: Callable[[], object], *said: str) -> None:
+    assert name not in MISTAKES
+    MISTAKES[name] = (make, list(said))
+
+
+# inputs
+say("last_size", lambda: Linear(784, 128)(ones(64, 783)), "Linear(784, 128)", "(64, 783)", "784")
+say(
+    *("unflattened_images", lambda: Linear(784, 128)(ones(64, 1, 28, 28))),
+    *("Linear(784, 128)", "(..., 784)", "(64, 1, 28, 28)", "Flatten()"),
+)
+say("number_into_linear", lambda: Linear(3, 2)(torch.tensor(1.0)), "Linear(3, 2)", "()", "3")
+say(
+    *("channels", lambda: Conv2d(3, 8, 3)(ones(2, 4, 9, 9))),
+    *("Conv2d(3, 8", "(N, 3, H, W)", "(2, 4, 9, 9)", "channels"),
+)
+say("one_image", lambda: Conv2d(1, 8, 3)(ones(1, 28, 28)), "(1, 28, 28)", "unsqueeze(0)")
+say("nhwc", lambda: Conv2d(3, 8, 3)(ones(2, 9, 7, 3)), "(2, 9, 7, 3)", "permute(0, 3, 1, 2)")
+say("flat_images", lambda: Conv2d(1, 8, 3)(ones(2, 784)), "(2, 784)", "Unflatten(1, (1, H, W))")
+say(
+    *("transposed_channels", lambda: ConvTranspose2d(3, 8, 3)(ones(2, 8, 9, 9))),
+    *("ConvTranspose2d(3, 8", "(N, 3, H, W)", "(2, 8, 9, 9)"),
+)
+say(
+    *("wrong_dtype", lambda: Linear(3, 2)(ones(5, 3, dtype=torch.float64))),
+    *("Linear(3, 2)", "float32", "float64", ".to("),
+)
+say("integers", lambda: Linear(3, 2)(ones(5, 3, dtype=torch.uint8)), "uint8", "torch.float32")
+say("integers_into_relu", lambda: ReLU()(ones(5, 3, dtype=torch.long)), "ReLU()", "int64", ".to(")
+say("list", lambda: Linear(3, 2)([1.0, 2.0, 3.0]), "Linear(3, 2)", "list", "torch.as_tensor")
+say("other_device", lambda: Linear(3, 2)(ones(5, 3, device="meta")), "cpu", "meta", ".to(")
+say(
+    *("small_image", lambda: Conv2d(1, 8, 5)(ones(2, 1, 4, 9))),
+    *("Conv2d(1, 8", "4 x 9", "kernel", "padding"),
+)
+say(
+    *("nothing_left", lambda: ConvTranspose2d(1, 8, 3, padding=4)(ones(2, 1, 3, 3))),
+    *("ConvTranspose2d(1, 8", "3 x 3", "less padding"),
+)
+say("flatten_axis", lambda: Flatten(2)(ones(2, 3)), "Flatten(start_dim=2", "(2, 3)")
+say("unflatten_size", lambda: Unflatten(1, (2, 3))(ones(2, 7)), "Unflatten(", "6", "(2, 7)")
+say(
+    *("one_value_a_channel", lambda: BatchNorm1d(3)(ones(1, 3))),
+    *("BatchNorm1d(3", "one value a channel", "(1, 3)", "eval()"),
+)
+say("no_value_a_channel", lambda: BatchNorm1d(3)(ones(0, 3)), "no value a channel", "(0, 3)")
+say(
+    *("num_features", lambda: BatchNorm2d(3)(ones(2, 4, 5, 5))),
+    *("BatchNorm2d(3", "(N, 3, H, W)", "(2, 4, 5, 5)", "num_features"),
+)
+say("images_into_1d", lambda: BatchNorm1d(3)(ones(2, 3, 5, 5)), "(N, 3, L)", "(2, 3, 5, 5)")
+
+# backward
+say("backward_first", lambda: Linear(3, 2).backward(ones(5, 2)), "Linear(3, 2)", "call forward")
+say("model_backward_first", lambda: fc().backward(ones(5, 784)), "before forward")
+
+
+def after_forward(dy: object) -> object:
+    layer = Linear(3, 2)
+    layer.forward(ones(5, 3))
+    return layer.backward(dy)
+
+
+say("dy_shape", lambda: after_forward(ones(2)), "Linear(3, 2).backward", "(5, 2)", "(2,)", "dy")
+say("dy_summed", lambda: after_forward(ones(())), "(5, 2)", "()", "unsummed")
+say("dy_dtype", lambda: after_forward(ones(5, 2).double()), "float32", "float64", ".backward")
+say("dy_number", lambda: after_forward(1.0), "Linear(3, 2).backward", "float", "torch.Tensor")
+
+
+@mistake("before forward", "call forward")
+def backward_after_forget():
+    layer = Linear(3, 2)
+    layer.forward(ones(5, 3))
+    layer.forget()
+    layer.backward(ones(5, 2))
+
+
+# arguments
+say("kernel_0", lambda: Conv2d(1, 8, 0), "Conv2d", "kernel_size", ">= 1", "got 0")
+say("kernel_triple", lambda: Conv2d(1, 8, (3, 3, 3)), "kernel_size", "pair", "(3, 3, 3)")
+say("stride_0", lambda: ConvTranspose2d(1, 8, 3, stride=0), "ConvTranspose2d", "stride", "got 0")
+say("dilation_0", lambda: Conv2d(1, 8, 3, dilation=(1, 0)), "dilation", "(1, 0)")
+say("negative_padding", lambda: Conv2d(1, 8, 3, padding=-1), "padding", ">= 0", "got -1")
+say("unknown_padding", lambda: Conv2d(1, 8, 3, padding="sam"), "'same'", "'valid'", "'sam'")
+say(
+    *("transposed_same", lambda: ConvTranspose2d(1, 8, 3, padding="same")),
+    *("ConvTranspose2d", "padding", "'same'"),
+)
+say(
+    *("same_with_stride", lambda: Conv2d(1, 8, 3, stride=2, padding="same")),
+    *("Conv2d", "'same'", "stride=2", "as a number"),
+)
+say("groups", lambda: Conv2d(4, 6, 3, groups=4), "Conv2d", "4 input", "6 output", "groups=4")
+say("channels_0", lambda: Conv2d(0, 6, 3), "Conv2d", "in_channels", "got 0")
+say(
+    *("output_padding", lambda: ConvTranspose2d(1, 8, 3, stride=2, output_padding=2)),
+    *("ConvTranspose2d", "output_padding=2", "stride=2", "smaller"),
+)
+say("features_0", lambda: Linear(3, 0), "Linear", "out_features", "got 0")
+say("features_float", lambda: Linear(3.0, 2), "Linear", "in_features", "whole number", "3.0")
+say("num_features_0", lambda: BatchNorm2d(0), "BatchNorm2d", "num_features", "got 0")
+say("eps", lambda: BatchNorm2d(3, eps=-1e-5), "BatchNorm2d", "eps >= 0", "-1e-05")
+say("momentum", lambda: BatchNorm2d(3, momentum=2), "BatchNorm2d", "momentum", "0 and 1", "got 2")
+say("slope", lambda: LeakyReLU("steep"), "LeakyReLU", "negative_slope", "'steep'")
+say("unflatten_0", lambda: Unflatten(1, (0, 3)), "Unflatten", "unflattened_size", "(0, 3)")
+say("unflatten_number", lambda: Unflatten(1, 3), "Unflatten", "unflattened_size", "3")
+say("a_class", lambda: Sequential(Linear(3, 2), ReLU), "Sequential", "1 is", "write ReLU()")
+say("a_function", lambda: Sequential(torch.relu), "Sequential holds layers", "0 is", "relu")
+
+
+@mistake("twice", "ReLU()", "1", "3", "new one")
+def one_layer_twice():
+    relu = ReLU()
+    Sequential(Linear(3, 3), relu, Linear(3, 3), relu)
+
+
+# weights
+def loading(**changes) -> None:
+    state = {**Linear(3, 2).state_dict(), **changes}
+    Linear(3, 2).load_state_dict({key: value for key, value in state.items() if value is not None})
+
+
+say("key_missing", lambda: loading(bias=None), "missing bias", "do not belong")
+say("key_unknown", lambda: loading(scale=ones(2)), "unknown scale", "do not belong")
+say("key_shape", lambda: loading(bias=ones(3)), "bias", "(2,)", "(3,)", "sizes")
+
+# losses
+say("loss_shapes", lambda: MSELoss()(ones(2, 3), ones(3)), "MSELoss", "(2, 3)", "(3,)", "reshape")
+say("loss_empty", lambda: MSELoss()(ones(0, 3), ones(0, 3)), "MSELoss", "empty batch")
+say("loss_dtypes", lambda: MSELoss()(ones(2), ones(2).double()), "target", "float32", "float64")
+say("loss_backward_first", lambda: MSELoss().backward(), "MSELoss.backward", "call loss(")
+
+
+# optimisers
+def parameters() -> list[torch.Tensor]:
+    return Linear(3, 2).parameters()
+
+
+say("no_parameters", lambda: Adam([]), "Adam", "no parameters", "model.parameters()")
+say("no_tensors", lambda: Adam(["weight"]), "Adam", "str", "model.parameters()")
+say("betas", lambda: Adam(parameters(), betas=(0.9, 1.0)), "Adam", "betas", "(0.9, 1.0)")
+say("one_beta", lambda: AdamW(parameters(), betas=0.9), "AdamW", "betas", "0.9", "two numbers")
+say("negative_lr", lambda: SGD(parameters(), lr=-0.1), "SGD", "lr >= 0", "-0.1")
+say("nan_lr", lambda: Adam(parameters(), lr=float("nan")), "Adam", "lr", "nan")
+say("text_lr", lambda: Adam(parameters(), lr="0.1"), "Adam", "lr", "'0.1'")
+say("negative_decay", lambda: AdamW(parameters(), weight_decay=-1.0), "weight_decay", "-1.0")
+say("negative_eps", lambda: Adam(parameters(), eps=-1.0), "Adam", "eps", "-1.0")
+say("negative_momentum", lambda: SGD(parameters(), momentum=-1.0), "SGD", "momentum", "-1.0")
+say("nesterov", lambda: SGD(parameters(), nesterov=True), "SGD", "nesterov", "momentum")
+say("twice", lambda: SGD(2 * [*parameters()[:1]]), "SGD", "same parameter twice")
+say(
+    *("two_dtypes", lambda: SGD([ones(2), ones(2).double()])),
+    *("SGD", "one dtype", "float64", "model.to("),
+)
+
+
+@mistake("Adam", "parameter 0", "after model.to")
+def model_moved_after_the_optimiser_was_made():
+    model = Linear(3, 2)
+    optimizer = Adam(model.parameters())
+    model.to(dtype=torch.float64)
+    optimizer.step()
+
+
+@mistake("SGD.step", "parameter 1", "(2,)", "no gradient", "backward(dy)")
+def parameter_without_gradient():
+    model = Linear(3, 2)
+    optimizer = SGD(model.parameters())
+    model.bias.grad = None
+    optimizer.step()
+
+
+@mistake("Adam", "parameter 0", "only one for a model")
+def two_optimisers_on_a_model():
+    model = Linear(3, 2)
+    first, _ = Adam(model.parameters()), Adam(model.parameters())
+    first.step()
+
+
+@mistake("does not belong to this model", "exp_avg", "8 numbers", "12 parameters")
+def optimiser_state_of_another_model():
+    Adam(Linear(3, 3).parameters()).load_state_dict(Adam(parameters()).state_dict())
+
+
+@mistake("does not belong to Adam", "exp_avg")
+def optimiser_state_of_another_optimiser():
+    Adam(parameters()).load_state_dict(SGD(parameters()).state_dict())
+
+
+# models
+say("unknown_model", lambda: build("convv"), "'convv'", "did you mean 'conv'?")
+say("unlike_any_model", lambda: build("transformer"), "'transformer'", "fc", "conv")
+say("registered_twice", lambda: register("fc", lambda generator: None), "'fc'", "another name")
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_answered_in_one_short_sentence(name):
+    make, said = MISTAKES[name]
+    with pytest.raises(ScratchaeError) as caught:
+        make()
+    sentence = str(caught.value)
+    for piece in said:
+        assert piece in sentence
+    assert "\n" not in sentence
+    assert len(sentence) < 220

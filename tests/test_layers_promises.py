@@ -1,0 +1,114 @@
+"""What a layer promises beyond its numbers: memory of its own, gradients that add up, no batch."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratchae.errors import ScratchaeError
+from tests.helpers.cases import CASES, Case
+from tests.helpers.tensors import assert_close, share_memory
+
+RESHAPES = ("Flatten", "Unflatten")  # the same numbers under another shape: views, as in torch
+KEEPS_ITS_OUTPUT = (*RESHAPES, "ReLU", "Tanh", "Sigmoid")
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in RESHAPES])
+@settings(max_examples=60)
+@given(data=st.data())
+def test_outputs_and_gradients_share_no_memory_with_anything(name, data):
+    case = data.draw(CASES[name])
+    layer, _ = case.pair()
+    for tensor in layer.parameters():
+        tensor.grad = None  # the first backward then has to make it
+    x = case.x(case.shapes[0])
+    y = layer.train(case.training[0]).forward(x)
+    dy = case.dy(y)
+    dx = layer.backward(dy)
+    gradients = [tensor.grad for tensor in layer.parameters()]
+    tensors = [x, y, dy, dx, *layer.state_dict().values(), *gradients]
+    for i, a in enumerate(tensors):
+        for b in tensors[i + 1 :]:
+            assert not share_memory(a, b)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in KEEPS_ITS_OUTPUT])
+@settings(max_examples=60)
+@given(data=st.data())
+def test_editing_the_output_and_the_last_dx_in_place_does_not_change_backward(name, data):
+    case = data.draw(CASES[name])
+    layer, _ = case.pair()
+    y = layer.train(case.training[0]).forward(case.x(case.shapes[0]))
+    dy = case.dy(y)
+    first = layer.backward(dy)
+    kept = first.clone()
+    y.fill_(7.0), first.fill_(7.0)
+    assert torch.equal(layer.backward(dy), kept)
+
+
+@pytest.mark.parametrize("name", ["BatchNorm1d", "BatchNorm2d"])
+@settings(max_examples=60)
+@given(data=st.data())
+def test_backward_of_a_batch_is_its_own_after_the_running_statistics_have_moved(name, data):
+    case = data.draw(CASES[name].filter(lambda c: c.arguments["track_running_stats"]))
+    layer, _ = case.pair()
+    y = layer.eval().forward(case.x(case.shapes[0]))
+    dy = case.dy(y)
+    before = layer.backward(dy)
+    layer.running_mean.fill_(3.0), layer.running_var.fill_(9.0)
+    assert torch.equal(layer.backward(dy), before)
+
+
+@pytest.mark.parametrize("name", ["Linear", "Conv2d", "ConvTranspose2d", "BatchNorm2d"])
+@settings(max_examples=60)
+@given(data=st.data())
+def test_gradients_add_up_until_zero_grad_empties_them_in_place(name, data):
+    case = data.draw(CASES[name])
+    layer, _ = case.pair()
+    y = layer.train(case.training[0]).forward(case.x(case.shapes[0]))
+    dy = case.dy(y)
+    layer.backward(dy)
+    once = [tensor.grad.clone() for tensor in layer.parameters()]
+    places = [tensor.grad.data_ptr() for tensor in layer.parameters()]
+    layer.backward(dy)
+    for tensor, gradient in zip(layer.parameters(), once, strict=True):
+        assert_close("accumulated", tensor.grad, 2 * gradient, 1e-15)
+    layer.zero_grad()
+    assert not any(tensor.grad.any() for tensor in layer.parameters())
+    layer.backward(dy)
+    assert [tensor.grad.data_ptr() for tensor in layer.parameters()] == places
+    for tensor, gradient in zip(layer.parameters(), once, strict=True):
+        assert torch.equal(tensor.grad, gradient)
+
+
+EMPTY = [
+    Case("Linear", {"in_features": 3, "out_features": 2}, [(0, 3)]),
+    Case("Linear", {"in_features": 3, "out_features": 2}, [(2, 0, 3)]),
+    Case("Conv2d", {"in_channels": 2, "out_channels": 4, "kernel_size": 3}, [(0, 2, 5, 7)]),
+    Case(
+        "ConvTranspose2d", {"in_channels": 2, "out_channels": 4, "kernel_size": 3}, [(0, 2, 5, 7)]
+    ),
+    Case("BatchNorm1d", {"num_features": 3}, [(0, 3)], [True]),
+    Case("BatchNorm1d", {"num_features": 3}, [(0, 3)], [False]),
+    Case("BatchNorm2d", {"num_features": 3}, [(0, 3, 2, 5)], [True]),
+    Case("BatchNorm2d", {"num_features": 3}, [(0, 3, 2, 5)], [False]),
+    *(Case(name, {}, [(0, 3)]) for name in ("ReLU", "LeakyReLU", "Tanh", "Sigmoid")),
+    Case("Flatten", {}, [(0, 3, 5)]),
+    Case("Unflatten", {"dim": 1, "unflattened_size": (3, 5)}, [(0, 15)]),
+]
+
+
+@pytest.mark.parametrize("case", EMPTY, ids=lambda c: f"{c.name}-{c.shapes[0]}-{c.training[0]}")
+def test_an_empty_batch_goes_through_as_in_torch_or_is_refused_in_one_sentence(case):
+    layer, module = case.pair()
+    layer.train(case.training[0]), module.train(case.training[0])
+    x = torch.zeros(case.shapes[0], dtype=torch.float64)
+    try:
+        y = layer.forward(x)
+    except ScratchaeError as error:
+        assert case.name.startswith("BatchNorm") and case.training[0], error
+        return
+    assert y.shape == module(x).shape
+    assert layer.backward(torch.zeros_like(y)).shape == x.shape
+    for tensor in layer.parameters():
+        assert not tensor.grad.any()

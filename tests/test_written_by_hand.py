@@ -1,0 +1,177 @@
+"""That everything is written by hand is a fact: what runs in a training step, and what is imported.
+
+A dispatch mode sees every operator that reaches the tensors, also those that autograd or a function
+of torch.nn would call inside.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from scratchae.losses import MSELoss
+from scratchae.models import build
+from scratchae.optim import SGD, Adam, AdamW
+from scratchae.training import train_step
+
+ALLOWED = {
+    "matrix products": "mm bmm addmm baddbmm matmul dot mv",
+    "elementwise": "add add_ sub sub_ rsub mul mul_ div div_ neg square pow sqrt sqrt_ rsqrt "
+    "reciprocal exp tanh sign where gt ge lt le eq clamp clamp_min clamp_ maximum addcmul "
+    "addcmul_ addcdiv addcdiv_ lerp lerp_ abs ne isfinite",
+    "reductions": "sum mean amax",
+    "views": "view _unsafe_view reshape _reshape_alias t transpose permute expand as_strided "
+    "unsqueeze squeeze slice select split split_with_sizes detach alias unbind unfold movedim "
+    "flatten unflatten mT",
+    "copies and new tensors": "clone copy_ _to_copy cat zeros zeros_like new_zeros empty "
+    "empty_like new_empty ones full scalar_tensor zero_ fill_ empty_strided new_empty_strided "
+    "lift_fresh",
+    "numbers to Python": "_local_scalar_dense item",
+}
+FORBIDDEN = (  # none of these may ever be put on the list above
+    *("convolution", "conv", "unfold_backward", "im2col", "col2im", "batch_norm", "threshold"),
+    *("_backward", "mse_loss", "linear", "_fused", "_foreach", "relu", "sigmoid", "native_"),
+)
+
+
+class Recorder(TorchDispatchMode):
+    """Collects the name of every operator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def train(model, optimizer, x) -> None:
+    """Two steps by hand, and two as the training loop does them."""
+    loss = MSELoss()
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss(model.forward(x), x)
+        model.backward(loss.backward())
+        optimizer.step()
+        train_step(model, optimizer, x)
+
+
+@pytest.mark.parametrize("optimizer", [SGD, Adam, AdamW])
+@pytest.mark.parametrize("name", ["fc", "conv"])
+def test_a_training_step_runs_nothing_but_arithmetic(name, optimizer):
+    model = build(name)
+    x = torch.rand(5, *model.input_shape) * 2 - 1
+    by_hand = optimizer(model.parameters(), weight_decay=1e-5)
+    with Recorder() as recorder:
+        train(model, by_hand, x)
+    allowed = {name for names in ALLOWED.values() for name in names.split()}
+    assert recorder.names and not recorder.names - allowed
+    for operator in allowed | recorder.names:
+        assert not any(part in operator for part in FORBIDDEN), operator
+    assert not any(tensor.requires_grad for tensor in model.state_dict().values())
+
+
+def test_the_recorder_would_notice_torch_nn():
+    x, weight = torch.randn(1, 1, 5, 5), torch.randn(1, 1, 3, 3, requires_grad=True)
+    with Recorder() as recorder:
+        torch.nn.functional.conv2d(x, weight).relu().sum().backward()
+    assert {"convolution", "convolution_backward", "relu", "threshold_backward"} <= recorder.names
+
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "scratchae").rglob("*.py"))
+NOT_FOR_US = ("torch.nn", "torch.autograd", "torch.optim", "torch.func", "torch._C", "reference")
+NOT_TO_BE_USED = {  # functions of torch that already are what is taught
+    *("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+    *("convolution", "batch_norm", "native_batch_norm", "mse_loss", "relu", "relu_", "sigmoid"),
+    *("threshold", "enable_grad", "requires_grad_"),
+}
+LEVELS = [  # a file may import from its own part and from those of lower levels
+    {"errors", "__init__"},
+    {"layers"},
+    {"files", "losses", "optim"},
+    {"checking", "models", "data"},
+    {"course", "training", "plots"},
+    {"gallery"},
+    {"cli"},
+    {"__main__"},
+]
+
+
+def level(part: str) -> int:
+    found = [i for i, parts in enumerate(LEVELS) if part in parts]
+    assert found, f"say in LEVELS where scratchae/{part} stands"
+    return found[0]
+
+
+def imports_of(tree: ast.AST) -> list[str]:
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found += [f"{node.module}.{name.name}" for name in node.names]
+    return found
+
+
+def dotted(node: ast.AST) -> str:
+    """'torch.nn.functional' for such an expression."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else "?"
+
+
+def breaches(text: str) -> list[str]:
+    """What a file does that only reference/ and tests/ may."""
+    tree = ast.parse(text)
+    attributes = [dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    names = imports_of(tree) + attributes
+    found = [n for n in names if any(f"{n}.".startswith(f"{bad}.") for bad in NOT_FOR_US)]
+    for name in attributes + [n for n in imports_of(tree) if n.startswith("torch.")]:
+        owner, _, last = name.rpartition(".")
+        if last in NOT_TO_BE_USED and (owner.startswith("torch") or last.endswith("grad_")):
+            found.append(name)
+    for node in ast.walk(tree):
+        keywords = node.keywords if isinstance(node, ast.Call) else []
+        found += [k.arg for k in keywords if k.arg == "requires_grad"]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_of_the_library_reaches_for_torch_nn_or_autograd(path):
+    assert not breaches(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import torch.nn as nn",
+        "from torch import nn",
+        "from torch.nn.functional import relu",
+        "import torch\ntorch.nn.functional.conv2d(x, w)",
+        "import torch\ntorch.conv2d(x, w)",
+        "from torch import conv2d",
+        "x.requires_grad_(True)",
+        "import torch\ntorch.zeros(3, requires_grad=True)",
+        "import reference.twins",
+        "from reference import oracles",
+        "import torch\ntorch.autograd.grad(y, x)",
+        "import torch\ntorch.ops.aten.convolution(x)",
+    ],
+)
+def test_the_search_would_notice(text):
+    assert breaches(text)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_one_way(path):
+    part = path.relative_to(ROOT / "scratchae").parts[0].removesuffix(".py")
+    for name in imports_of(ast.parse(path.read_text())):
+        if name.startswith("scratchae."):
+            target = name.split(".")[1]
+            about = target == "__version__"  # of the package itself
+            assert about or target == part or level(target) < level(part), name
