@@ -149,8 +149,7 @@ def reconstruct_images(
         list[str], typer.Argument(metavar="IMAGES...", help="Pictures (PNG, JPEG), or data files.")
     ],
     out: Annotated[
-        Path | None,
-        typer.Option(help="The picture to write.", show_default="RUN/pictures/reconstructed.png"),
+        Path | None, option("The picture to write.", "RUN/pictures/reconstructed.png")
     ] = None,
 ) -> None:
     """Encode and decode digits of your own.
