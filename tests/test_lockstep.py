@@ -27,12 +27,15 @@ def test_200_steps_in_float64_keep_every_tensor_within_1e_9(name, device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("name", "steps"), [("fc", 200), ("conv", 30)])
-def test_losses_in_float32_stay_within_1e_4(name, steps, device, monkeypatch):
-    """conv for 30 steps: after some 60, torch.nn in float32 is itself 1e-4 away from float64."""
+@pytest.mark.parametrize("name", ["fc", "conv"])
+def test_200_steps_in_float32_keep_the_losses_within_1e_4(name, device, monkeypatch):
+    """Pixels are in [-1, 1] and losses between 1 and 0.1. The difference is an absolute one: relative
+    to its loss, torch.nn's conv in float32 is itself 1e-4 away from float64 after some 60 steps."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # ten bits are no float32
-    result = run(name, steps=steps, dtype=torch.float32, batch=BATCH[name], device=device)
-    assert result and len(result.losses) == steps, result
+    result = run(name, 200, torch.float32, batch=64, device=device, tolerances={"loss": 1.0})
+    losses = torch.tensor(result.losses, dtype=torch.float64)
+    assert losses.shape == (200, 2)
+    assert (losses[:, 0] - losses[:, 1]).abs().max() <= 1e-4
 
 
 def test_200_steps_of_conv_in_float32_stray_from_float64_no_further_than_torch_does():

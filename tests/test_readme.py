@@ -1,0 +1,78 @@
+"""The README's code runs, its commands and files are there, and its numbers are the recorded ones."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from scratchae.cli import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", CODE, ids=lambda code: code.split("\n")[0])
+def test_every_piece_of_code_runs(code, capsys):
+    exec(compile(code.replace("epochs=20", "epochs=1"), "README.md", "exec"), {"torch": torch})
+
+
+def test_the_linear_layer_shown_is_the_librarys():
+    from scratchae.layers import linear_backward, linear_forward
+
+    shown: dict = {"torch": torch}
+    exec(next(code for code in CODE if "def linear_backward" in code), shown)
+    dy, x, weight, bias = (torch.randn(*shape).double() for shape in [(3, 5), (3, 7), (5, 7), (5,)])
+    torch.testing.assert_close(
+        shown["linear_forward"](x, weight, bias), linear_forward(x, weight, bias)
+    )
+    for ours, theirs in zip(
+        shown["linear_backward"](dy, x, weight), linear_backward(dy, x, weight), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_every_link_leads_to_a_file():
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    for link in links:
+        assert link.startswith("https://") or (ROOT / link).exists(), link
+
+
+def test_every_test_file_that_is_named_exists():
+    for name in re.findall(r"`(tests/\S+?\.py)`", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_command_and_option_shown_is_there():
+    for line in re.findall(r"^\$ scratchae (.*)$", README, re.MULTILINE):
+        words = line.split("#")[0].split()
+        text = CliRunner().invoke(app, [words[0], "--help"], env={"COLUMNS": "200"}).stdout
+        for option in (word for word in words if word.startswith("--")):
+            assert option in text, line
+    for target in re.findall(r"make ([a-z-]+)", README):
+        assert f"\n{target}:" in (ROOT / "Makefile").read_text(), target
+
+
+def test_the_recorded_losses_are_the_ones_shown():
+    runs = json.loads((ROOT / "reference/results/record-cpu.json").read_text())["runs"]
+    for run in runs:
+        ours, theirs = run["ours"][-1], run["torch"][-1]
+        digits = 4 if run["model"] == "fc" else 5
+        values = [
+            f"{side[f'{part}_loss']:.{digits}f}"
+            for part in ("train", "test")
+            for side in (ours, theirs)
+        ]
+        assert f"| {run['model']} | {run['seed']} | {' | '.join(values)} |" in README
+
+
+def test_the_measured_steps_are_the_ones_shown():
+    steps = json.loads((ROOT / "reference/results/benchmark-cpu.json").read_text())["steps"]
+    for step in steps:
+        ours, theirs = step["ms"]["scratchae"], step["ms"]["torch.nn"]
+        row = f"| {step['model']} | {step['batch_size']} | {step['threads']} | {theirs:.2f} | {ours:.2f} | {step['ratio']:.2f} |"
+        assert row in README
