@@ -3,9 +3,11 @@
     python -m reference.csv_benchmark [CSV]
 
 Without a file, one of 42,000 rows of digits (the bundled sample, over and over) is written.
-The readers take turns, so that a busy machine slows all of them; medians are compared.
+The readers take turns, so that a busy machine slows all of them; medians are compared. Writes
+reference/results/csv.json.
 """
 
+import json
 import statistics
 import sys
 import tempfile
@@ -15,9 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
+from reference.benchmark import RESULTS, device_name
 from scratchae.data import load
 from scratchae.data.readers import read
+from scratchae.files import write_text
 
 ROUNDS = 7
 
@@ -61,6 +66,8 @@ def main() -> None:
             path = Path(folder) / "train.csv"
             write_kaggle_csv(path, 42_000)
         medians = measure(path)
+    about = {"device": device_name(torch.device("cpu")), "pandas": pd.__version__}
+    write_text(RESULTS / "csv.json", json.dumps({**about, "seconds": medians}, indent=1) + "\n")
     print(f"{'reader':18} {'median':>8}   against scratchae")
     for name, seconds in medians.items():
         print(f"{name:18} {seconds:6.2f} s   {seconds / medians['scratchae']:.2f} x")

@@ -52,7 +52,7 @@ def finished(tmp_path_factory):
     """A run of two epochs, made once by the command line."""
     folder = tmp_path_factory.mktemp("finished")
     write_npz(folder / "few.npz", few_digits())
-    command = "train fc --data few.npz --epochs 2 --out run".split()
+    command = ["train", "fc", "--data", "few.npz", "--epochs", "2", "--out", "run"]
     subprocess.run([sys.executable, "-m", "scratchae", *command], cwd=folder, check=True)
     return folder / "run"
 

@@ -111,6 +111,14 @@ def test_a_model_of_ones_own_trains_and_is_resumed_by_its_registered_name(tmp_pa
     assert open_run(tmp_path / "run").epoch == 2
 
 
+def test_a_model_without_a_name_gets_no_run_folder(tmp_path):
+    model = Autoencoder(Sequential(Linear(784, 2)), Sequential(Linear(2, 784)), (784,))
+    with pytest.raises(ScratchaeError, match="register"):
+        quick(model, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert quick(model, epochs=1).epoch == 1
+
+
 def test_a_step_moves_the_model_as_its_parts_do():
     whole, parts = build("fc", 1), build("fc", 1)
     one, two = Adam(whole.parameters()), Adam(parts.parameters())

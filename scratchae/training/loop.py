@@ -65,6 +65,11 @@ def fit(
     """
     model = build(model, seed) if isinstance(model, str) else model
     check_settings(epochs, batch_size, seed)
+    if out is not None and model.name is None:
+        raise ScratchaeError(
+            "a run folder has to say how its model is built: `register` yours under a name and give "
+            "fit that name, or leave `out` away"
+        )
     device = choose_device(device)
     settings = Settings(
         model=model.name,
@@ -96,6 +101,7 @@ def fit(
                 disable=None if progress else True,
                 file=sys.stderr,
             ) as bar:
+                hidden = bar.disable  # there is no terminal to draw in
                 train_loss = train_epoch(run, optimizer, train_images, batches, epoch, bar)
                 test_loss = float("nan") if test_images is None else evaluate(model, test_images)
                 bar.set_postfix_str(f"train {train_loss:.4f}, test {test_loss:.4f}")
@@ -106,7 +112,7 @@ def fit(
             run.outputs.append((epoch, kept, reconstruct(model, kept)))
             if run.folder is not None:
                 write_checkpoint(run, optimizer)
-            if progress and bar.disable:  # no terminal to draw a bar in
+            if progress and hidden:
                 print(f"{name}: train {train_loss:.4f}, test {test_loss:.4f}", file=sys.stderr)
     return run
 
