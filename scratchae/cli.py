@@ -31,7 +31,7 @@ DEFAULTS = {
     "weight_decay": 1e-5,
     "seed": DEFAULT_SEED,
 }
-MOST = 20  # images that `reconstruct` draws
+MOST = 10  # images that `reconstruct` draws: a row of a picture
 
 app = typer.Typer(
     help="Autoencoders from nothing but tensor arithmetic. Start with: scratchae train fc",
@@ -160,7 +160,10 @@ def reconstruct_images(
     Example: scratchae reconstruct runs/fc my_seven.png
     """
     run = open_run(run_folder)
-    named = [pair for source in images for pair in digits_of(source)][:MOST]
+    named = [pair for source in images for pair in digits_of(source)]
+    if len(named) > MOST:
+        console.print(f"The first {MOST} of {len(named):,} images:")
+    named = named[:MOST]
     x = pixels_for(run.model, data.Images(torch.stack([pixels for _, pixels in named])), "cpu")
     y = reconstruct(run.model, x)
     table = Table("image", "mean squared error", box=None, header_style="bold")
@@ -229,13 +232,13 @@ def describe(digits: data.Dataset) -> str:
 
 
 def digits_of(source: str) -> list[tuple[str, torch.Tensor]]:
-    """(name, uint8 (28, 28)) for a picture, or for the first images of a data file."""
+    """(name, uint8 (28, 28)) for a picture, or for every image of a data file."""
     path = Path(source)
     try:
         with Image.open(path) as picture:
             picture.verify()
     except (UnidentifiedImageError, OSError):  # no picture: data, or a sentence about it
-        pixels = data.load(source, test=0.0).train.pixels[:MOST]
+        pixels = data.load(source, test=0.0).train.pixels
         return [(f"{path.name} {i}", image) for i, image in enumerate(pixels)]
     try:
         return [(path.name, data.digit_from_picture(path))]

@@ -112,6 +112,7 @@ def test_to_converts_parameters_gradients_and_statistics_but_no_counts():
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter.grad, before[name].double())
     assert model(torch.randn(3, 1, 5, 7, dtype=torch.float64)).dtype == torch.float64
+    assert all(p.dtype == torch.float32 for p in model.to(torch.float32).parameters())
 
 
 @pytest.mark.parametrize("name", CASES)

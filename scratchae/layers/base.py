@@ -147,12 +147,17 @@ class Layer:
         return self.train(False)
 
     def to(
-        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+        self,
+        device: torch.device | str | torch.dtype | None = None,
+        dtype: torch.dtype | None = None,
     ) -> Self:
-        """Move parameters, gradients and floating-point buffers; whole-number buffers keep their dtype.
+        """Move to a device, a floating-point dtype, or both; `to(torch.float64)` works as in torch.
 
-        Make optimisers after the move: they hold views of where the parameters were.
+        Gradients go along; whole-number buffers keep their dtype. Make optimisers after the move:
+        they hold views of where the parameters were.
         """
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
         for tensor in self.state_dict().values():
             grad, tensor.grad = tensor.grad, None
             tensor.data = tensor.data.to(device, dtype if tensor.is_floating_point() else None)
