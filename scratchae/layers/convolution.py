@@ -111,10 +111,9 @@ def partial_x(w: Tensor, y: Tensor, size: tuple[int, int], geometry: Geometry) -
     dcols = dcols.view(G, N, *positions, *geometry.kernel_size, w.shape[1])
     framed = y.new_zeros(N, *geometry.padded_size(size, positions), w.shape[1] * G)
     where = windows(framed, positions, geometry)
-    for i in range(geometry.kernel_size[0]):
-        for j in range(
-            geometry.kernel_size[1]
-        ):  # one tap at a time: within it no pixel comes twice
+    kH, kW = geometry.kernel_size
+    for i in range(kH):
+        for j in range(kW):  # one tap at a time: within it no pixel comes twice
             where[:, :, :, :, i, j].add_(dcols[:, :, :, :, i, j])
     return framed[:, top : top + size[0], left : left + size[1]].permute(0, 3, 1, 2)
 
