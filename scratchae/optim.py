@@ -31,6 +31,55 @@ from torch import Tensor
 from scratchae.errors import ScratchaeError
 
 
+def sgd_update(
+    value: Tensor,
+    grad: Tensor,
+    momentum_buffer: Tensor | None,
+    t: int,
+    lr: float,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+) -> None:
+    """Step t of SGD: changes value and momentum_buffer (None without momentum), not grad; one shape."""
+    g = grad.add(value, alpha=weight_decay) if weight_decay else grad
+    if momentum:
+        v = momentum_buffer
+        if t == 1:
+            v.copy_(g)
+        else:
+            v.mul_(momentum).add_(g, alpha=1 - dampening)
+        g = g.add(v, alpha=momentum) if nesterov else v
+    value.add_(g, alpha=-lr)
+
+
+def adam_update(
+    value: Tensor,
+    grad: Tensor,
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+    t: int,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    max_exp_avg_sq: Tensor | None = None,
+) -> None:
+    """Step t of Adam: changes value and the averages m = exp_avg and v = exp_avg_sq, not grad.
+
+    All are of one shape. max_exp_avg_sq is the largest v so far, for amsgrad, or None.
+    """
+    (beta1, beta2), m, v = betas, exp_avg, exp_avg_sq
+    g = grad.add(value, alpha=weight_decay) if weight_decay else grad
+    m.lerp_(g, 1 - beta1)
+    v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+    if max_exp_avg_sq is not None:
+        v = torch.maximum(max_exp_avg_sq, v, out=max_exp_avg_sq)
+    root = v.sqrt().div_(math.sqrt(1 - beta2**t)).add_(eps)  # √v̂ + ε
+    value.addcdiv_(m, root, value=-lr / (1 - beta1**t))
+
+
 class Optimizer:
     """Moves the parameters into one flat buffer, `value`, and their gradients into `grad`."""
 
@@ -164,15 +213,17 @@ class SGD(Optimizer):
         super().__init__(parameters, lr, weight_decay)
 
     def update(self, value: Tensor, grad: Tensor, t: int) -> None:
-        g = grad.add(value, alpha=self.weight_decay) if self.weight_decay else grad
-        if self.momentum:
-            v = self.state["momentum_buffer"]
-            if t == 1:
-                v.copy_(g)
-            else:
-                v.mul_(self.momentum).add_(g, alpha=1 - self.dampening)
-            g = g.add(v, alpha=self.momentum) if self.nesterov else v
-        value.add_(g, alpha=-self.lr)
+        sgd_update(
+            value,
+            grad,
+            self.state.get("momentum_buffer"),
+            t,
+            self.lr,
+            self.momentum,
+            self.dampening,
+            self.weight_decay,
+            self.nesterov,
+        )
 
 
 class Adam(Optimizer):
@@ -206,18 +257,22 @@ class Adam(Optimizer):
         super().__init__(parameters, lr, weight_decay)
 
     def update(self, value: Tensor, grad: Tensor, t: int) -> None:
-        (beta1, beta2), m, v = self.betas, self.state["exp_avg"], self.state["exp_avg_sq"]
-        g = grad
-        if self.weight_decay and self.decoupled_weight_decay:
-            value.mul_(1 - self.lr * self.weight_decay)
-        elif self.weight_decay:
-            g = grad.add(value, alpha=self.weight_decay)
-        m.lerp_(g, 1 - beta1)
-        v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
-        if self.amsgrad:
-            v = torch.maximum(self.state["max_exp_avg_sq"], v, out=self.state["max_exp_avg_sq"])
-        root = v.sqrt().div_(math.sqrt(1 - beta2**t)).add_(self.eps)  # √v̂ + ε
-        value.addcdiv_(m, root, value=-self.lr / (1 - beta1**t))
+        decay = self.weight_decay
+        if self.decoupled_weight_decay:
+            value.mul_(1 - self.lr * decay)
+            decay = 0.0
+        adam_update(
+            value,
+            grad,
+            self.state["exp_avg"],
+            self.state["exp_avg_sq"],
+            t,
+            self.lr,
+            self.betas,
+            self.eps,
+            decay,
+            self.state.get("max_exp_avg_sq"),
+        )
 
 
 class AdamW(Adam):

@@ -22,7 +22,7 @@ from scratchae.layers.batchnorm import (
     batchnorm_eval_backward,
     batchnorm_eval_forward,
     batchnorm_forward,
-    running_update,
+    running_statistics,
 )
 from scratchae.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
 from scratchae.layers.conv_transpose2d import (
@@ -64,7 +64,7 @@ __all__ = [
     "parameter",
     "relu_backward",
     "relu_forward",
-    "running_update",
+    "running_statistics",
     "sigmoid_backward",
     "sigmoid_forward",
     "tanh_backward",

@@ -74,9 +74,24 @@ def batchnorm_eval_backward(
     return dy * per_channel(scale, dy), (dy * xhat).sum(axes), dy.sum(axes)
 
 
-def running_update(running: Tensor, batch: Tensor, momentum: float) -> Tensor:
-    """The running statistic a share `momentum` of the way towards the batch's."""
-    return (1 - momentum) * running + momentum * batch
+def running_statistics(
+    running_mean: Tensor,
+    running_var: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    m: int,
+    momentum: float = 0.1,
+) -> tuple[Tensor, Tensor]:
+    """The running mean and variance (C,), moved by a share `momentum` towards the batch's.
+
+    mean, var: the batch's own, over m values a channel, var the biased one. What is kept is the
+    unbiased estimate, over m − 1: a sample's mean lies closer to it than the true mean does.
+    """
+    unbiased = var * (m / (m - 1))
+    return (
+        (1 - momentum) * running_mean + momentum * mean,
+        (1 - momentum) * running_var + momentum * unbiased,
+    )
 
 
 def other_axes(x: Tensor) -> tuple[int, ...]:
@@ -161,15 +176,16 @@ class BatchNorm(Layer):
             )
         y, xhat, mean, var = batchnorm_forward(x, self.weight, self.bias, self.eps)
         if self.training and self.running_mean is not None:
-            self.track(mean, var * (m / (m - 1)))
+            self.track(mean, var, m)
         return self.remember(y, xhat, var, from_batch)
 
-    def track(self, mean: Tensor, unbiased_var: Tensor) -> None:
+    def track(self, mean: Tensor, var: Tensor, m: int) -> None:
         """Move the running statistics, in place."""
         self.num_batches_tracked += 1
         momentum = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.copy_(running_update(self.running_mean, mean, momentum))
-        self.running_var.copy_(running_update(self.running_var, unbiased_var, momentum))
+        moved = running_statistics(self.running_mean, self.running_var, mean, var, m, momentum)
+        self.running_mean.copy_(moved[0])
+        self.running_var.copy_(moved[1])
 
     def backward(self, dy: Tensor) -> Tensor:
         xhat, var, from_batch = self.recall(dy)
