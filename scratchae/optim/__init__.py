@@ -1,0 +1,7 @@
+"""Optimisers: what a step does with the gradient."""
+
+from scratchae.optim.adam import Adam, AdamW, adam_update
+from scratchae.optim.base import Optimizer
+from scratchae.optim.sgd import SGD, sgd_update
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "adam_update", "sgd_update"]
