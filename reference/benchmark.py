@@ -31,8 +31,9 @@ from scratchae.data import load
 from scratchae.files import write_text
 from scratchae.models import Autoencoder, build
 from scratchae.optim import Adam
+from scratchae.step import train_step
 from scratchae.training.loop import choose_device, pixels_for
-from scratchae.training.step import flushing_denormals, train_step
+from scratchae.training.step import flushing_denormals
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS, STEPS, WARM_UP = 15, 20, 20

@@ -17,6 +17,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.files import remove_leftovers
 from scratchae.models import Autoencoder, build
 from scratchae.optim import Adam
+from scratchae.step import train_step
 from scratchae.training.run import (
     COLUMNS,
     Run,
@@ -31,7 +32,6 @@ from scratchae.training.step import (
     evaluating,
     first_bad_tensor,
     flushing_denormals,
-    train_step,
 )
 
 # Seed 0 is an unlucky one: fc stays far above the published loss, and so does torch.nn

@@ -1,4 +1,4 @@
-"""One training step, and one look at the test images. No graph is recorded: it is all here."""
+"""Around the training step: a look at the test images, and care for numbers that go astray."""
 
 from __future__ import annotations
 
@@ -9,22 +9,7 @@ import torch
 from torch import Tensor
 
 from scratchae.layers import Layer, Sequential
-from scratchae.losses import mse_backward, mse_forward
-from scratchae.optim import Optimizer
-
-
-def train_step(model: Layer, optimizer: Optimizer, x: Tensor) -> Tensor:
-    """Move the model once towards giving back x (N, ...); returns the loss before the move, shape ().
-
-    Where the loss is not finite nothing is moved.
-    """
-    optimizer.zero_grad()
-    y = model.forward(x)
-    loss = mse_forward(y, x)
-    if loss.isfinite():
-        model.backward(mse_backward(y, x))
-        optimizer.step()
-    return loss
+from scratchae.losses import mse_forward
 
 
 def evaluate(model: Layer, x: Tensor, batch_size: int = 500) -> float:
