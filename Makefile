@@ -14,7 +14,7 @@ demo: $(INSTALLED)
 	$(BIN)/scratchae train fc
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
 
 # HYPOTHESIS_PROFILE=explore looks for cases that nobody has seen yet
 common = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}

@@ -1,11 +1,16 @@
-"""Where torch.nn refuses arguments or an image, so do we, in one sentence; and never elsewhere."""
+"""Where torch.nn refuses arguments or an image, so do we, in one sentence; and never elsewhere.
+
+And what is not given is what it is in torch.
+"""
+
+import inspect
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchae import layers
+from scratchae import layers, optim
 from scratchae.errors import ScratchaeError
 
 small = st.integers(0, 4)
@@ -81,3 +86,44 @@ def test_what_torch_refuses_is_refused_in_one_sentence_and_nothing_else_is(name,
     else:
         assert not isinstance(theirs, Exception), theirs
         assert ours.shape == theirs.shape
+
+
+def defaults(function) -> dict:
+    """Every argument that has a default, but those of which torch has no like."""
+    arguments = inspect.signature(function).parameters.items()
+    given = {name: a.default for name, a in arguments if a.default is not a.empty}
+    return {name: value for name, value in given.items() if name != "generator"}
+
+
+OPTIMISERS = ["SGD", "Adam", "AdamW"]
+
+
+@pytest.mark.parametrize("name", [*ARGUMENTS, "LeakyReLU", *OPTIMISERS])
+def test_the_defaults_are_those_of_torch(name):
+    ours, theirs = (optim, torch.optim) if name in OPTIMISERS else (layers, torch.nn)
+    assert defaults(getattr(ours, name)).items() <= defaults(getattr(theirs, name)).items()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "function"),
+    [
+        (layers, "Conv2d", "conv2d_forward"),
+        (layers, "Conv2d", "conv2d_backward"),
+        (layers, "ConvTranspose2d", "conv_transpose2d_forward"),
+        (layers, "ConvTranspose2d", "conv_transpose2d_backward"),
+        (layers, "BatchNorm2d", "batchnorm_forward"),
+        (layers, "BatchNorm2d", "batchnorm_backward"),
+        (layers, "BatchNorm2d", "batchnorm_eval_forward"),
+        (layers, "BatchNorm2d", "batchnorm_eval_backward"),
+        (layers, "BatchNorm2d", "running_statistics"),
+        (layers, "LeakyReLU", "leaky_relu_forward"),
+        (layers, "LeakyReLU", "leaky_relu_backward"),
+        (optim, "SGD", "sgd_update"),
+        (optim, "Adam", "adam_update"),
+    ],
+)
+def test_the_functions_have_the_defaults_of_their_class(owner, name, function):
+    ours = defaults(getattr(owner, function))
+    ours.pop("bias", None)  # a tensor there, a yes or no here
+    ours.pop("max_exp_avg_sq", None)
+    assert ours and ours.items() <= defaults(getattr(owner, name)).items()

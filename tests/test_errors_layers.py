@@ -16,6 +16,8 @@ from scratchae.layers import (
     Linear,
     ReLU,
     Sequential,
+    Sigmoid,
+    Tanh,
     Unflatten,
 )
 from scratchae.losses import MSELoss
@@ -66,6 +68,11 @@ say(
 )
 say("integers", lambda: Linear(3, 2)(ones(5, 3, dtype=torch.uint8)), "uint8", "torch.float32")
 say("integers_into_relu", lambda: ReLU()(ones(5, 3, dtype=torch.long)), "ReLU()", "int64", ".to(")
+say("integers_into_leaky", lambda: LeakyReLU()(ones(2, dtype=torch.long)), "LeakyReLU(", "int64")
+say("integers_into_tanh", lambda: Tanh()(ones(2, dtype=torch.long)), "Tanh()", "int64")
+say("integers_into_sigmoid", lambda: Sigmoid()(ones(2, dtype=torch.long)), "Sigmoid()", "int64")
+say("integers_into_flatten", lambda: Flatten()(ones(2, 3, dtype=torch.long)), "Flatten(", "int64")
+say("list_into_unflatten", lambda: Unflatten(0, (1, 2))([1.0, 2.0]), "Unflatten(", "list")
 say("list", lambda: Linear(3, 2)([1.0, 2.0, 3.0]), "Linear(3, 2)", "list", "torch.as_tensor")
 say("other_device", lambda: Linear(3, 2)(ones(5, 3, device="meta")), "cpu", "meta", ".to(")
 say(
@@ -141,6 +148,7 @@ say("num_features_0", lambda: BatchNorm2d(0), "BatchNorm2d", "num_features", "go
 say("eps", lambda: BatchNorm2d(3, eps=-1e-5), "BatchNorm2d", "eps >= 0", "-1e-05")
 say("momentum", lambda: BatchNorm2d(3, momentum=2), "BatchNorm2d", "momentum", "0 and 1", "got 2")
 say("slope", lambda: LeakyReLU("steep"), "LeakyReLU", "negative_slope", "'steep'")
+say("slope_bool", lambda: LeakyReLU(True), "LeakyReLU", "negative_slope", "True")
 say("unflatten_0", lambda: Unflatten(1, (0, 3)), "Unflatten", "unflattened_size", "(0, 3)")
 say("unflatten_number", lambda: Unflatten(1, 3), "Unflatten", "unflattened_size", "3")
 say("a_class", lambda: Sequential(Linear(3, 2), ReLU), "Sequential", "1 is", "write ReLU()")
@@ -167,6 +175,7 @@ say("key_shape", lambda: loading(bias=ones(3)), "bias", "(2,)", "(3,)", "sizes")
 say("loss_shapes", lambda: MSELoss()(ones(2, 3), ones(3)), "MSELoss", "(2, 3)", "(3,)", "reshape")
 say("loss_empty", lambda: MSELoss()(ones(0, 3), ones(0, 3)), "MSELoss", "empty batch")
 say("loss_dtypes", lambda: MSELoss()(ones(2), ones(2).double()), "target", "float32", "float64")
+say("loss_integers", lambda: MSELoss()(*2 * [ones(2, dtype=torch.long)]), "MSELoss wants", "int64")
 say("loss_backward_first", lambda: MSELoss().backward(), "MSELoss.backward", "call loss(")
 
 

@@ -8,6 +8,7 @@ evaluation mode. No display is needed, and nothing is shown or kept open.
 from scratchae.plots.latent import interpolation, latent_cloud
 from scratchae.plots.layers import feature_maps, filters
 from scratchae.plots.style import save
+from scratchae.plots.trace import trace_picture
 from scratchae.plots.training import loss_curves, visualize_outputs
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "latent_cloud",
     "loss_curves",
     "save",
+    "trace_picture",
     "visualize_outputs",
 ]

@@ -1,0 +1,132 @@
+"""What popular ways of checking a gradient let through, measured on our catalogue of mistakes.
+
+    python -m reference.rules
+
+Each rule is one that a well-known course or library uses. It is tried on every mistake of the
+backward passes, on 20 random cases (our own checker: as a learner calls it), and what counts is the
+share of mistakes that it catches when it is run once. Writes reference/results/rules.json and
+rules.md.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from scratchae.checking import EXERCISES, check, mistakes
+from scratchae.checking.cases import Case
+from scratchae.files import write_text
+
+RESULTS = Path(__file__).parent / "results"
+SEEDS = range(20)
+CLASSES = [name for name in EXERCISES if name.endswith("_backward")]
+Differs = Callable[[Tensor, Tensor, random.Random], bool]
+
+
+def everywhere_relative(got: Tensor, expected: Tensor, _: random.Random) -> bool:
+    return bool((got - expected).abs().max() > 1e-6 * expected.abs().max())
+
+
+def everywhere_absolute(got: Tensor, expected: Tensor, _: random.Random) -> bool:
+    return bool(((got - expected).abs() > 1e-2).any())
+
+
+def one_index_absolute(got: Tensor, expected: Tensor, pick: random.Random) -> bool:
+    i = pick.randrange(expected.numel())
+    return bool((got.flatten()[i] - expected.flatten()[i]).abs() > 1e-2)
+
+
+RULES: dict[str, tuple[bool, bool, Differs]] = {  # upstream of ones, dx only, how it compares
+    ".sum() upstream, one random index of dx, to 1e-2": (True, True, one_index_absolute),
+    ".sum() upstream, dx, to 1e-2": (True, True, everywhere_absolute),
+    ".sum() upstream, all gradients, to 1e-2": (True, False, everywhere_absolute),
+    ".sum() upstream, all gradients, to 1e-6 relative": (True, False, everywhere_relative),
+    "random upstream, one random index of each, to 1e-2": (False, False, one_index_absolute),
+    "random upstream, dx, to 1e-6 relative": (False, True, everywhere_relative),
+    "random upstream, all gradients, to 1e-2": (False, False, everywhere_absolute),
+    "random upstream, all gradients, to 1e-6 relative": (False, False, everywhere_relative),
+}
+OURS = "scratchae.checking.check"
+
+
+def caught_once(rule: str, function: Callable, case: Case, pick: random.Random) -> bool:
+    """Whether the rule, run on one case, sees that the function is wrong."""
+    ones, only_dx, differs = RULES[rule]
+    results = []
+    for candidate in (function, EXERCISES[case.exercise].reference):
+        arguments = case.arguments()
+        if ones and "dy" in arguments:
+            arguments["dy"] = torch.ones_like(arguments["dy"])
+        try:
+            result = candidate(*arguments.values())
+        except Exception:  # whatever a mistake raises, every rule sees it
+            return True
+        results.append(result if isinstance(result, tuple) else (result,))
+    for got, expected in list(zip(*results, strict=True))[: 1 if only_dx else None]:
+        if got.shape != expected.shape or differs(got, expected, pick):
+            return True
+    return False
+
+
+def measure() -> dict[str, dict[str, float]]:
+    """{rule: {exercise: share of its mistakes that one run catches}}."""
+    table = {}
+    for rule in RULES:
+        table[rule] = {}
+        for name in CLASSES:
+            pick, hits = random.Random(0), []
+            for mistake in mistakes(name):
+                for seed in SEEDS:
+                    case = Case(name, "random sizes", seed)
+                    hits.append(caught_once(rule, mistake.function, case, pick))
+            table[rule][name] = sum(hits) / len(hits)
+    found = {name: [not check(name, m.function) for m in mistakes(name)] for name in CLASSES}
+    table[OURS] = {name: sum(hits) / len(hits) for name, hits in found.items()}
+    return table
+
+
+def markdown(table: dict[str, dict[str, float]]) -> str:
+    """The table, in per cent, with the mean over all mistakes."""
+    counts = {name: len(mistakes(name)) for name in CLASSES}
+    total = sum(counts.values())
+    short = [name.removesuffix("_backward") for name in CLASSES]
+    lines = [
+        "# Which rule catches which mistake",
+        "",
+        "Per cent of the catalogue's wrong backward passes that one run of a rule catches "
+        "(`python -m reference.rules`). The rules are those of well-known courses and libraries.",
+        "",
+        f"| rule | {' | '.join(short)} | all |",
+        f"|---|{'---|' * (len(short) + 1)}",
+        f"| *mistakes* | {' | '.join(str(counts[name]) for name in CLASSES)} | {total} |",
+    ]
+    for rule, row in table.items():
+        mean = sum(row[name] * counts[name] for name in CLASSES) / total
+        cells = " | ".join(f"{100 * row[name]:.0f}" for name in CLASSES)
+        lines.append(f"| {rule} | {cells} | {100 * mean:.0f} |")
+    lines += [
+        "",
+        "An upstream gradient of ones, which is what `.sum()` gives, hides a BatchNorm whose dx is "
+        "wrong: the right dx is then 0 (to 1e-6 relative, rounding would be compared with rounding, "
+        "and right versions would fail too). What is left to the last line but one are the corners (one "
+        "sample, strides that leave a rest, exact zeros, groups) and the manners (inputs edited in "
+        "place, gradients that share memory, state kept between calls).",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    table = measure()
+    write_text(RESULTS / "rules.json", json.dumps(table, indent=1) + "\n")
+    write_text(RESULTS / "rules.md", markdown(table))
+    print(markdown(table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Checking that explains itself: what is wrong with a gradient, and where to look."""
+
+from scratchae.checking import catalogue as _catalogue  # noqa: F401 - fills the catalogue
+from scratchae.checking.cases import Case
+from scratchae.checking.check import check
+from scratchae.checking.diagnose import diagnose
+from scratchae.checking.exercises import EXERCISES, Exercise, find_exercise
+from scratchae.checking.mistake import Mistake, mistake, mistakes
+from scratchae.checking.report import Report, Row
+from scratchae.checking.trace import Trace, trace
+
+__all__ = [
+    "EXERCISES",
+    "Case",
+    "Exercise",
+    "Mistake",
+    "Report",
+    "Row",
+    "Trace",
+    "check",
+    "diagnose",
+    "find_exercise",
+    "mistake",
+    "mistakes",
+    "trace",
+]

@@ -1,0 +1,143 @@
+"""Outcome: all that can be seen of a function from outside when it is run on a case."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from scratchae.checking.cases import FLOAT32, Case
+from scratchae.checking.exercises import Exercise
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """values: the outputs by name; trouble: why there are none, in a sentence. changed: arguments
+    that were edited in place though they belong to the caller. shared: pairs of tensors that lie in one
+    memory. repeatable: whether a second call on the same case gave the same."""
+
+    values: dict[str, Tensor]
+    trouble: str = ""
+    changed: tuple[str, ...] = ()
+    shared: tuple[tuple[str, str], ...] = ()
+    repeatable: bool = True
+
+
+def run(function: Callable, exercise: Exercise, case: Case) -> Outcome:
+    """What the function does on the case; whatever it raises becomes `trouble`."""
+    arguments, untouched = case.arguments(), tensors_of(case.arguments())
+    values, trouble = call(function, exercise, arguments)
+    given = tensors_of(arguments)
+    mine = set(exercise.outputs) if exercise.in_place else set()
+    changed = tuple(
+        name
+        for name, tensor in given.items()
+        if name not in mine and not same_bits(tensor, untouched[name])
+    )
+    shared = () if exercise.in_place else shared_memory(values, given)
+    again, trouble_again = call(function, exercise, case.arguments())
+    repeatable = trouble == trouble_again and all(
+        same_bits(values[name], again[name]) for name in values if name in again
+    )
+    if trouble:
+        values = {}
+    return Outcome(values, trouble, changed, shared, repeatable)
+
+
+def call(function: Callable, exercise: Exercise, arguments: dict) -> tuple[dict[str, Tensor], str]:
+    """(outputs by name, "") or ({}, what went wrong)."""
+    try:
+        result = (exercise.call or call_by_position)(function, arguments)
+    except NotImplementedError as error:
+        return {}, f"not written yet: {error}" if str(error) else "not written yet: your turn"
+    except Exception as error:  # a learner's function may raise anything
+        return (
+            {},
+            f"it stopped with {type(error).__name__} in line {line_of(error)}: {first_line(error)}",
+        )
+    if exercise.in_place:
+        result = tuple(arguments[name] for name in exercise.outputs)
+    elif not isinstance(result, tuple | list):
+        result = (result,)
+    if len(result) != len(exercise.outputs):
+        wanted = ", ".join(exercise.outputs)
+        if len(result) == 1 and result[0] is None:
+            return {}, f"it returned None: end it with `return {wanted}`"
+        count = f"{len(result)} values" if len(result) > 1 else "1 value"
+        return (
+            {},
+            f"it returned {count} but {len(exercise.outputs)} are wanted, in this order: {wanted}",
+        )
+    return dict(zip(exercise.outputs, result, strict=True)), ""
+
+
+def call_by_position(function: Callable, arguments: dict) -> object:
+    """By position, so that a learner may name the arguments as they like."""
+    return function(*arguments.values())
+
+
+def tensors_of(arguments: dict) -> dict[str, Tensor]:
+    """The tensors among the arguments."""
+    return {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
+
+
+def shared_memory(values: dict, given: dict[str, Tensor]) -> tuple[tuple[str, str], ...]:
+    """Pairs of an output and an input, or of two outputs, in one memory."""
+    outputs = [(name, t) for name, t in values.items() if type(t) is Tensor and not t.is_meta]
+    pairs = []
+    for i, (name, tensor) in enumerate(outputs):
+        for other, second in [*given.items(), *outputs[i + 1 :]]:
+            if tensor.numel() and place(tensor) == place(second):
+                pairs.append((name, other))
+    return tuple(pairs)
+
+
+def place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def same_bits(a: object, b: object) -> bool:
+    """Equal tensors of one shape and dtype, NaN equal to NaN; anything else counts as equal."""
+    if type(a) is not Tensor or type(b) is not Tensor:
+        return True
+    if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:
+        return False
+    return a.is_meta or bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+def agree(got: object, expected: Tensor, tolerance: float) -> bool:
+    """A plain tensor of the same shape, dtype and device, and equal to rounding."""
+    if type(got) is not Tensor or got.shape != expected.shape or got.dtype != expected.dtype:
+        return False
+    if got.device != expected.device:
+        return False
+    if not got.isfinite().all():
+        return same_bits(got, expected)
+    if expected.numel() == 0:
+        return True
+    return bool((got - expected).abs().max() <= tolerance * max(1e-3, float(expected.abs().max())))
+
+
+def tolerance_of(exercise: Exercise, case: Case) -> float:
+    """Relative to the largest element; rounding is larger in float32."""
+    return max(exercise.tolerance, 2e-4) if case.corner == FLOAT32 else exercise.tolerance
+
+
+def line_of(error: Exception) -> int | str:
+    """The deepest line of the learner's own file."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    own = [
+        frame for frame in frames if "scratchae/checking" not in frame.filename.replace("\\", "/")
+    ]
+    return own[0].lineno if own else "?"
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).strip().split("\n") or [""])[0][:160]
+
+
+def describe(values: object) -> str:
+    """'a float', 'None', 'a FancyTensor'."""
+    return "None" if values is None else f"a {type(values).__name__}"
