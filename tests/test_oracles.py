@@ -5,7 +5,8 @@ from hypothesis import assume, given, settings
 from torch import Tensor
 
 from reference import oracles
-from tests.helpers.cases import CASES, Case, both
+from scratchae.checking.layer_cases import both
+from tests.helpers.cases import CASES, Case
 from tests.helpers.tensors import assert_close
 
 

@@ -5,10 +5,12 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from scratchae.checking.layer_cases import both as pair
+from scratchae.checking.layer_cases import few, pair_or_number
+from scratchae.checking.layouts import on, random_tensor
 from scratchae.layers import conv2d_backward, conv2d_forward, conv_transpose2d_forward
-from tests.helpers.cases import CASES, few, pair_or_number
-from tests.helpers.cases import both as pair
-from tests.helpers.tensors import DEVICES, on, random_tensor
+from tests.helpers.cases import CASES
+from tests.helpers.tensors import DEVICES
 
 
 @st.composite

@@ -2,7 +2,8 @@
 
 Sizes are primes, so that a transposition shows; the upstream gradient `dy` is random, never
 all ones; the corners are where wrong functions hide: one sample, strides that leave a rest, exact
-zeros, strided memory. The same seed gives the same case.
+zeros, strided memory. The same seed gives the same case. Random layers, for tests with hypothesis,
+are in layer_cases.py.
 """
 
 from __future__ import annotations
