@@ -1,5 +1,6 @@
 # make demo   train on the bundled digits and draw what was learned (about a minute, plus installation)
 # make test   prove everything against torch.nn
+# make test-slow   the same with many more random cases
 # make lint   style
 # make bench  time a training step beside torch.nn
 
@@ -8,13 +9,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-slow lint bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/scratchae train fc
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest --numprocesses auto -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from scratchae import layers, optim
 from scratchae.errors import ScratchaeError
+from scratchae.layers.convolution import Geometry
 
 small = st.integers(0, 4)
 number = st.integers(-1, 3)
@@ -127,3 +128,27 @@ def test_the_functions_have_the_defaults_of_their_class(owner, name, function):
     ours.pop("bias", None)  # a tensor there, a yes or no here
     ours.pop("max_exp_avg_sq", None)
     assert ours and ours.items() <= defaults(getattr(owner, name)).items()
+
+
+def test_a_number_stands_for_a_pair_of_it_in_the_functions_too():
+    number = {"stride": 2, "padding": 1, "dilation": 2}
+    pair = {key: (value, value) for key, value in number.items()}
+    x, weight = torch.randn(2, 3, 7, 9), torch.randn(3, 3, 2, 3)
+    y = layers.conv2d_forward(x, weight, **number)
+    assert torch.equal(y, layers.conv2d_forward(x, weight, **pair))
+    back = layers.conv_transpose2d_forward(y, weight, output_padding=1, **number)
+    assert torch.equal(
+        back, layers.conv_transpose2d_forward(y, weight, output_padding=(1, 1), **pair)
+    )
+    for backward, dy, of in (
+        (layers.conv2d_backward, y, x),
+        (layers.conv_transpose2d_backward, back, y),
+    ):
+        for a, b in zip(
+            backward(dy, of, weight, **number), backward(dy, of, weight, **pair), strict=True
+        ):
+            assert torch.equal(a, b)
+
+
+def test_windows_lie_close_and_unpadded_unless_told_otherwise():
+    assert Geometry((2, 3)) == Geometry((2, 3), (1, 1), (0, 0), (1, 1), 1)

@@ -50,6 +50,7 @@ say(
     *("unflattened_images", lambda: Linear(784, 128)(ones(64, 1, 28, 28))),
     *("Linear(784, 128)", "(..., 784)", "(64, 1, 28, 28)", "Flatten()"),
 )
+say("one_feature", lambda: Linear(1, 2)(ones(3)), "Linear(1, 2)", "(3,)", "has to match")
 say("number_into_linear", lambda: Linear(3, 2)(torch.tensor(1.0)), "Linear(3, 2)", "()", "3")
 say(
     *("channels", lambda: Conv2d(3, 8, 3)(ones(2, 4, 9, 9))),
@@ -64,7 +65,17 @@ say(
 )
 say(
     *("wrong_dtype", lambda: Linear(3, 2)(ones(5, 3, dtype=torch.float64))),
-    *("Linear(3, 2)", "float32", "float64", ".to("),
+    *("Linear(3, 2)", "wants float32 but got float64", "x.to(torch.float32)", ".to("),
+)
+say("conv_dtype", lambda: Conv2d(1, 2, 3)(ones(1, 1, 5, 5).double()), "Conv2d(1, 2", "float64")
+say(
+    *("transposed_dtype", lambda: ConvTranspose2d(1, 2, 3)(ones(1, 1, 5, 5).double())),
+    *("ConvTranspose2d(1, 2", "wants float32"),
+)
+say("norm_dtype", lambda: BatchNorm1d(3)(ones(5, 3).double()), "BatchNorm1d(3", "float32", ".to(")
+say(
+    *("dtype_of_statistics", lambda: BatchNorm1d(3, affine=False)(ones(5, 3).double())),
+    *("BatchNorm1d(3", "float32", "float64"),
 )
 say("integers", lambda: Linear(3, 2)(ones(5, 3, dtype=torch.uint8)), "uint8", "torch.float32")
 say("integers_into_relu", lambda: ReLU()(ones(5, 3, dtype=torch.long)), "ReLU()", "int64", ".to(")
@@ -82,6 +93,10 @@ say(
 say(
     *("nothing_left", lambda: ConvTranspose2d(1, 8, 3, padding=4)(ones(2, 1, 3, 3))),
     *("ConvTranspose2d(1, 8", "3 x 3", "less padding"),
+)
+say(
+    *("nothing_just_so", lambda: ConvTranspose2d(1, 8, 3, padding=2)(ones(2, 1, 2, 2))),
+    *("leaves nothing", "2 x 2"),
 )
 say("flatten_axis", lambda: Flatten(2)(ones(2, 3)), "Flatten(start_dim=2", "(2, 3)")
 say("unflatten_size", lambda: Unflatten(1, (2, 3))(ones(2, 7)), "Unflatten(", "6", "(2, 7)")
@@ -121,6 +136,13 @@ def backward_after_forget():
     layer.backward(ones(5, 2))
 
 
+@mistake("before forward", "call forward")
+def backward_after_a_move():
+    layer = Linear(3, 2)
+    layer.forward(ones(5, 3))
+    layer.to(torch.float64).backward(ones(5, 2).double())
+
+
 # arguments
 say("kernel_0", lambda: Conv2d(1, 8, 0), "Conv2d", "kernel_size", ">= 1", "got 0")
 say("kernel_triple", lambda: Conv2d(1, 8, (3, 3, 3)), "kernel_size", "pair", "(3, 3, 3)")
@@ -145,6 +167,7 @@ say(
 say("features_0", lambda: Linear(3, 0), "Linear", "out_features", "got 0")
 say("features_float", lambda: Linear(3.0, 2), "Linear", "in_features", "whole number", "3.0")
 say("num_features_0", lambda: BatchNorm2d(0), "BatchNorm2d", "num_features", "got 0")
+say("num_features_float", lambda: BatchNorm2d(3.0), "num_features", "whole number", "3.0")
 say("eps", lambda: BatchNorm2d(3, eps=-1e-5), "BatchNorm2d", "eps >= 0", "-1e-05")
 say("momentum", lambda: BatchNorm2d(3, momentum=2), "BatchNorm2d", "momentum", "0 and 1", "got 2")
 say("slope", lambda: LeakyReLU("steep"), "LeakyReLU", "negative_slope", "'steep'")

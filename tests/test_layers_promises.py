@@ -59,6 +59,14 @@ def test_backward_of_a_batch_is_its_own_after_the_running_statistics_have_moved(
     assert torch.equal(layer.backward(dy), before)
 
 
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_the_gradients_of_a_new_layer_are_there_and_zero(name, data):
+    for tensor in data.draw(CASES[name]).layer().parameters():
+        assert tensor.grad.shape == tensor.shape and not tensor.grad.any()
+
+
 @pytest.mark.parametrize("name", ["Linear", "Conv2d", "ConvTranspose2d", "BatchNorm2d"])
 @settings(max_examples=60)
 @given(data=st.data())

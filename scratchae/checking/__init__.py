@@ -5,14 +5,17 @@ from scratchae.checking.cases import Case
 from scratchae.checking.check import check
 from scratchae.checking.diagnose import diagnose
 from scratchae.checking.exercises import EXERCISES, Exercise, find_exercise
+from scratchae.checking.gradcheck import gradcheck
 from scratchae.checking.mistake import Mistake, mistake, mistakes
 from scratchae.checking.report import Report, Row
+from scratchae.checking.result import GradcheckResult
 from scratchae.checking.trace import Trace, trace
 
 __all__ = [
     "EXERCISES",
     "Case",
     "Exercise",
+    "GradcheckResult",
     "Mistake",
     "Report",
     "Row",
@@ -20,6 +23,7 @@ __all__ = [
     "check",
     "diagnose",
     "find_exercise",
+    "gradcheck",
     "mistake",
     "mistakes",
     "trace",

@@ -31,7 +31,7 @@ class Case:
 
     >>> case = Case("linear_backward", "one sample", 3)
     >>> {name: tuple(tensor.shape) for name, tensor in case.arguments().items()}
-    {'dy': (1, 3), 'x': (1, 7), 'weight': (3, 7)}
+    {'dy': (1, 7), 'x': (1, 5), 'weight': (7, 5)}
     """
 
     exercise: str
