@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scratchae import layers, optim
 from scratchae.errors import ScratchaeError
 from scratchae.layers.convolution import Geometry
+from scratchae.layers.geometry import padding_of
 
 small = st.integers(0, 4)
 number = st.integers(-1, 3)
@@ -152,3 +153,13 @@ def test_a_number_stands_for_a_pair_of_it_in_the_functions_too():
 
 def test_windows_lie_close_and_unpadded_unless_told_otherwise():
     assert Geometry((2, 3)) == Geometry((2, 3), (1, 1), (0, 0), (1, 1), 1)
+
+
+def test_an_odd_pixel_of_same_goes_below_and_to_the_right():
+    assert padding_of("same", (4, 3), (1, 2)) == ((1, 2), (2, 2))
+
+
+def test_a_list_does_as_well_as_a_tuple():
+    assert layers.Unflatten(1, [2, 3]).unflattened_size == (2, 3)
+    assert layers.Conv2d(1, 1, [2, 3]).kernel_size == (2, 3)
+    assert optim.Adam([torch.ones(1)], betas=[0.5, 0.9]).betas == (0.5, 0.9)

@@ -45,7 +45,7 @@ def say(name: str, make: Callable[[], object], *said: str) -> None:
 
 
 # inputs
-say("last_size", lambda: Linear(784, 128)(ones(64, 783)), "Linear(784, 128)", "(64, 783)", "784")
+say("last_size", lambda: Linear(784, 128)(ones(64, 783)), "(64, 783)", "last size has to match")
 say(
     *("unflattened_images", lambda: Linear(784, 128)(ones(64, 1, 28, 28))),
     *("Linear(784, 128)", "(..., 784)", "(64, 1, 28, 28)", "Flatten()"),
@@ -54,8 +54,9 @@ say("one_feature", lambda: Linear(1, 2)(ones(3)), "Linear(1, 2)", "(3,)", "has t
 say("number_into_linear", lambda: Linear(3, 2)(torch.tensor(1.0)), "Linear(3, 2)", "()", "3")
 say(
     *("channels", lambda: Conv2d(3, 8, 3)(ones(2, 4, 9, 9))),
-    *("Conv2d(3, 8", "(N, 3, H, W)", "(2, 4, 9, 9)", "channels"),
+    *("Conv2d(3, 8", "(N, 3, H, W)", "(2, 4, 9, 9)", "number of channels has to match"),
 )
+say("vector_into_conv", lambda: Conv2d(1, 8, 3)(ones(5)), "(5,)", "has to match")
 say("one_image", lambda: Conv2d(1, 8, 3)(ones(1, 28, 28)), "(1, 28, 28)", "unsqueeze(0)")
 say("nhwc", lambda: Conv2d(3, 8, 3)(ones(2, 9, 7, 3)), "(2, 9, 7, 3)", "permute(0, 3, 1, 2)")
 say("flat_images", lambda: Conv2d(1, 8, 3)(ones(2, 784)), "(2, 784)", "Unflatten(1, (1, H, W))")
@@ -99,6 +100,7 @@ say(
     *("leaves nothing", "2 x 2"),
 )
 say("flatten_axis", lambda: Flatten(2)(ones(2, 3)), "Flatten(start_dim=2", "(2, 3)")
+say("flatten_number", lambda: Flatten()(torch.tensor(1.0)), "Flatten(start_dim=1", "()")
 say("unflatten_size", lambda: Unflatten(1, (2, 3))(ones(2, 7)), "Unflatten(", "6", "(2, 7)")
 say(
     *("one_value_a_channel", lambda: BatchNorm1d(3)(ones(1, 3))),
@@ -210,6 +212,7 @@ def parameters() -> list[torch.Tensor]:
 say("no_parameters", lambda: Adam([]), "Adam", "no parameters", "model.parameters()")
 say("no_tensors", lambda: Adam(["weight"]), "Adam", "str", "model.parameters()")
 say("betas", lambda: Adam(parameters(), betas=(0.9, 1.0)), "Adam", "betas", "(0.9, 1.0)")
+say("three_betas", lambda: Adam(parameters(), betas=(0.9, 0.9, 0.9)), "Adam", "two numbers")
 say("one_beta", lambda: AdamW(parameters(), betas=0.9), "AdamW", "betas", "0.9", "two numbers")
 say("negative_lr", lambda: SGD(parameters(), lr=-0.1), "SGD", "lr >= 0", "-0.1")
 say("nan_lr", lambda: Adam(parameters(), lr=float("nan")), "Adam", "lr", "nan")
@@ -256,6 +259,18 @@ def optimiser_state_of_another_model():
 @mistake("does not belong to Adam", "exp_avg")
 def optimiser_state_of_another_optimiser():
     Adam(parameters()).load_state_dict(SGD(parameters()).state_dict())
+
+
+@mistake("does not belong to Adam", "and the settings")
+def optimiser_state_without_its_settings():
+    state = Adam(parameters()).state_dict()
+    del state["lr"]
+    Adam(parameters()).load_state_dict(state)
+
+
+@mistake("does not belong to Adam", "exp_avg, exp_avg_sq and the settings")
+def optimiser_state_of_the_same_optimiser_with_amsgrad():
+    Adam(parameters()).load_state_dict(Adam(parameters(), amsgrad=True).state_dict())
 
 
 # models

@@ -107,3 +107,9 @@ def test_loading_copies_and_keeps_dtype_and_place():
     for key, tensor in model.state_dict().items():
         assert torch.equal(tensor, state[key].to(tensor.dtype))
         assert tensor.dtype in (torch.float32, torch.int64)
+
+
+def test_loading_from_tensors_that_autograd_watches_leaves_ours_plain():
+    model = Linear(3, 2)
+    model.load_state_dict(dict(torch.nn.Linear(3, 2).named_parameters()))
+    assert not any(tensor.requires_grad for tensor in model.parameters())

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchae.errors import ScratchaeError
+from scratchae.layers import Layer
 from tests.helpers.cases import CASES, Case
 from tests.helpers.tensors import assert_close, share_memory
 
@@ -120,3 +121,9 @@ def test_an_empty_batch_goes_through_as_in_torch_or_is_refused_in_one_sentence(c
     assert layer.backward(torch.zeros_like(y)).shape == x.shape
     for tensor in layer.parameters():
         assert not tensor.grad.any()
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_a_layer_has_to_say_what_it_does(direction):
+    with pytest.raises(NotImplementedError):
+        getattr(Layer(), direction)(torch.zeros(2))

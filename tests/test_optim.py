@@ -150,6 +150,7 @@ def test_torch_optim_trains_our_layers_and_our_optimisers_train_those_of_torch(n
         getattr(torch.optim, name)(by_torch.parameters(), lr=0.1),
         getattr(optim, name)(module.parameters(), lr=0.1),
     ]
+    assert not optimizers[2].value.requires_grad
     for _ in range(20):
         x, target = normal((7, 3), generator, "cpu"), normal((7, 2), generator, "cpu")
         for optimizer in optimizers:
@@ -164,3 +165,12 @@ def test_torch_optim_trains_our_layers_and_our_optimisers_train_those_of_torch(n
     for a, b, c in zip(ours.parameters(), by_torch.parameters(), module.parameters(), strict=True):
         assert_close("trained by torch.optim", b, a, 1e-12)
         assert_close("torch.nn trained by ours", c.detach(), a, 1e-12)
+
+
+def test_an_optimiser_has_to_say_what_a_step_is():
+    with pytest.raises(NotImplementedError):
+        optim.Optimizer([torch.zeros(2)], lr=0.1, weight_decay=0.0).step()
+
+
+def test_sgd_without_momentum_remembers_nothing():
+    assert not optim.SGD([torch.ones(2)]).state and optim.SGD([torch.ones(2)], momentum=0.1).state

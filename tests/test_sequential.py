@@ -140,6 +140,7 @@ def test_the_summary_gives_the_shapes_and_counts_that_torch_finds(name):
     model = build(name)
     module = twin(model).eval()
     rows = model.summary(model.input_shape).splitlines()
+    assert len({len(row) for row in rows}) == 1  # the columns stand in line
     x = torch.zeros(1, *model.input_shape)
     lines = iter(rows[3:])
     for group, part in module.named_children():
@@ -171,3 +172,21 @@ def test_an_autoencoder_is_its_encoder_and_then_its_decoder():
     assert isinstance(model, Autoencoder) and model.encode(x).shape == (3, 3)
     assert torch.equal(model.decode(model.encode(x)), model(x))
     assert model.encoder is model[0] and model.decoder is model[-1]
+
+
+def test_it_keeps_its_layers_when_the_dict_that_they_came_in_changes():
+    layers = {"first": ReLU()}
+    model = Sequential(layers)
+    layers.clear()
+    assert len(model) == 1
+
+
+def test_a_model_without_parameters_has_a_summary_too():
+    assert Sequential(ReLU()).summary((3,)).splitlines()[-1].split() == ["total", "0"]
+
+
+def test_the_summary_fits_the_dtype_and_the_device_of_the_model():
+    with torch.device("meta"):
+        models = [Sequential(Linear(3, 2)), Sequential(Linear(3, 2).to(torch.float64))]
+    for model in models:
+        assert model.summary((3,)).splitlines()[-1].split() == ["total", "8"]

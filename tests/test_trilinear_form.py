@@ -9,6 +9,7 @@ from scratchae.checking.layer_cases import both as pair
 from scratchae.checking.layer_cases import few, pair_or_number
 from scratchae.checking.layouts import on, random_tensor
 from scratchae.layers import conv2d_backward, conv2d_forward, conv_transpose2d_forward
+from scratchae.layers.convolution import Geometry
 from tests.helpers.cases import CASES
 from tests.helpers.tensors import DEVICES
 
@@ -88,3 +89,17 @@ def test_the_transposed_twin_undoes_the_sizes_of_every_convolution(case):
         y, layer.weight, None, output_padding=extras, groups=layer.groups, **geometry
     )
     assert back.shape == x.shape
+
+
+@given(*[st.tuples(st.integers(1, 5), st.integers(1, 5))] * 5, st.tuples(*[st.integers(0, 4)] * 2))
+def test_the_frame_of_an_image_ends_with_its_last_pixel_or_that_of_the_last_window(
+    kernel, stride, dilation, positions, size, padding
+):
+    last = [
+        max(pad + n - 1, *(s * p + d * i for p in range(count) for i in range(k)))
+        for pad, n, s, count, d, k in zip(
+            *(padding, size, stride, positions, dilation, kernel), strict=True
+        )
+    ]
+    framed = Geometry(kernel, stride, padding, dilation).padded_size(size, positions)
+    assert framed == (last[0] + 1, last[1] + 1)

@@ -1,0 +1,161 @@
+"""Workers of the mutation tests: a mutant is put into a copy of the tree and the tests are run on it.
+
+A worker has a copy of its own and has imported torch, hypothesis and pytest once; for every mutant
+it forks, and the child runs the tests up to the first failure. Hypothesis draws the cases that the
+normal suite draws, but does not shrink what fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import multiprocessing.util
+import os
+import resource
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from reference.mutants import Mutant
+
+ROOT = Path(__file__).parents[1]
+TIMEOUT = 120  # seconds; the longest of the three rounds takes 15 on an idle core
+LAYERS = ["errors_layers", "layers_against_torch", "sequential", "layers_promises"]
+LAYERS += ["initial_weights", "arguments_against_torch", "trilinear_form", "oracles"]
+QUICK = 3  # of a file's own test files; they see most mutants with few examples
+TESTS = {  # a file's own tests: test files, and words of which the name of the test has one
+    "layers/linear.py": (LAYERS, "linear or sequential or errors"),
+    "layers/batchnorm.py": (LAYERS, "norm or running or sequential or errors"),
+    "layers/activations.py": (LAYERS, "relu or tanh or sigmoid or sequential or errors"),
+    "layers/reshape.py": (LAYERS, "flatten or sequential or errors"),
+    "layers/": (LAYERS, ""),
+    "losses": (["errors_layers", "losses"], ""),
+    "optim": (["errors_layers", "optim", "arguments_against_torch"], ""),
+}
+WIDER = ["losses", "optim", "written_by_hand", "training", "lockstep"]  # for survivors
+LEFT_OUT = "200_steps or command or checking"  # long, or not about these files
+
+
+def own_tests(file: str) -> list[str]:
+    """pytest's arguments for the tests that are closest to a file below scratchae/."""
+    names, words = next(tests for start, tests in TESTS.items() if file.startswith(start))
+    return [*(f"tests/test_{name}.py" for name in names), *(["-k", words] if words else [])]
+
+
+def wider_tests(file: str) -> list[str]:
+    """The rest of the tests that train, or compare with torch."""
+    names = [f"tests/test_{name}.py" for name in [*LAYERS, *WIDER]]
+    return [*(name for name in names if name not in own_tests(file)), "-k", f"not ({LEFT_OUT})"]
+
+
+def prepare() -> None:
+    """In a new worker: the copy, and all that takes long."""
+    import hypothesis
+    import pandas  # noqa: F401
+    import pytest  # noqa: F401
+    import torch.utils._python_dispatch
+    import typer  # noqa: F401
+
+    torch.set_num_threads(1)
+    tree = Path(tempfile.mkdtemp(prefix="mutation-"))
+    multiprocessing.util.Finalize(None, shutil.rmtree, (tree, True), exitpriority=1)
+    ignored = shutil.ignore_patterns("__pycache__", ".*", "runs", "build", "dist")
+    shutil.copytree(ROOT, tree, ignore=ignored, dirs_exist_ok=True)
+    os.chdir(tree)
+    sys.path[:] = [str(tree), *(p for p in sys.path if p and Path(p).resolve() != ROOT)]
+    os.environ["PYTHONPATH"] = str(tree)
+    for profile, examples in (("mutation", 200), ("mutation-few", 20)):
+        hypothesis.settings.register_profile(
+            profile,  # as "same" in tests/conftest.py, less the shrinking
+            max_examples=examples,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(hypothesis.HealthCheck),
+            phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+        )
+    sys.dont_write_bytecode = False
+    in_child(["tests", "--collect-only"], "mutation", 5 * TIMEOUT)  # compiles everything
+    sys.dont_write_bytecode = True  # a mutant's must not be taken for the original's
+    gc.freeze()
+
+
+def run_untouched() -> tuple[str | None, str | None]:
+    """All tests on the unchanged copy: a failure there would seem to kill everything."""
+    names = [f"tests/test_{name}.py" for name in [*LAYERS, *WIDER]]
+    return in_child([*names, "-k", f"not ({LEFT_OUT})"], "mutation", 5 * TIMEOUT)
+
+
+def run_mutant(task: tuple[Mutant, bool]) -> dict:
+    """(mutant, whether a survivor meets all tests) -> its row; killed_by is None for a survivor."""
+    mutant, widely = task
+    path = Path("scratchae", mutant.file)
+    original, times = path.read_text("utf-8"), (path.stat().st_atime, path.stat().st_mtime)
+    start = time.perf_counter()
+    path.write_text(mutant.source, "utf-8")
+    try:
+        own = own_tests(mutant.file)
+        few = own[:QUICK] + [argument for argument in own[QUICK:] if not argument.endswith(".py")]
+        rounds = [(few, "mutation-few"), (own, "mutation"), (wider_tests(mutant.file), "mutation")]
+        for tests, profile in rounds if widely else rounds[:2]:
+            killed_by, error = in_child(tests, profile)
+            if killed_by:
+                break
+    finally:
+        path.write_text(original, "utf-8")
+        os.utime(path, times)  # the bytecode of the original holds again
+    where = {"file": mutant.file, "line": mutant.line, "text": mutant.text, "what": mutant.what}
+    seconds = round(time.perf_counter() - start, 1)
+    return {**where, "killed_by": killed_by, "error": error, "seconds": seconds}
+
+
+def in_child(
+    tests: list[str], profile: str, timeout: float = TIMEOUT
+) -> tuple[str | None, str | None]:
+    """(the test that failed, the name of its error), or (None, None) where all passed."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.environ["HYPOTHESIS_PROFILE"] = profile
+        os.setsid()
+        os.close(reader)
+        with contextlib.suppress(BaseException):
+            os.write(writer, json.dumps(run_pytest(tests)).encode())
+        os._exit(0)
+    os.close(writer)
+    answer = b'["(it ran on and on)", "Timeout"]'
+    if select.select([reader], [], [], timeout)[0]:
+        answer = os.read(reader, 65536) or b'["(the process died)", "Crash"]'
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(reader)
+    return tuple(json.loads(answer))
+
+
+def run_pytest(tests: list[str]) -> tuple[str | None, str | None]:
+    """In the child: the first failure, with the name of its error."""
+    import pytest
+
+    resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))  # mistaken sizes can be enormous
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(1, 2)
+    for name in [n for n in sys.modules if n.split(".")[0] in ("scratchae", "reference", "tests")]:
+        del sys.modules[name]
+    failures = []
+
+    class Watch:
+        def pytest_exception_interact(self, node, call):
+            failures.append((node.nodeid.removeprefix("tests/"), call.excinfo.typename))
+
+    code = pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "--tb=no"], [Watch()])
+    if code == 0:
+        assert Path(sys.modules["scratchae"].__file__).is_relative_to(Path.cwd())
+        return None, None
+    return failures[0] if failures else ("(pytest)", str(code))
