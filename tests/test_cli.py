@@ -1,5 +1,6 @@
 """The command line: what it writes, what it says, and one sentence and exit code 2 for mistakes."""
 
+import inspect
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from PIL import Image, ImageDraw
 
 from scratchae import models
 from scratchae.cli import main
+from scratchae.cli.train import DEFAULTS
+from scratchae.training import fit
 from tests.helpers.runs import few_digits, write_npz
 
 PICTURES = {
@@ -130,6 +133,18 @@ def test_models_lists_every_registered_model_and_shows_one(call):
     assert "223,955" in out and "46,849" in out
     _, out, _ = call("models", "conv")
     assert "ConvTranspose2d(64, 32, 3)" in out and "(N, 64, 5, 5)" in out
+
+
+def test_help_answers_without_the_seconds_that_torch_takes():
+    code = (
+        "import sys, scratchae.cli; assert 'torch' not in sys.modules and 'PIL' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_train_has_the_defaults_of_fit():
+    theirs = {name: value.default for name, value in inspect.signature(fit).parameters.items()}
+    assert all(theirs[name] == DEFAULTS[name] for name in DEFAULTS.keys() - {"data"})
 
 
 def test_info_tells_versions_device_and_data(call):
