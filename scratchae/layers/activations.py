@@ -22,47 +22,84 @@ from scratchae.layers.base import Layer, check_tensor
 
 
 def relu_forward(x: Tensor) -> Tensor:
-    """max(x, 0), any shape."""
+    """max(x, 0), any shape.
+
+    >>> relu_forward(torch.tensor([-2.0, 0.0, 3.0])).tolist()
+    [0.0, 0.0, 3.0]
+    """
     return x.clamp(min=0)
 
 
 def relu_backward(dy: Tensor, y: Tensor) -> Tensor:
-    """dx, given the output y: the slope is sign(y), 1 where y > 0 and 0 where y = 0."""
+    """dx, given the output y: the slope is sign(y), 1 where y > 0 and 0 where y = 0.
+
+    >>> relu_backward(torch.tensor([5.0, 6.0, 7.0]), torch.tensor([0.0, 0.0, 3.0])).tolist()
+    [0.0, 0.0, 7.0]
+    """
     return dy * y.sign()
 
 
 def leaky_relu_forward(x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """x where x > 0, else negative_slope · x; any shape."""
+    """x where x > 0, else negative_slope · x; any shape.
+
+    >>> leaky_relu_forward(torch.tensor([-2.0, 0.0, 3.0]), 0.5).tolist()
+    [-1.0, 0.0, 3.0]
+    """
     return torch.where(x > 0, x, negative_slope * x)
 
 
 def leaky_relu_backward(dy: Tensor, x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """dx, given the input x: with a slope of 0 or less the output would not tell the side."""
+    """dx, given the input x: with a slope of 0 or less the output would not tell the side.
+
+    >>> leaky_relu_backward(torch.tensor([6.0, 7.0]), torch.tensor([-2.0, 3.0]), 0.5).tolist()
+    [3.0, 7.0]
+    """
     return torch.where(x > 0, dy, negative_slope * dy)
 
 
 def tanh_forward(x: Tensor) -> Tensor:
-    """tanh x, any shape."""
+    """tanh x, any shape.
+
+    >>> tanh_forward(torch.tensor([-100.0, 0.0, 100.0])).tolist()
+    [-1.0, 0.0, 1.0]
+    """
     return torch.tanh(x)
 
 
 def tanh_backward(dy: Tensor, y: Tensor) -> Tensor:
-    """dx, given the output y: tanh' = 1 − y²."""
+    """dx, given the output y: tanh' = 1 − y².
+
+    >>> tanh_backward(torch.tensor([8.0, 8.0, 8.0]), torch.tensor([0.0, 0.5, 1.0])).tolist()
+    [8.0, 6.0, 0.0]
+    """
     return dy * (1 - y * y)
 
 
 def sigmoid_forward(x: Tensor) -> Tensor:
-    """1 / (1 + e⁻ˣ), any shape."""
+    """1 / (1 + e⁻ˣ), any shape.
+
+    >>> sigmoid_forward(torch.tensor([-100.0, 0.0, 100.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
     return 1 / (1 + torch.exp(-x))
 
 
 def sigmoid_backward(dy: Tensor, y: Tensor) -> Tensor:
-    """dx, given the output y: sigmoid' = y (1 − y)."""
+    """dx, given the output y: sigmoid' = y (1 − y).
+
+    >>> sigmoid_backward(torch.tensor([8.0, 8.0]), torch.tensor([0.5, 1.0])).tolist()
+    [2.0, 0.0]
+    """
     return dy * (y * (1 - y))
 
 
 class ReLU(Layer):
-    """max(x, 0)."""
+    """max(x, 0).
+
+    >>> layer = ReLU()
+    >>> layer(torch.tensor([-2.0, 3.0])).tolist(), layer.backward(torch.tensor([6.0, 7.0])).tolist()
+    ([0.0, 3.0], [0.0, 7.0])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         check_tensor(self, x, None, None)
@@ -75,7 +112,12 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """x where x > 0, else negative_slope · x."""
+    """x where x > 0, else negative_slope · x.
+
+    >>> layer = LeakyReLU(0.5)
+    >>> layer(torch.tensor([-2.0, 3.0])).tolist(), layer.backward(torch.tensor([6.0, 7.0])).tolist()
+    ([-1.0, 3.0], [3.0, 7.0])
+    """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
@@ -98,7 +140,12 @@ class LeakyReLU(Layer):
 
 
 class Tanh(Layer):
-    """tanh x, in [-1, 1]."""
+    """tanh x, in [-1, 1].
+
+    >>> layer = Tanh()
+    >>> layer(torch.tensor([0.0, 100.0])).tolist(), layer.backward(torch.tensor([6.0, 7.0])).tolist()
+    ([0.0, 1.0], [6.0, 0.0])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         check_tensor(self, x, None, None)
@@ -111,7 +158,12 @@ class Tanh(Layer):
 
 
 class Sigmoid(Layer):
-    """1 / (1 + e⁻ˣ), in [0, 1]."""
+    """1 / (1 + e⁻ˣ), in [0, 1].
+
+    >>> layer = Sigmoid()
+    >>> layer(torch.tensor([0.0, 100.0])).tolist(), layer.backward(torch.tensor([8.0, 8.0])).tolist()
+    ([0.5, 1.0], [2.0, 0.0])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         check_tensor(self, x, None, None)

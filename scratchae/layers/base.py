@@ -22,6 +22,16 @@ class Layer:
     A subclass lists its tensors in `parameter_names` (trained) and `buffer_names` (kept, not
     trained); an attribute that is itself a Layer is a child, and its tensors are found under
     the attribute's name, as in torch.nn: `state_dict` has torch.nn's keys.
+
+    >>> class Double(Layer):
+    ...     def forward(self, x):
+    ...         return self.remember(2 * x)
+    ...     def backward(self, dy):
+    ...         self.recall(dy)  # sees that dy fits
+    ...         return 2 * dy
+    >>> layer = Double()
+    >>> layer(torch.tensor([3.0])).item(), layer.backward(torch.tensor([5.0])).item()
+    (6.0, 10.0)
     """
 
     parameter_names: tuple[str, ...] = ()
@@ -181,13 +191,25 @@ class Layer:
 
 
 def parameter(value: Tensor) -> Tensor:
-    """A tensor to be trained: its `.grad` is there from the start, and is filled by hand."""
+    """A tensor to be trained: its `.grad` is there from the start, and is filled by hand.
+
+    >>> weight = parameter(torch.tensor([1.0, 2.0]))
+    >>> weight.grad.tolist(), weight.requires_grad
+    ([0.0, 0.0], False)
+    """
     value.grad = torch.zeros_like(value)
     return value
 
 
 def accumulate(parameter: Tensor, gradient: Tensor) -> None:
-    """parameter.grad += gradient: as in torch, gradients add up until `zero_grad`."""
+    """parameter.grad += gradient: as in torch, gradients add up until `zero_grad`.
+
+    >>> weight = parameter(torch.tensor([1.0, 2.0]))
+    >>> for gradient in (torch.tensor([3.0, 4.0]), torch.tensor([10.0, 20.0])):
+    ...     accumulate(weight, gradient)
+    >>> weight.grad.tolist()
+    [13.0, 24.0]
+    """
     if parameter.grad is None:  # torch.optim's zero_grad leaves None behind
         parameter.grad = gradient.contiguous()
     else:
@@ -204,6 +226,10 @@ def check_tensor(
     """One sentence where x is no floating-point tensor of this dtype on this device (None: any).
 
     who: a layer, or its name; it is put into words only when there is something to say.
+
+    >>> check_tensor("ReLU()", torch.tensor([1, 2]), None, None)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    scratchae.errors.ScratchaeError: ReLU() wants floating-point numbers but got int64: ...
     """
     if not isinstance(x, Tensor):
         raise ScratchaeError(
@@ -228,11 +254,19 @@ def check_tensor(
 
 
 def short(dtype: torch.dtype) -> str:
-    """'float32' for torch.float32."""
+    """'float32' for torch.float32.
+
+    >>> short(torch.float64)
+    'float64'
+    """
     return str(dtype).removeprefix("torch.")
 
 
 def arguments(*given: object, **named: tuple[object, object]) -> str:
-    """'3, 8, stride=2' from the positional values and name=(value, default): defaults are left out."""
+    """'3, 8, stride=2' from the positional values and name=(value, default): defaults are left out.
+
+    >>> arguments(3, 8, stride=(2, 1), padding=(0, 0))
+    '3, 8, stride=2'
+    """
     differing = [f"{k}={value!r}" for k, (value, default) in named.items() if value != default]
     return ", ".join([*map(repr, given), *differing])

@@ -31,7 +31,12 @@ from scratchae.layers.base import Layer, accumulate, arguments, check_tensor, pa
 def batchnorm_forward(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float = 1e-5
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(y, x̂, mean, var) with the batch's own statistics; var is the biased one (over m)."""
+    """(y, x̂, mean, var) with the batch's own statistics; var is the biased one (over m).
+
+    >>> y, xhat, mean, var = batchnorm_forward(torch.tensor([[2.0], [6.0]]), None, None, eps=0.0)
+    >>> xhat.tolist(), mean.tolist(), var.tolist()  # (2 − 4) / √4 and (6 − 4) / √4
+    ([[-1.0], [1.0]], [4.0], [4.0])
+    """
     axes = other_axes(x)
     mean = x.mean(axes)  # (C,)
     centred = x - per_channel(mean, x)
@@ -43,7 +48,13 @@ def batchnorm_forward(
 def batchnorm_backward(
     dy: Tensor, xhat: Tensor, weight: Tensor | None, var: Tensor, eps: float = 1e-5
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(dx, dweight, dbias) where the forward pass used the batch's own statistics."""
+    """(dx, dweight, dbias) where the forward pass used the batch's own statistics.
+
+    >>> dy, xhat = torch.tensor([[1.0], [5.0], [3.0], [3.0]]), torch.tensor([[-1.0], [1.0], [1.0], [-1.0]])
+    >>> dx, dweight, dbias = batchnorm_backward(dy, xhat, torch.tensor([2.0]), torch.tensor([4.0]), 0.0)
+    >>> dx.tolist(), dweight.tolist(), dbias.tolist()  # of dy a shift (3) and a scale (1) are gone
+    ([[-1.0], [1.0], [-1.0], [1.0]], [4.0], [12.0])
+    """
     axes, m = other_axes(dy), dy.numel() // dy.shape[1]
     dbias = dy.sum(axes)  # (C,)
     dweight = (dy * xhat).sum(axes)  # (C,)
@@ -60,7 +71,13 @@ def batchnorm_eval_forward(
     var: Tensor,
     eps: float = 1e-5,
 ) -> tuple[Tensor, Tensor]:
-    """(y, x̂) with given statistics, such as the running ones."""
+    """(y, x̂) with given statistics, such as the running ones.
+
+    >>> mean, var = torch.tensor([1.0]), torch.tensor([4.0])
+    >>> y, xhat = batchnorm_eval_forward(torch.tensor([[7.0]]), None, None, mean, var, eps=0.0)
+    >>> xhat.tolist()  # (7 − 1) / √4
+    [[3.0]]
+    """
     xhat = (x - per_channel(mean, x)) * per_channel((var + eps).rsqrt(), x)
     return affine(xhat, weight, bias), xhat
 
@@ -68,7 +85,12 @@ def batchnorm_eval_forward(
 def batchnorm_eval_backward(
     dy: Tensor, xhat: Tensor, weight: Tensor | None, var: Tensor, eps: float = 1e-5
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(dx, dweight, dbias) where the statistics were given and so do not depend on x."""
+    """(dx, dweight, dbias) where the statistics were given and so do not depend on x.
+
+    >>> dy, xhat, var = torch.tensor([[8.0]]), torch.tensor([[3.0]]), torch.tensor([4.0])
+    >>> [gradient.item() for gradient in batchnorm_eval_backward(dy, xhat, torch.tensor([5.0]), var, 0.0)]
+    [20.0, 24.0, 8.0]
+    """
     axes = other_axes(dy)
     scale = (var + eps).rsqrt() if weight is None else weight * (var + eps).rsqrt()
     return dy * per_channel(scale, dy), (dy * xhat).sum(axes), dy.sum(axes)
@@ -86,6 +108,10 @@ def running_statistics(
 
     mean, var: the batch's own, over m values a channel, var the biased one. What is kept is the
     unbiased estimate, over m − 1: a sample's mean lies closer to it than the true mean does.
+
+    >>> start, batch = torch.tensor([0.0]), torch.tensor([8.0])
+    >>> running_statistics(start, start, batch, batch, m=2, momentum=0.5)  # 8 · 2 / (2 − 1) = 16
+    (tensor([4.]), tensor([8.]))
     """
     unbiased = var * (m / (m - 1))
     return (
@@ -95,17 +121,29 @@ def running_statistics(
 
 
 def other_axes(x: Tensor) -> tuple[int, ...]:
-    """Every axis but the channels' (axis 1)."""
+    """Every axis but the channels' (axis 1).
+
+    >>> other_axes(torch.zeros(64, 16, 14, 14))
+    (0, 2, 3)
+    """
     return (0, *range(2, x.ndim))
 
 
 def per_channel(v: Tensor, x: Tensor) -> Tensor:
-    """v (C,) shaped to stand beside x (N, C, ...)."""
+    """v (C,) shaped to stand beside x (N, C, ...).
+
+    >>> per_channel(torch.zeros(16), torch.zeros(64, 16, 14, 14)).shape
+    torch.Size([16, 1, 1])
+    """
     return v.view(-1, *[1] * (x.ndim - 2))
 
 
 def affine(xhat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """y = w x̂ + b, or x̂ itself (as a new tensor) where there is nothing to learn."""
+    """y = w x̂ + b, or x̂ itself (as a new tensor) where there is nothing to learn.
+
+    >>> affine(torch.tensor([[-1.0], [1.0]]), torch.tensor([3.0]), torch.tensor([10.0])).tolist()
+    [[7.0], [13.0]]
+    """
     if weight is None:
         return xhat.clone()
     return torch.addcmul(per_channel(bias, xhat), xhat, per_channel(weight, xhat))
@@ -117,6 +155,11 @@ class BatchNorm(Layer):
     Training uses the batch's statistics and moves the running ones towards them by `momentum`
     (None: the plain average of all batches so far), the variance unbiased (over m − 1).
     Evaluation uses the running ones, or the batch's where there are none.
+
+    >>> layer = BatchNorm1d(1, momentum=0.5)
+    >>> y = layer(torch.tensor([[2.0], [6.0]]))
+    >>> layer.running_mean.item(), layer.running_var.item()  # from 0 and 1 half way to 4 and 8
+    (2.0, 4.5)
     """
 
     parameter_names = ("weight", "bias")
@@ -207,12 +250,22 @@ class BatchNorm(Layer):
 
 
 class BatchNorm1d(BatchNorm):
-    """Over (N, C) or (N, C, L); arguments and keys as torch.nn.BatchNorm1d."""
+    """Over (N, C) or (N, C, L); arguments and keys as torch.nn.BatchNorm1d.
+
+    >>> y = BatchNorm1d(1)(torch.tensor([[2.0], [6.0]]))
+    >>> [round(value, 3) for value in y.flatten().tolist()]
+    [-1.0, 1.0]
+    """
 
     shapes, dims = "(N, {C}) or (N, {C}, L)", (2, 3)
 
 
 class BatchNorm2d(BatchNorm):
-    """Over (N, C, H, W); arguments and keys as torch.nn.BatchNorm2d."""
+    """Over (N, C, H, W); arguments and keys as torch.nn.BatchNorm2d.
+
+    >>> layer = BatchNorm2d(16)
+    >>> layer(torch.zeros(64, 16, 14, 14)).shape, layer.weight.shape
+    (torch.Size([64, 16, 14, 14]), torch.Size([16]))
+    """
 
     shapes, dims = "(N, {C}, H, W)", (4,)

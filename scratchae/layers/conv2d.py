@@ -42,7 +42,12 @@ def conv2d_forward(
     dilation: Pair = 1,
     groups: int = 1,
 ) -> Tensor:
-    """y (N, O, P, Q) for x (N, C, H, W), weight (O, C/G, kH, kW), bias (O,) or None."""
+    """y (N, O, P, Q) for x (N, C, H, W), weight (O, C/G, kH, kW), bias (O,) or None.
+
+    >>> x = torch.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]])
+    >>> conv2d_forward(x, torch.tensor([[[[1.0, 10.0]]]])).tolist()  # 1·1 + 2·10, 1·2 + 3·10, ...
+    [[[[21.0, 32.0], [54.0, 65.0]]]]
+    """
     geometry, positions = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation, groups)
     y = partial_y(patches(x, positions, geometry), weight, positions)  # (N, O, P, Q)
     return y if bias is None else y + bias.view(-1, 1, 1)
@@ -57,7 +62,13 @@ def conv2d_backward(
     dilation: Pair = 1,
     groups: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(dx, dweight, dbias) for dy (N, O, P, Q); the other arguments as in the forward pass."""
+    """(dx, dweight, dbias) for dy (N, O, P, Q); the other arguments as in the forward pass.
+
+    >>> x, weight = torch.tensor([[[[1.0, 2.0, 3.0]]]]), torch.tensor([[[[1.0, 10.0]]]])
+    >>> dx, dweight, dbias = conv2d_backward(torch.tensor([[[[1.0, 2.0]]]]), x, weight)
+    >>> dx.tolist(), dweight.tolist(), dbias.tolist()
+    ([[[[1.0, 12.0, 20.0]]]], [[[[5.0, 8.0]]]], [3.0])
+    """
     geometry, positions = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation, groups)
     dx = partial_x(weight, dy, x.shape[2:], geometry)  # (N, C, H, W)
     dweight = partial_w(patches(x, positions, geometry), dy, weight.shape[2:])  # (O, C/G, kH, kW)
@@ -68,7 +79,11 @@ def conv2d_backward(
 def conv2d_geometry(
     x_shape, weight_shape, stride: Pair, padding: Padding, dilation: Pair, groups: int
 ) -> tuple[Geometry, tuple[int, int]]:
-    """Where the windows lie, and how many fit: (P, Q)."""
+    """Where the windows lie, and how many fit: (P, Q).
+
+    >>> conv2d_geometry((64, 1, 28, 28), (16, 1, 3, 3), 2, 1, 1, 1)[1]
+    (14, 14)
+    """
     stride, dilation, kernel_size = counts(stride), counts(dilation), tuple(weight_shape[2:])
     before, after = padding_of(padding, kernel_size, dilation)
     positions = tuple(
@@ -85,6 +100,10 @@ class Conv2d(Layer):
 
     Input (N, in_channels, H, W), output (N, out_channels, P, Q). `padding` is a number, a pair,
     'valid' (none) or 'same' (y as large as x; stride 1 only).
+
+    >>> layer = Conv2d(1, 16, 3, stride=2, padding=1)
+    >>> layer(torch.zeros(64, 1, 28, 28)).shape, layer.weight.shape
+    (torch.Size([64, 16, 14, 14]), torch.Size([16, 1, 3, 3]))
     """
 
     parameter_names = ("weight", "bias")

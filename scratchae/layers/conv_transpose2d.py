@@ -37,7 +37,14 @@ def conv_transpose2d_forward(
     groups: int = 1,
     dilation: Pair = 1,
 ) -> Tensor:
-    """y (N, C, H, W) for x (N, O, P, Q), weight (O, C/G, kH, kW), bias (C,) or None."""
+    """y (N, C, H, W) for x (N, O, P, Q), weight (O, C/G, kH, kW), bias (C,) or None.
+
+    >>> x, weight = torch.tensor([[[[1.0, 2.0, 3.0]]]]), torch.tensor([[[[1.0, 10.0]]]])
+    >>> conv_transpose2d_forward(x, weight).tolist()  # the stamps 1 10, 2 20 and 3 30 overlap
+    [[[[1.0, 12.0, 23.0, 30.0]]]]
+    >>> conv_transpose2d_forward(x, weight, stride=2).tolist()
+    [[[[1.0, 10.0, 2.0, 20.0, 3.0, 30.0]]]]
+    """
     geometry = Geometry(
         tuple(weight.shape[2:]), counts(stride), counts(padding, least=0), counts(dilation), groups
     )
@@ -58,6 +65,11 @@ def conv_transpose2d_backward(
     """(dx, dweight, dbias) for dy (N, C, H, W); the other arguments as in the forward pass.
 
     output_padding is seen from the shape of dy.
+
+    >>> x, weight = torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[[[1.0, 10.0]]]])
+    >>> dx, dweight, dbias = conv_transpose2d_backward(torch.tensor([[[[1.0, 2.0, 3.0]]]]), x, weight)
+    >>> dx.tolist(), dweight.tolist(), dbias.tolist()
+    ([[[[21.0, 32.0]]]], [[[[5.0, 8.0]]]], [6.0])
     """
     geometry = Geometry(
         tuple(weight.shape[2:]), counts(stride), counts(padding, least=0), counts(dilation), groups
@@ -73,7 +85,12 @@ def conv_transpose2d_backward(
 def conv_transpose2d_size(
     positions: tuple[int, int], geometry: Geometry, output_padding: tuple[int, int]
 ) -> tuple[int, int]:
-    """(H, W) of the output."""
+    """(H, W) of the output.
+
+    >>> geometry = Geometry(kernel_size=(3, 3), stride=(2, 2), padding=(1, 1))
+    >>> conv_transpose2d_size((14, 14), geometry, output_padding=(1, 1))
+    (28, 28)
+    """
     return tuple(
         s * (p - 1) - 2 * pad + d * (k - 1) + 1 + extra
         for p, s, pad, d, k, extra in zip(
@@ -92,6 +109,10 @@ class ConvTranspose2d(Layer):
     """Transposed convolution; arguments, initialisation and keys as torch.nn.ConvTranspose2d.
 
     Input (N, in_channels, P, Q), output (N, out_channels, H, W).
+
+    >>> layer = ConvTranspose2d(16, 1, 3, stride=2, padding=1, output_padding=1)
+    >>> layer(torch.zeros(64, 16, 14, 14)).shape, layer.weight.shape
+    (torch.Size([64, 1, 28, 28]), torch.Size([16, 1, 3, 3]))
     """
 
     parameter_names = ("weight", "bias")

@@ -40,7 +40,11 @@ from torch import Tensor
 @dataclass(frozen=True)
 class Geometry:
     """Where the windows lie. Pairs are (vertical, horizontal), in pixels; `padding` is what
-    stands before the first row and column (what comes after follows from the sizes)."""
+    stands before the first row and column (what comes after follows from the sizes).
+
+    >>> Geometry(kernel_size=(3, 3), padding=(1, 1)).padded_size((28, 28), positions=(28, 28))
+    (30, 30)
+    """
 
     kernel_size: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
@@ -65,7 +69,13 @@ class Geometry:
 
 
 def windows(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
-    """Every window of the padded x (N, H, W, C) as a view (G, N, P, Q, kH, kW, C/G): no copy."""
+    """Every window of the padded x (N, H, W, C) as a view (G, N, P, Q, kH, kW, C/G): no copy.
+
+    >>> import torch
+    >>> pixels = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 3, 1)
+    >>> windows(pixels, (1, 2), Geometry((1, 2))).squeeze().tolist()
+    [[1.0, 2.0], [2.0, 3.0]]
+    """
     (sN, sH, sW, sC), g = x.stride(), geometry
     per_group = x.shape[3] // g.groups
     return x.as_strided(
@@ -78,7 +88,13 @@ def windows(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor
 
 
 def patches(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
-    """The windows of x (N, C, H, W) as rows: (G, N·P·Q, kH·kW·C/G)."""
+    """The windows of x (N, C, H, W) as rows: (G, N·P·Q, kH·kW·C/G).
+
+    >>> import torch
+    >>> x = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 1, 3)
+    >>> patches(x, (1, 4), Geometry((1, 2), padding=(0, 1))).tolist()
+    [[[0.0, 1.0], [1.0, 2.0], [2.0, 3.0], [3.0, 0.0]]]
+    """
     (N, C, H, W), (top, left) = x.shape, geometry.padding
     padded = geometry.padded_size((H, W), positions)
     pixels = x.permute(0, 2, 3, 1)  # (N, H, W, C)
@@ -93,19 +109,37 @@ def patches(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor
 
 
 def partial_y(cols: Tensor, w: Tensor, positions: tuple[int, int]) -> Tensor:
-    """∂T/∂y: (N, O, P, Q) from the patches of x and w (O, C/G, kH, kW)."""
+    """∂T/∂y: (N, O, P, Q) from the patches of x and w (O, C/G, kH, kW).
+
+    >>> import torch
+    >>> cols, w = torch.tensor([[[1.0, 2.0], [2.0, 3.0]]]), torch.tensor([[[[1.0, 10.0]]]])
+    >>> partial_y(cols, w, (1, 2)).tolist()
+    [[[[21.0, 32.0]]]]
+    """
     rows = cols @ kernel_matrix(w, len(cols)).mT  # (G, N·P·Q, O/G)
     return rows_to_image(rows, positions)
 
 
 def partial_w(cols: Tensor, y: Tensor, kernel_size: tuple[int, int]) -> Tensor:
-    """∂T/∂w: (O, C/G, kH, kW) from the patches of x and y (N, O, P, Q)."""
+    """∂T/∂w: (O, C/G, kH, kW) from the patches of x and y (N, O, P, Q).
+
+    >>> import torch
+    >>> cols, y = torch.tensor([[[1.0, 2.0], [2.0, 3.0]]]), torch.tensor([[[[1.0, 10.0]]]])
+    >>> partial_w(cols, y, (1, 2)).tolist()
+    [[[[21.0, 32.0]]]]
+    """
     matrix = image_to_rows(y, len(cols)).mT @ cols  # (G, O/G, kH·kW·C/G)
     return matrix.reshape(y.shape[1], *kernel_size, -1).permute(0, 3, 1, 2)
 
 
 def partial_x(w: Tensor, y: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
-    """∂T/∂x: (N, C, H, W) of that size (H, W), from w (O, C/G, kH, kW) and y (N, O, P, Q)."""
+    """∂T/∂x: (N, C, H, W) of that size (H, W), from w (O, C/G, kH, kW) and y (N, O, P, Q).
+
+    >>> import torch
+    >>> w, y = torch.tensor([[[[1.0, 10.0]]]]), torch.tensor([[[[1.0, 2.0]]]])
+    >>> partial_x(w, y, (1, 3), Geometry((1, 2))).tolist()
+    [[[[1.0, 12.0, 20.0]]]]
+    """
     (N, _, *positions), (top, left), G = y.shape, geometry.padding, geometry.groups
     dcols = image_to_rows(y, G) @ kernel_matrix(w, G)  # (G, N·P·Q, kH·kW·C/G)
     dcols = dcols.view(G, N, *positions, *geometry.kernel_size, w.shape[1])
@@ -119,17 +153,32 @@ def partial_x(w: Tensor, y: Tensor, size: tuple[int, int], geometry: Geometry) -
 
 
 def kernel_matrix(w: Tensor, groups: int) -> Tensor:
-    """w (O, C/G, kH, kW) as matrices (G, O/G, kH·kW·C/G), columns in the order of `patches`."""
+    """w (O, C/G, kH, kW) as matrices (G, O/G, kH·kW·C/G), columns in the order of `patches`.
+
+    >>> import torch
+    >>> kernel_matrix(torch.zeros(32, 16, 3, 3), groups=1).shape
+    torch.Size([1, 32, 144])
+    """
     return w.permute(0, 2, 3, 1).reshape(groups, w.shape[0] // groups, -1)
 
 
 def image_to_rows(y: Tensor, groups: int) -> Tensor:
-    """y (N, O, P, Q) as matrices (G, N·P·Q, O/G): one row a position."""
+    """y (N, O, P, Q) as matrices (G, N·P·Q, O/G): one row a position.
+
+    >>> import torch
+    >>> image_to_rows(torch.zeros(64, 16, 14, 14), groups=1).shape  # 64 · 14 · 14 rows
+    torch.Size([1, 12544, 16])
+    """
     pixels = y.permute(0, 2, 3, 1).unflatten(3, (groups, -1))  # (N, P, Q, G, O/G)
     return pixels.movedim(3, 0).flatten(1, 3)
 
 
 def rows_to_image(rows: Tensor, positions: tuple[int, int]) -> Tensor:
-    """The inverse of `image_to_rows`."""
+    """The inverse of `image_to_rows`.
+
+    >>> import torch
+    >>> rows_to_image(torch.zeros(1, 12544, 16), (14, 14)).shape
+    torch.Size([64, 16, 14, 14])
+    """
     pixels = rows.unflatten(1, (-1, *positions))  # (G, N, P, Q, O/G)
     return pixels.permute(1, 0, 4, 2, 3).flatten(1, 2)  # (N, O, P, Q)

@@ -13,7 +13,11 @@ Padding = Pair | str
 def counts(
     value: Pair, layer: str = "convolution", name: str = "argument", least: int = 1
 ) -> tuple[int, int]:
-    """(vertical, horizontal) for a number or a pair of whole numbers >= least."""
+    """(vertical, horizontal) for a number or a pair of whole numbers >= least.
+
+    >>> counts(3), counts((3, 5))
+    ((3, 3), (3, 5))
+    """
     pair = (value, value) if isinstance(value, int) else value
     if (
         not isinstance(pair, tuple | list)
@@ -27,7 +31,11 @@ def counts(
 
 
 def plain(pair: Padding) -> Padding:
-    """3 for (3, 3), as one would have written it."""
+    """3 for (3, 3), as one would have written it.
+
+    >>> plain((3, 3)), plain((3, 5)), plain("same")
+    (3, (3, 5), 'same')
+    """
     return pair[0] if isinstance(pair, tuple) and pair[0] == pair[1] else pair
 
 
@@ -37,6 +45,9 @@ def padding_of(
     """Pixels added (above, left) and (below, right).
 
     'same' keeps the size: an odd pixel goes below or to the right, as in torch.
+
+    >>> padding_of(1, (3, 3), (1, 1)), padding_of("same", (2, 3), (1, 1))
+    (((1, 1), (1, 1)), ((0, 1), (1, 1)))
     """
     if padding == "valid":
         return (0, 0), (0, 0)
@@ -53,7 +64,12 @@ def padding_of(
 
 
 def check_channels(layer: str, in_channels: int, out_channels: int, groups: int) -> None:
-    """One sentence where channels and groups cannot be."""
+    """One sentence where channels and groups cannot be.
+
+    >>> check_channels("Conv2d", in_channels=3, out_channels=16, groups=2)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    scratchae.errors.ScratchaeError: Conv2d cannot cut 3 input and 16 output channels into groups=2 ...
+    """
     for name, value in (
         ("in_channels", in_channels),
         ("out_channels", out_channels),
@@ -69,7 +85,13 @@ def check_channels(layer: str, in_channels: int, out_channels: int, groups: int)
 
 
 def check_image(who: object, x: Tensor, channels: int) -> None:
-    """One sentence where x is not (N, channels, H, W)."""
+    """One sentence where x is not (N, channels, H, W).
+
+    >>> import torch
+    >>> check_image("Conv2d(1, 16, 3)", torch.zeros(28, 28, 1), 1)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    scratchae.errors.ScratchaeError: Conv2d(1, 16, 3) wants (N, 1, H, W) but got (28, 28, 1): ...
+    """
     if x.ndim != 4 or x.shape[1] != channels:
         cure = "the number of channels has to match"
         if x.ndim == 3:

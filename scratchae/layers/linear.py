@@ -22,14 +22,25 @@ from scratchae.layers.init import default_bias, default_weight
 
 
 def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """y = x Wᵀ + b for x (..., I), weight (O, I), bias (O,) or None; y is (..., O)."""
+    """y = x Wᵀ + b for x (..., I), weight (O, I), bias (O,) or None; y is (..., O).
+
+    >>> x, weight, bias = torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 2.0]]), torch.tensor([5.0])
+    >>> linear_forward(x, weight, bias).tolist()  # 3·1 + 4·2 + 5
+    [[16.0]]
+    """
     rows = x.reshape(-1, x.shape[-1])  # (N, I)
     y = rows @ weight.T if bias is None else torch.addmm(bias, rows, weight.T)  # (N, O)
     return y.reshape(*x.shape[:-1], weight.shape[0])
 
 
 def linear_backward(dy: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(dx, dweight, dbias) for dy (..., O), x (..., I), weight (O, I)."""
+    """(dx, dweight, dbias) for dy (..., O), x (..., I), weight (O, I).
+
+    >>> x, weight = torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 2.0]])
+    >>> dx, dweight, dbias = linear_backward(torch.tensor([[10.0]]), x, weight)
+    >>> dx.tolist(), dweight.tolist(), dbias.tolist()
+    ([[10.0, 20.0]], [[30.0, 40.0]], [10.0])
+    """
     dy_rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
     rows = x.reshape(-1, x.shape[-1])  # (N, I)
     dx = (dy_rows @ weight).reshape(x.shape)  # (..., I)
@@ -42,6 +53,12 @@ class Linear(Layer):
     """y = x Wᵀ + b; arguments, initialisation and keys as torch.nn.Linear.
 
     Input (..., in_features), output (..., out_features).
+
+    >>> layer = Linear(784, 128)
+    >>> layer(torch.zeros(64, 784)).shape, layer.weight.shape
+    (torch.Size([64, 128]), torch.Size([128, 784]))
+    >>> layer.backward(torch.ones(64, 128)).shape, layer.bias.grad[0].item()  # summed over the batch
+    (torch.Size([64, 784]), 64.0)
     """
 
     parameter_names = ("weight", "bias")

@@ -11,7 +11,13 @@ from scratchae.layers.base import Layer, check_tensor
 
 
 class Flatten(Layer):
-    """(N, C, H, W) -> (N, C·H·W): axes start_dim to end_dim become one, as torch.nn.Flatten."""
+    """(N, C, H, W) -> (N, C·H·W): axes start_dim to end_dim become one, as torch.nn.Flatten.
+
+    >>> import torch
+    >>> layer = Flatten()
+    >>> layer(torch.zeros(64, 1, 28, 28)).shape, layer.backward(torch.zeros(64, 784)).shape
+    (torch.Size([64, 784]), torch.Size([64, 1, 28, 28]))
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -40,7 +46,13 @@ class Flatten(Layer):
 
 
 class Unflatten(Layer):
-    """(N, C·H·W) -> (N, C, H, W): axis `dim` becomes `unflattened_size`, as torch.nn.Unflatten."""
+    """(N, C·H·W) -> (N, C, H, W): axis `dim` becomes `unflattened_size`, as torch.nn.Unflatten.
+
+    >>> import torch
+    >>> layer = Unflatten(1, (1, 28, 28))
+    >>> layer(torch.zeros(64, 784)).shape, layer.backward(torch.zeros(64, 1, 28, 28)).shape
+    (torch.Size([64, 1, 28, 28]), torch.Size([64, 784]))
+    """
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
         super().__init__()

@@ -21,6 +21,13 @@ class Sequential(Layer):
 
     Index by number or slice, iterate, ask for `len`. Keys of its state are those of
     torch.nn.Sequential: "0.weight", or "name.weight".
+
+    >>> from scratchae.layers import Linear, ReLU
+    >>> model = Sequential(Linear(4, 3), ReLU(), Linear(3, 2))
+    >>> model(torch.zeros(5, 4)).shape, model.backward(torch.zeros(5, 2)).shape
+    (torch.Size([5, 2]), torch.Size([5, 4]))
+    >>> list(model.state_dict())
+    ['0.weight', '0.bias', '2.weight', '2.bias']
     """
 
     def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
@@ -115,5 +122,10 @@ class Sequential(Layer):
 
 
 def copy_for_evaluation(model: Sequential) -> Sequential:
-    """A copy with its own state, in evaluation mode, so that trying it out leaves no trace."""
+    """A copy with its own state, in evaluation mode, so that trying it out leaves no trace.
+
+    >>> model = Sequential()
+    >>> copy_for_evaluation(model).training, model.training
+    (False, True)
+    """
     return copy.deepcopy(model).eval()
