@@ -62,6 +62,12 @@ def fit(
 
     Raises ScratchaeError for settings that cannot be, and where the loss is no longer finite: then
     the checkpoint is that of the last good epoch.
+
+    >>> from scratchae.data import Dataset, Images
+    >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
+    >>> run = fit("fc", data, epochs=2, batch_size=10, device="cpu", progress=False)
+    >>> run.history["epoch"].tolist(), run.history["train_loss"].is_monotonic_decreasing
+    ([1, 2], True)
     """
     model = build(model, seed) if isinstance(model, str) else model
     check_settings(epochs, batch_size, seed)

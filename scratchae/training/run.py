@@ -38,6 +38,13 @@ class Settings:
     """What decides the weights that a run ends with; config.json holds them.
 
     data, test_data: as `scratchae.data.load` was given them. checksum: of the training images.
+
+    >>> from scratchae.data import Dataset, Images
+    >>> from scratchae.training import fit
+    >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
+    >>> settings = fit("fc", data, epochs=1, device="cpu", progress=False).settings
+    >>> settings.model, settings.epochs, settings.batch_size, settings.lr
+    ('fc', 1, 64, 0.001)
     """
 
     model: str
@@ -62,6 +69,13 @@ class Run:
     rows: one dict an epoch: epoch, train_loss, test_loss (mean squared errors of pixels in
     [-1, 1]) and seconds; `history` is the same as a DataFrame. outputs: (epoch, originals,
     reconstructions) for every epoch, each (K, *input_shape), always of the same digits.
+
+    >>> from scratchae.data import Dataset, Images
+    >>> from scratchae.training import fit
+    >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
+    >>> run = fit("fc", data, epochs=1, device="cpu", progress=False)
+    >>> run.epoch, list(run.history), len(run.outputs), run.folder
+    (1, ['epoch', 'train_loss', 'test_loss', 'seconds'], 1, None)
     """
 
     model: Autoencoder
@@ -166,7 +180,18 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def open_run(folder: str | Path) -> Run:
-    """The run in a folder, its model on the CPU; raises ScratchaeError where it cannot be read."""
+    """The run in a folder, its model on the CPU; raises ScratchaeError where it cannot be read.
+
+    >>> import tempfile
+    >>> from scratchae.data import Dataset, Images
+    >>> from scratchae.training import fit
+    >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = fit("fc", data, epochs=1, out=folder, device="cpu", progress=False)
+    ...     again = open_run(folder)
+    >>> again.epoch, again.history.equals(run.history), again.settings == run.settings
+    (1, True, True)
+    """
     folder = Path(folder)
     settings = read_config(folder)
     run = Run(build(settings.model, settings.seed), settings, folder=folder)

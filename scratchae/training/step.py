@@ -13,7 +13,12 @@ from scratchae.losses import mse_forward
 
 
 def evaluate(model: Layer, x: Tensor, batch_size: int = 500) -> float:
-    """The mean squared error of giving back x, over all of it, in evaluation mode."""
+    """The mean squared error of giving back x, over all of it, in evaluation mode.
+
+    >>> from scratchae.layers import ReLU
+    >>> evaluate(ReLU(), torch.tensor([[1.0], [-2.0]]))  # gives back 1 and 0: (0² + 2²) / 2
+    2.0
+    """
     total = torch.zeros((), dtype=torch.float64, device=x.device)
     with evaluating(model):
         for batch in x.split(batch_size):
@@ -23,7 +28,15 @@ def evaluate(model: Layer, x: Tensor, batch_size: int = 500) -> float:
 
 @contextmanager
 def evaluating(model: Layer) -> Iterator[None]:
-    """Evaluation mode inside; afterwards the mode is as before and nothing is kept for backward."""
+    """Evaluation mode inside; afterwards the mode is as before and nothing is kept for backward.
+
+    >>> model = Sequential()
+    >>> with evaluating(model):
+    ...     model.training
+    False
+    >>> model.training
+    True
+    """
     was_training = model.training
     model.eval()
     try:
@@ -53,7 +66,14 @@ def flushing_denormals() -> Iterator[None]:
 
 @torch.inference_mode()
 def first_bad_tensor(model: Sequential, x: Tensor) -> str:
-    """The first tensor with NaN or infinity in it, in the order of a forward pass, in words."""
+    """The first tensor with NaN or infinity in it, in the order of a forward pass, in words.
+
+    >>> from scratchae.layers import Linear
+    >>> model = Sequential(Linear(2, 1), Linear(1, 2))
+    >>> model[1].bias[0] = float("nan")
+    >>> first_bad_tensor(model, torch.zeros(3, 2))
+    '1.bias of Linear(1, 2)'
+    """
     if not x.isfinite().all():
         return "the batch itself"
     for name, layer in model.leaves():
