@@ -14,17 +14,33 @@ from scratchae.layers.base import check_tensor
 
 
 def mse_forward(prediction: Tensor, target: Tensor) -> Tensor:
-    """The mean squared error, a tensor of shape ()."""
+    """The mean squared error, a tensor of shape ().
+
+    >>> import torch
+    >>> mse_forward(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])).item()  # (1² + 3²) / 2
+    5.0
+    """
     return (prediction - target).square().mean()
 
 
 def mse_backward(prediction: Tensor, target: Tensor) -> Tensor:
-    """dprediction, of the prediction's shape."""
+    """dprediction, of the prediction's shape.
+
+    >>> import torch
+    >>> mse_backward(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])).tolist()  # 2 · 1 / 2, 2 · 3 / 2
+    [1.0, 3.0]
+    """
     return (prediction - target) * (2 / prediction.numel())
 
 
 class MSELoss:
-    """loss = MSELoss(); value = loss(prediction, target); dprediction = loss.backward()."""
+    """loss = MSELoss(); value = loss(prediction, target); dprediction = loss.backward().
+
+    >>> import torch
+    >>> loss = MSELoss()
+    >>> loss(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])).item(), loss.backward().tolist()
+    (5.0, [1.0, 3.0])
+    """
 
     def __init__(self) -> None:
         self.saved: tuple[Tensor, Tensor] | None = None

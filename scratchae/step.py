@@ -13,6 +13,16 @@ def train_step(model: Layer, optimizer: Optimizer, x: Tensor) -> Tensor:
     """Move the model once towards giving back x (N, ...); returns the loss before the move, shape ().
 
     Where the loss is not finite nothing is moved.
+
+    >>> import torch
+    >>> from scratchae.layers import Linear
+    >>> from scratchae.optim import SGD
+    >>> model, x = Linear(1, 1, bias=False), torch.tensor([[2.0]])
+    >>> model.weight[:] = 0
+    >>> train_step(model, SGD(model.parameters(), lr=0.125), x).item()  # (0 · 2 − 2)²
+    4.0
+    >>> model.weight.item()  # 0 − 0.125 · dweight, which is 2 (0 · 2 − 2) 2 = −8
+    1.0
     """
     optimizer.zero_grad()
     y = model.forward(x)

@@ -38,6 +38,11 @@ def adam_update(
     """Step t of Adam: changes value and the averages m = exp_avg and v = exp_avg_sq, not grad.
 
     All are of one shape. max_exp_avg_sq is the largest v so far, for amsgrad, or None.
+
+    >>> value, grad, m, v = torch.ones(2), torch.tensor([4.0, -400.0]), torch.zeros(2), torch.zeros(2)
+    >>> adam_update(value, grad, m, v, t=1, lr=0.5)
+    >>> value  # the first step is lr, up or down, however large the gradient is
+    tensor([0.5000, 1.5000])
     """
     (beta1, beta2), m, v = betas, exp_avg, exp_avg_sq
     g = grad.add(value, alpha=weight_decay) if weight_decay else grad
@@ -50,7 +55,15 @@ def adam_update(
 
 
 class Adam(Optimizer):
-    """Adam; `weight_decay` is added to the gradient, as in torch.optim.Adam."""
+    """Adam; `weight_decay` is added to the gradient, as in torch.optim.Adam.
+
+    >>> weight = torch.tensor([1.0, 1.0])
+    >>> optimizer = Adam([weight], lr=0.5)
+    >>> weight.grad += torch.tensor([4.0, -400.0])
+    >>> optimizer.step()
+    >>> weight
+    tensor([0.5000, 1.5000])
+    """
 
     slots = ("exp_avg", "exp_avg_sq")
     hyperparameters = ("lr", "betas", "eps", "weight_decay", "amsgrad")
@@ -99,7 +112,14 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose `weight_decay` shrinks the parameters directly, as in torch.optim.AdamW."""
+    """Adam whose `weight_decay` shrinks the parameters directly, as in torch.optim.AdamW.
+
+    >>> weight = torch.tensor([8.0])
+    >>> optimizer = AdamW([weight], lr=0.5, weight_decay=0.5)
+    >>> optimizer.step()  # without a gradient: only the decay, 8 − 0.5 · 0.5 · 8
+    >>> weight.tolist()
+    [6.0]
+    """
 
     decoupled_weight_decay = True
 

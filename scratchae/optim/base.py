@@ -17,7 +17,18 @@ from scratchae.errors import ScratchaeError
 
 
 class Optimizer:
-    """Moves the parameters into one flat buffer, `value`, and their gradients into `grad`."""
+    """Moves the parameters into one flat buffer, `value`, and their gradients into `grad`.
+
+    >>> class SignSGD(Optimizer):
+    ...     def update(self, value, grad, t):
+    ...         value.sub_(self.lr * grad.sign())
+    >>> weight, bias = torch.tensor([[1.0, 2.0]]), torch.tensor([3.0])
+    >>> optimizer = SignSGD([weight, bias], lr=0.5, weight_decay=0.0)
+    >>> weight.grad += torch.tensor([[7.0, -7.0]])
+    >>> optimizer.step()
+    >>> weight.tolist(), optimizer.value.tolist()
+    ([[0.5, 2.5]], [0.5, 2.5, 3.0])
+    """
 
     slots: tuple[str, ...] = ()  # the names of the flat tensors that a step remembers
     hyperparameters: tuple[str, ...] = ("lr", "weight_decay")
@@ -125,7 +136,11 @@ class Optimizer:
 
 
 def short_kind(value: object) -> str:
-    """'a list', or 'an int64 tensor'."""
+    """'a list', or 'an int64 tensor'.
+
+    >>> short_kind(torch.tensor([1, 2])), short_kind("weight")
+    ('a tensor of int64', 'a str')
+    """
     if isinstance(value, Tensor):
         return f"a tensor of {str(value.dtype).removeprefix('torch.')}"
     return f"a {type(value).__name__}"

@@ -28,7 +28,15 @@ def sgd_update(
     weight_decay: float = 0.0,
     nesterov: bool = False,
 ) -> None:
-    """Step t of SGD: changes value and momentum_buffer (None without momentum), not grad; one shape."""
+    """Step t of SGD: changes value and momentum_buffer (None without momentum), not grad; one shape.
+
+    >>> import torch
+    >>> value, v = torch.tensor([10.0]), torch.zeros(1)
+    >>> for t in (1, 2):
+    ...     sgd_update(value, torch.tensor([2.0]), v, t, lr=1.0, momentum=0.5)
+    >>> value.item(), v.item()  # 10 − 2 − (0.5 · 2 + 2)
+    (5.0, 3.0)
+    """
     g = grad.add(value, alpha=weight_decay) if weight_decay else grad
     if momentum:
         v = momentum_buffer
@@ -41,7 +49,16 @@ def sgd_update(
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum; as torch.optim.SGD."""
+    """Stochastic gradient descent, with momentum; as torch.optim.SGD.
+
+    >>> import torch
+    >>> weight = torch.tensor([10.0])
+    >>> optimizer = SGD([weight], lr=0.5)
+    >>> weight.grad += torch.tensor([2.0])
+    >>> optimizer.step()
+    >>> weight.item()  # 10 − 0.5 · 2
+    9.0
+    """
 
     slots = ("momentum_buffer",)
     hyperparameters = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
