@@ -12,6 +12,10 @@ def conv(generator: torch.Generator | None = None) -> Autoencoder:
     """Three convolutions and their three mirrors, BatchNorm behind all but the last.
 
     Input and output (N, 1, 28, 28) in [-1, 1]; code (N, 64, 5, 5).
+
+    >>> model = conv()
+    >>> model.encode(torch.zeros(2, 1, 28, 28)).shape, len(model.encoder), len(model.decoder)
+    (torch.Size([2, 64, 5, 5]), 8, 8)
     """
     g = generator
     encoder = Sequential(

@@ -14,6 +14,10 @@ def fc(generator: torch.Generator | None = None) -> Autoencoder:
     """784-128-64-32-16-12-3-12-16-32-64-128-784, ReLU between, none after the code, Tanh last.
 
     Input and output (N, 784) in [-1, 1]; code (N, 3).
+
+    >>> model = fc()
+    >>> model.encode(torch.zeros(2, 784)).shape, len(model.encoder), len(model.decoder)
+    (torch.Size([2, 3]), 11, 12)
     """
     encoder = stack([784, 128, 64, 32, 16, 12, 3], generator)
     decoder = stack([3, 12, 16, 32, 64, 128, 784], generator)
