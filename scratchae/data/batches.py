@@ -17,6 +17,12 @@ class Batches:
     resumes at epoch 3 sees what an uninterrupted one sees. `shuffle=False` keeps 0..n-1.
 
     n >= 1, batch_size >= 1, seed >= 0 and epoch >= 0, or ScratchaeError.
+
+    >>> [index.tolist() for index in Batches(5, 2, shuffle=False).epoch(0)]
+    [[0, 1], [2, 3], [4]]
+    >>> batches = Batches(5, 2, seed=1)
+    >>> sorted(batches.order(3).tolist()), bool((batches.order(3) == batches.order(3)).all())
+    ([0, 1, 2, 3, 4], True)
     """
 
     def __init__(

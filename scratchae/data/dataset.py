@@ -14,12 +14,20 @@ from scratchae.errors import ScratchaeError
 
 
 def normalise(pixels: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """uint8 pixels of any shape, 0..255, to `dtype` in [-1, 1], the shape kept."""
+    """uint8 pixels of any shape, 0..255, to `dtype` in [-1, 1], the shape kept.
+
+    >>> normalise(torch.tensor([0, 51, 255], dtype=torch.uint8))
+    tensor([-1.0000, -0.6000,  1.0000])
+    """
     return (pixels.to(dtype) / 255 - 0.5) / 0.5
 
 
 def denormalise(x: torch.Tensor) -> torch.Tensor:
-    """The way back from [-1, 1] to uint8 0..255: rounded, and clamped where x lies outside."""
+    """The way back from [-1, 1] to uint8 0..255: rounded, and clamped where x lies outside.
+
+    >>> denormalise(torch.tensor([-1.0, 1.0, 7.0])).tolist()
+    [0, 255, 255]
+    """
     return ((x * 0.5 + 0.5) * 255).round().clamp(0, 255).to(torch.uint8)
 
 
@@ -29,6 +37,12 @@ class Images:
 
     pixels: uint8 (N, 28, 28), 0 background .. 255 ink.   labels: int64 (N,), 0..9, or None.
     Other types, shapes or counts raise ScratchaeError.
+
+    >>> images = Images(torch.zeros(3, 28, 28, dtype=torch.uint8), torch.tensor([7, 2, 1]))
+    >>> len(images), images.select(torch.tensor([2, 0])).labels.tolist()
+    (3, [1, 7])
+    >>> images.normalised().shape, images.normalised().unique().item()
+    (torch.Size([3, 1, 28, 28]), -1.0)
     """
 
     pixels: torch.Tensor
@@ -70,6 +84,11 @@ class Dataset:
     """What a training run needs; `test` and `validation` are None where nothing was held out.
 
     source, test_source: what `load` was asked for, paths made absolute, to load it again.
+
+    >>> blank = Images(torch.zeros(5, 28, 28, dtype=torch.uint8))
+    >>> data = Dataset("blank", train=blank)
+    >>> len(data.train), data.test
+    (5, None)
     """
 
     name: str
@@ -84,6 +103,10 @@ def images_from_arrays(pixels: np.ndarray, labels: np.ndarray | None, where: str
     """uint8 (N, 28, 28) and whole-number labels (N,), as a reader of the file `where` found them.
 
     Raises ScratchaeError for no images at all, another number of labels, and labels beyond 0..9.
+
+    >>> pixels = np.zeros((2, 28, 28), np.uint8)
+    >>> images_from_arrays(pixels, np.array([3, 4]), "my.csv").labels.tolist()
+    [3, 4]
     """
     if len(pixels) == 0:
         raise ScratchaeError(f"{where} holds no images: was it cut off while it was written?")

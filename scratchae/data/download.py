@@ -65,7 +65,11 @@ def fetch(name: str) -> Path:
 
 
 def cache_folder(name: str) -> Path:
-    """Where the files of the data set `name` are kept."""
+    """Where the files of the data set `name` are kept.
+
+    >>> cache_folder("fashion-mnist").name
+    'fashion-mnist'
+    """
     return Path(os.environ.get("SCRATCHAE_CACHE") or pooch.os_cache("scratchae")) / name
 
 

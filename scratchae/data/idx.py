@@ -26,6 +26,9 @@ def parse_idx(data: bytes, where: str) -> np.ndarray:
 
     Raises ScratchaeError for another magic, images of another size, and a length that is
     not the one the header promises.
+
+    >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]), "three labels").tolist()
+    [7, 2, 1]
     """
     dimensions = data[3] if len(data) >= 4 else 0
     if data[:3] != b"\0\0\x08" or dimensions not in (1, 3):

@@ -34,6 +34,13 @@ def digit_from_picture(image: Image.Image | str | Path) -> torch.Tensor:
     a photo in uneven light, of any size; transparent parts count as white. A picture that
     is in MNIST's form already is returned unchanged. Raises ScratchaeError if the file is
     no picture, or if nothing is drawn on it.
+
+    >>> from PIL import ImageDraw
+    >>> picture = Image.new("L", (200, 300), "white")
+    >>> ImageDraw.Draw(picture).line((100, 50, 100, 250), fill="black", width=20)
+    >>> digit = digit_from_picture(picture)
+    >>> digit.shape, digit[0, 0].item(), digit[14, 14].item()  # now light on dark
+    (torch.Size([28, 28]), 0, 255)
     """
     grey = _grey(image)
     if grey.shape == (SIDE, SIDE) and not np.median(_border(grey)) and grey.any():

@@ -23,6 +23,10 @@ def parse_csv(text: bytes, where: str) -> tuple[np.ndarray, np.ndarray | None]:
     Labels are None for a table of 784 columns. Lines may end in LF or CRLF; a byte order
     mark, a missing last line end and empty lines at the end are no trouble. Anything else
     raises ScratchaeError, with the line as an editor counts it and the column by its name.
+
+    >>> pixels, labels = parse_csv(b"7" + 784 * b",255", "digits.csv")
+    >>> pixels.shape, labels.tolist()
+    ((1, 28, 28), [7])
     """
     text = text.removeprefix(b"\xef\xbb\xbf")
     if b"\r" in text:

@@ -32,6 +32,10 @@ def load(
     part, that.
     validation: the fraction in [0, 1) of the remaining training images that is held out.
     What is held out depends on the seed alone. Raises ScratchaeError for what cannot be.
+
+    >>> data = load("sample", validation=0.1)
+    >>> len(data.train), len(data.validation), len(data.test), data.train.pixels[0].shape
+    (9000, 1000, 2000, torch.Size([28, 28]))
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ScratchaeError(f"seed is {seed}, but a seed is a whole number from 0 up")
@@ -63,7 +67,11 @@ def load(
 
 
 def where(name: str) -> str:
-    """Where the images of a known name are: bundled, in the cache, or not here yet."""
+    """Where the images of a known name are: bundled, in the cache, or not here yet.
+
+    >>> where("sample")
+    'bundled'
+    """
     if name == "sample":
         return "bundled"
     folder = cache_folder(name)

@@ -15,6 +15,12 @@ def parse_npz(data: bytes, where: str) -> tuple[Images, Images | None]:
 
     Labels and the test part may be missing. Nothing is ever unpickled: arrays of objects
     raise ScratchaeError, as do other types and shapes, and damaged files.
+
+    >>> file = io.BytesIO()
+    >>> np.savez(file, x_train=np.zeros((2, 28, 28), np.uint8), y_train=[3, 4])
+    >>> train, test = parse_npz(file.getvalue(), "digits.npz")
+    >>> train.labels.tolist(), test
+    ([3, 4], None)
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:

@@ -16,6 +16,14 @@ def read(path: Path) -> tuple[Images, Images | None]:
 
     `path` is a CSV, IDX or NPZ file, plain or gzipped, or a folder with the four IDX files
     of MNIST. Raises ScratchaeError for whatever cannot be read.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "digits.csv")
+    ...     _ = path.write_text("7" + 784 * ",0")
+    ...     images, test = read(path)
+    >>> len(images), images.labels.tolist(), test
+    (1, [7], None)
     """
     if path.is_dir():
         return _read_folder(path)
