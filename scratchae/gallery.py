@@ -18,7 +18,17 @@ CODES = 5000  # test digits in the latent cloud
 
 
 def write_pictures(run: Run, data: Dataset) -> list[Path]:
-    """Draw run.folder/pictures/*.png from a run and its data; returns the paths."""
+    """Draw run.folder/pictures/*.png from a run and its data; returns the paths.
+
+    >>> import tempfile
+    >>> from scratchae.data import Images
+    >>> from scratchae.training import fit
+    >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = fit("fc", data, epochs=1, out=folder, device="cpu", progress=False)
+    ...     [path.stem for path in write_pictures(run, data)]
+    ['feature_maps', 'filters', 'interpolation', 'latent', 'loss', 'reconstructions']
+    """
     images = data.test or data.train
     x = pixels_for(run.model, images.select(torch.arange(min(CODES, len(images)))), "cpu")
     labels = None if images.labels is None else images.labels[: len(x)]
@@ -43,7 +53,11 @@ def write_pictures(run: Run, data: Dataset) -> list[Path]:
 
 
 def other_digit(labels: torch.Tensor | None) -> int:
-    """The index of the first image that shows another digit than image 0."""
+    """The index of the first image that shows another digit than image 0.
+
+    >>> other_digit(torch.tensor([7, 7, 2, 1]))
+    2
+    """
     if labels is None:
         return 1
     different = (labels != labels[0]).nonzero()

@@ -39,6 +39,11 @@ def latent_cloud(
     codes: (N, 2) is drawn in two dimensions and (N, 3) in three; any other (N, ...) is flattened
     and projected on the first 3 principal components of what is drawn. labels: N whole numbers
     from 0 to 9. Of more than `most` codes an equal number of each digit is drawn, chosen by `seed`.
+
+    >>> codes = torch.tensor([[0.0, 0.0], [1.0, 2.0], [3.0, 1.0]])
+    >>> figure = latent_cloud(codes, torch.tensor([7, 7, 2]))
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['2', '7']
     """
     codes, digits = check_codes(codes, labels)
     total, width = codes.shape
@@ -77,6 +82,11 @@ def interpolation(model: Autoencoder, start: Tensor, end: Tensor, steps: int = 1
     """`steps` codes on the straight line from one digit's to another's, decoded.
 
     The true digits stand at both ends, in frames.
+
+    >>> from scratchae.models import build
+    >>> figure = interpolation(build("fc"), torch.zeros(784), torch.ones(784), steps=3)
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['start', 'end', '0%', '50%', '100%']
     """
     if not isinstance(steps, int) or steps < 2:
         raise ScratchaeError(f"interpolation wants 2 steps or more, but got {steps!r}")

@@ -23,6 +23,11 @@ def filters(model: Sequential) -> Figure:
 
     The first Linear or Conv2d decides: each row of a Linear(784, O) is a picture of 28 x 28, each
     kernel of a Conv2d one of its own size. All share one scale, symmetric about 0.
+
+    >>> from scratchae.models import build
+    >>> figure = filters(build("conv"))
+    >>> figure.get_suptitle()
+    'encoder.0, Conv2d(1, 16, 3, stride=2, padding=1): 16 filters of 3 x 3'
     """
     leaves = model.leaves() if isinstance(model, Sequential) else ()
     name, layer = next(((n, x) for n, x in leaves if isinstance(x, Linear | Conv2d)), ("", model))
@@ -50,6 +55,11 @@ def feature_maps(model: Autoencoder, image: Tensor) -> Figure:
 
     A stage is a Conv2d or Linear with the BatchNorm and activation behind it. Its channels (C, H, W)
     are drawn as pictures on a scale of their own, symmetric about 0; its units (F,) as bars.
+
+    >>> from scratchae.models import build
+    >>> figure = feature_maps(build("conv"), torch.zeros(1, 1, 28, 28))
+    >>> figure.axes[1].get_title(loc="left")
+    'encoder.0 Conv2d → BatchNorm2d → ReLU, (16, 14, 14)'
     """
     digit, model = one_digit("feature_maps", image), trial("feature_maps", model)
     stages: list[tuple[list[str], Tensor]] = []  # the layers of each stage and what it gives

@@ -50,6 +50,12 @@ def save(figure: Figure, path: str | os.PathLike, dpi: int = 150) -> None:
     """Write the figure, as .png, .pdf, .svg and so on by the end of its name, whole or not at all.
 
     Raises ScratchaeError for an unknown ending and where the file cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(Figure(), Path(folder) / "blank.png")
+    ...     (Path(folder) / "blank.png").read_bytes()[1:4]
+    b'PNG'
     """
     ending, known = Path(path).suffix.lstrip(".").lower(), figure.canvas.get_supported_filetypes()
     if ending not in known:

@@ -25,6 +25,11 @@ def visualize_outputs(outputs: Sequence[tuple[int, Tensor, Tensor]], step: int =
 
     outputs: (epoch, originals, reconstructions), one entry an epoch, as training keeps them. The
     first 10 digits of each are drawn, and it is their mean squared error that is written.
+
+    >>> digits = torch.zeros(10, 784)
+    >>> figure = visualize_outputs([(1, digits, digits + 0.5), (2, digits, digits)])
+    >>> [ax.texts[0].get_text().split() for ax in figure.axes]
+    [['epoch', '1', 'MSE', '0.2500'], ['epoch', '2', 'MSE', '0.0000']]
     """
     if not outputs or not isinstance(step, int) or step < 1:
         raise ScratchaeError(
@@ -61,6 +66,10 @@ def loss_curves(history: pd.DataFrame) -> Figure:
 
     history: columns epoch and train_loss, and test_loss where there is one; what is no finite
     number is left out. Logarithmic where the losses span more than a factor of ten.
+
+    >>> figure = loss_curves(pd.DataFrame({"epoch": [1, 2], "train_loss": [0.5, 0.25]}))
+    >>> figure.axes[0].texts[0].get_text()
+    'train 0.25'
     """
     columns = list(history.columns) if isinstance(history, pd.DataFrame) else []
     lines = {}
