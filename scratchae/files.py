@@ -19,6 +19,14 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
     When the block fails nothing is left behind and `path` is as it was. A full disk or a folder
     that may not be written to raises ScratchaeError.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(f"{folder}/a.txt") as path:
+    ...         _ = path.write_text("whole")
+    ...         before = Path(f"{folder}/a.txt").exists()
+    ...     before, Path(f"{folder}/a.txt").read_text()
+    (False, 'whole')
     """
     path = Path(path)
     beside = path.with_name(f"{LEFTOVER}{path.name}")  # the same ending: it tells the format
@@ -37,19 +45,38 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was writing when it ended."""
+    """Remove what a killed process was writing when it ended.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, ".writing-a.txt").write_text("hal")
+    ...     remove_leftovers(Path(folder))
+    ...     list(Path(folder).iterdir())
+    []
+    """
     for path in folder.glob(f"{LEFTOVER}*"):
         path.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file whole or not at all.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(f"{folder}/a.txt", "whole")
+    ...     Path(f"{folder}/a.txt").read_text()
+    'whole'
+    """
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
 def reason(error: OSError) -> str:
-    """What went wrong and the cure, as half a sentence."""
+    """What went wrong and the cure, as half a sentence.
+
+    >>> reason(OSError(errno.ENOSPC, "No space left on device"))
+    'the disk is full: free some space or choose another folder'
+    """
     cures = {
         errno.ENOSPC: "the disk is full: free some space or choose another folder",
         errno.EDQUOT: "your disk quota is used up: free some space or choose another folder",
