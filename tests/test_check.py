@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from scratchae import checking
 from scratchae.checking import Report, Row, check, mistakes
 from scratchae.errors import ScratchaeError
 from scratchae.layers import linear_backward, linear_forward, relu_backward
@@ -160,10 +159,3 @@ def test_the_report_is_a_table_in_the_terminal_and_html_in_a_notebook():
     assert all(
         len(line) <= 96 for line in str(check("linear_backward", lambda *a: None)).split("\n")
     )
-
-
-def test_every_public_name_has_a_runnable_example():
-    for name in checking.__all__:
-        value = getattr(checking, name)
-        if callable(value):
-            assert ">>>" in (value.__doc__ or ""), name
