@@ -1,7 +1,9 @@
 """Mutation testing: do the tests see a small mistake in a layer, a loss or an optimiser?
 
-    python -m reference.mutation                                  # all of them; writes the results
-    python -m reference.mutation layers/linear.py --workers 1     # some files; prints the survivors
+    python -m reference.mutation                               # a sample; writes the results
+    python -m reference.mutation --sample 0                    # all of them
+    python -m reference.mutation --again                       # those that the results do not show killed
+    python -m reference.mutation layers/linear.py --workers 1  # some files; prints the survivors
 
 Every mutant of mutants.py is run against the tests that are closest to its file; a survivor meets
 all tests of layers, optimisers, training and lockstep.
@@ -40,6 +42,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--sample", type=int, default=SAMPLE, help="mutants to run; 0: all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="keep the mutants that are recorded as killed; run all others. For after tests were added: "
+        "that a test was taken away is not noticed.",
+    )
     arguments = parser.parse_args()
     texts, listed = sources(arguments.files or FILES), equivalents()
     if not texts:
@@ -51,10 +59,12 @@ def main() -> None:
             sys.exit(f"the tests fail without any mutant: {failure}, {error}")
         mutants = [mutant for file, text in texts.items() for mutant in mutants_of(file, text)]
         made, unknown = len(mutants), listed.keys() - {key(vars(m)) for m in mutants}
-        if 0 < arguments.sample < made:
+        if 0 < arguments.sample < made and not arguments.again:
             chosen = random.Random(arguments.seed).sample(range(made), arguments.sample)
             mutants = [mutants[i] for i in sorted(chosen)]
-        rows = []
+        known = killed_before() if arguments.again else {}
+        rows = [{**known[key(vars(m))], "line": m.line} for m in mutants if key(vars(m)) in known]
+        mutants = [m for m in mutants if key(vars(m)) not in known]
         for row in pool.imap(run_mutant, [(m, key(vars(m)) not in listed) for m in mutants]):
             rows.append({**row, "equivalent": listed.get(key(row))})
             if outcome(rows[-1]) != "killed":
@@ -64,10 +74,10 @@ def main() -> None:
     for file, text, what in sorted(key for key in unknown if key[0] in texts):
         print(f"listed as equivalent, but there is no such mutant: {file} | {text} | {what}")
     minutes = (time.perf_counter() - start) / 60
-    print(f"{len(rows)} mutants in {minutes:.1f} minutes: {rate(rows)} killed")
+    print(f"{len(rows)} mutants, {len(mutants)} run in {minutes:.1f} minutes: {rate(rows)} killed")
     if not arguments.files:
-        date = datetime.now(UTC).date().isoformat()
-        write(rows, {"date": date, "minutes": round(minutes, 1), "made": made})
+        rows.sort(key=lambda row: (row["file"], row["line"]))
+        write(rows, {"date": datetime.now(UTC).date().isoformat(), "made": made})
 
 
 def sources(patterns: list[str]) -> dict[str, str]:
@@ -92,6 +102,12 @@ def explanations() -> dict[tuple[str, str, str], str]:
 
 def key(row: dict) -> tuple[str, str, str]:
     return row["file"], row["text"], row["what"]
+
+
+def killed_before() -> dict[tuple[str, str, str], dict]:
+    """(file, text of the line, mutation) -> row of every mutant that the results show killed."""
+    rows = json.loads((HERE / "results" / "mutation.json").read_text("utf-8"))["mutants"]
+    return {key(row): row for row in rows if outcome(row) == "killed"}
 
 
 def outcome(row: dict) -> str:
@@ -120,12 +136,13 @@ def page(rows: list[dict], about: dict) -> str:
     files = sorted({row["file"] for row in rows})
     seen = [row for row in rows if row["killed_by"]]
     said = sum(row["error"] in ("AssertionError", "Failed") for row in seen)
+    minutes = sum(row["seconds"] for row in rows) / 60
     slow = sum(row["error"] == "Timeout" for row in seen)
     parts = [
         "# Mutation testing\n",
         f"`python -m reference.mutation`, {about['date']}: {len(rows)} mutants, "
         + ("all" if len(rows) == about["made"] else "a sample with a fixed seed")
-        + f" of the {about['made']} that `reference/mutants.py` makes, in {about['minutes']} minutes. "
+        + f" of the {about['made']} that `reference/mutants.py` makes, {minutes:.0f} minutes of one core. "
         f"Killed: **{rate(rows)}** of those that differ from the original.\n",
         f"{said} of the killed gave a result that a test refused; {slow} ran on and on; the others "
         "ended in an error of Python or torch. Where an earlier run of a sample found survivors, tests "

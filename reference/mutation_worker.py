@@ -25,14 +25,15 @@ from reference.mutants import Mutant
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 120  # seconds; the longest of the three rounds takes 15 on an idle core
-LAYERS = ["errors_layers", "layers_against_torch", "sequential", "layers_promises"]
-LAYERS += ["initial_weights", "arguments_against_torch", "trilinear_form", "oracles"]
-QUICK = 3  # of a file's own test files; they see most mutants with few examples
+LAYERS = ["errors_layers", "layers_against_torch", "sequential", "arguments_against_torch"]
+LAYERS += ["trilinear_form", "layers_promises", "initial_weights", "oracles"]
+QUICK = 5  # of a file's own test files; they see most mutants with few examples
 TESTS = {  # a file's own tests: test files, and words of which the name of the test has one
     "layers/linear.py": (LAYERS, "linear or sequential or errors"),
     "layers/batchnorm.py": (LAYERS, "norm or running or sequential or errors"),
     "layers/activations.py": (LAYERS, "relu or tanh or sigmoid or sequential or errors"),
     "layers/reshape.py": (LAYERS, "flatten or sequential or errors"),
+    "layers/init.py": (["initial_weights", *LAYERS[:-2]], ""),
     "layers/": (LAYERS, ""),
     "losses": (["errors_layers", "losses"], ""),
     "optim": (["errors_layers", "optim", "arguments_against_torch"], ""),

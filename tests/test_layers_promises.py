@@ -5,8 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reference.twins import twin
 from scratchae.errors import ScratchaeError
-from scratchae.layers import Layer
+from scratchae.layers import BatchNorm1d, BatchNorm2d, Layer, Linear, Sequential
+from scratchae.layers.base import accumulate
 from tests.helpers.cases import CASES, Case
 from tests.helpers.tensors import assert_close, share_memory
 
@@ -88,6 +90,36 @@ def test_gradients_add_up_until_zero_grad_empties_them_in_place(name, data):
     assert [tensor.grad.data_ptr() for tensor in layer.parameters()] == places
     for tensor, gradient in zip(layer.parameters(), once, strict=True):
         assert torch.equal(tensor.grad, gradient)
+
+
+def test_a_gradient_that_torch_optim_has_set_to_none_comes_back_in_one_piece():
+    """Contiguous, whatever layout the layer's arithmetic leaves: optimisers take flat views of it."""
+    weight = torch.zeros(3, 5)
+    accumulate(weight, torch.ones(5, 3).T)
+    assert weight.grad.is_contiguous()
+    accumulate(weight, torch.ones(5, 3).T)
+    assert (weight.grad == 2).all()
+
+
+def test_weights_of_a_module_that_autograd_follows_are_copied_and_the_graph_is_not():
+    module, layer = torch.nn.Linear(3, 2), Linear(3, 2)
+    layer.load_state_dict(dict(module.named_parameters()))
+    assert torch.equal(layer.weight, module.weight) and not layer.weight.requires_grad
+
+
+def test_the_buffers_of_children_are_found_under_the_names_of_torch():
+    model = Sequential(BatchNorm2d(3), Sequential(BatchNorm2d(2)))
+    names = [name for name, _ in twin(model).named_buffers()]
+    assert [name for name, _ in model.named_buffers()] == names
+    theirs = [name for name, _ in twin(model).named_buffers("model")]
+    assert [name for name, _ in model.named_buffers("model.")] == theirs
+    theirs = [name for name, _ in twin(model).named_parameters("model")]
+    assert [name for name, _ in model.named_parameters("model.")] == theirs
+
+
+def test_batchnorm_needs_no_eps_where_the_values_are_spread():
+    x = torch.tensor([[2.0], [6.0]])
+    assert BatchNorm1d(1, eps=0)(x).tolist() == [[-1.0], [1.0]]
 
 
 EMPTY = [
