@@ -35,7 +35,7 @@ def digit_from_picture(image: Image.Image | str | Path) -> torch.Tensor:
     is in MNIST's form already is returned unchanged. Raises ScratchaeError if the file is
     no picture, or if nothing is drawn on it.
 
-    >>> from PIL import ImageDraw
+    >>> from PIL import Image, ImageDraw
     >>> picture = Image.new("L", (200, 300), "white")
     >>> ImageDraw.Draw(picture).line((100, 50, 100, 250), fill="black", width=20)
     >>> digit = digit_from_picture(picture)

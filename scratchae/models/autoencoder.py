@@ -13,7 +13,7 @@ class Autoencoder(Sequential):
     input_shape: one sample's shape as the encoder takes it, such as (784,) or (1, 28, 28).
 
     >>> import torch
-    >>> from scratchae.layers import Linear
+    >>> from scratchae.layers import Linear, Sequential
     >>> model = Autoencoder(Sequential(Linear(9, 2)), Sequential(Linear(2, 9)), input_shape=(9,))
     >>> model.encode(torch.zeros(5, 9)).shape, model(torch.zeros(5, 9)).shape
     (torch.Size([5, 2]), torch.Size([5, 9]))

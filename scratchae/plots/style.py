@@ -52,9 +52,11 @@ def save(figure: Figure, path: str | os.PathLike, dpi: int = 150) -> None:
     Raises ScratchaeError for an unknown ending and where the file cannot be written.
 
     >>> import tempfile
+    >>> from pathlib import Path
+    >>> from matplotlib.figure import Figure
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save(Figure(), Path(folder) / "blank.png")
-    ...     (Path(folder) / "blank.png").read_bytes()[1:4]
+    ...     save(Figure(), Path(folder, "blank.png"))
+    ...     Path(folder, "blank.png").read_bytes()[1:4]
     b'PNG'
     """
     ending, known = Path(path).suffix.lstrip(".").lower(), figure.canvas.get_supported_filetypes()

@@ -67,6 +67,7 @@ def loss_curves(history: pd.DataFrame) -> Figure:
     history: columns epoch and train_loss, and test_loss where there is one; what is no finite
     number is left out. Logarithmic where the losses span more than a factor of ten.
 
+    >>> import pandas as pd
     >>> figure = loss_curves(pd.DataFrame({"epoch": [1, 2], "train_loss": [0.5, 0.25]}))
     >>> figure.axes[0].texts[0].get_text()
     'train 0.25'
