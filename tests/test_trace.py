@@ -250,7 +250,10 @@ def test_the_picture_of_a_broken_model():
     assert [text.get_text() for text in figure.axes[0].texts] == ["nan"] * 5
 
 
-@pytest.mark.parametrize("module", ["scratchae.checking.trace", "scratchae.plots.trace"])
+@pytest.mark.parametrize(
+    "module",
+    ["scratchae.checking.trace", "scratchae.checking.trace_table", "scratchae.plots.trace"],
+)
 def test_the_examples_run(module):
     import sys
 

@@ -29,10 +29,17 @@ def option(text: str, default: object, *names: str) -> typer.models.OptionInfo:
     return typer.Option(*names, help=rf"{text} [dim]\[default: {default}][/dim]")
 
 
-def main() -> None:
-    """The entry point: a person's mistake is one sentence and exit code 2, never a traceback."""
+def main(words: list[str] | None = None) -> None:
+    """The entry point: a person's mistake is one sentence and exit code 2, never a traceback.
+
+    words: what stands after `scratchae` (None: as this process was called).
+
+    >>> main(["models", "con"])  # and on stderr: error: ... did you mean 'conv'?
+    Traceback (most recent call last):
+    SystemExit: 2
+    """
     try:
-        app()
+        app(words)
     except ScratchaeError as error:
         Console(stderr=True, highlight=False).print(
             f"error: {error}", style="red", markup=False, soft_wrap=True

@@ -20,7 +20,7 @@ from scratchae.checking.cases.draw import FLOAT32, STRIDED, Draw
 if TYPE_CHECKING:  # an extra: the library itself does without it
     from hypothesis.strategies import SearchStrategy
 
-__all__ = ["FLOAT32", "STRIDED", "Case", "Draw", "strategy"]
+__all__ = ["FLOAT32", "STRIDED", "Case", "strategy"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,96 @@
+"""Trace: what the X-ray saw, as a table of text, one of HTML, and sentences."""
+
+from __future__ import annotations
+
+import html
+import math
+import textwrap
+from dataclasses import dataclass
+
+import pandas as pd
+
+WIDTH = 110  # of what is printed
+LEGEND = "std: standard deviation; dweight and the like: |gradient| / |parameter|"
+HEADINGS = {"spread": "std", "dy_spread": "std dy", "difference": "differs"}
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What `trace` saw; print it, or draw it with scratchae.plots.trace_picture.
+
+    table: one row a leaf layer, in order, with the columns
+        name, kind, shape     such as "encoder.0", "Linear", and the shape of its output
+        mean, spread          of the output; a spread is a standard deviation over all numbers
+        dead                  share of units (axis 1) that are 0 for the whole batch; NaN but for ReLUs
+        dy_spread, dx_spread  of the gradients of its output and of its input
+        dweight/weight, ...   |gradient| / |parameter|, norms; NaN without one, or where it is 0
+        difference            |y - y_other| / |y_other|, norms; only beside a second model
+    parted: the name of the first layer whose outputs differ, or None.
+    warnings: one sentence each.
+
+    >>> import torch
+    >>> from scratchae.checking import trace
+    >>> from scratchae.models import build
+    >>> seen = trace(build("fc"), torch.rand(20, 784) * 2 - 1)
+    >>> seen.table["name"].iloc[0], seen.table["shape"].iloc[0], seen.parted
+    ('encoder.0', (20, 128), None)
+    """
+
+    table: pd.DataFrame
+    headline: str
+    parted: str | None
+    warnings: tuple[str, ...]
+
+    def sentences(self) -> list[str]:
+        """Where the two models part, if there were two, and the warnings."""
+        return [*comparison(self.table, self.parted), *self.warnings]
+
+    def cells(self) -> pd.DataFrame:
+        """The table in words, without dx_spread: the row above has it as its dy."""
+        table = self.table.drop(columns="dx_spread")
+        cells = {c: [in_words(c, value) for value in table[c]] for c in table}
+        return pd.DataFrame(cells).rename(columns=lambda c: HEADINGS.get(c, c.partition("/")[0]))
+
+    def __str__(self) -> str:
+        words = self.cells()
+        rows = [list(words.columns), *words.values.tolist()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        marks = "<<<" + ">" * len(widths)  # words to the left, numbers to the right
+        line = "  ".join(f"{{:{m}{w}}}" for m, w in zip(marks, widths, strict=False))
+        head, *body = [line.format(*row).rstrip() for row in rows]
+        said = [textwrap.fill(sentence, WIDTH) for sentence in self.sentences()]
+        body.insert(0, "-" * len(line.format(*rows[0])))
+        return "\n".join([self.headline, "", head, *body, "", LEGEND, *said])
+
+    def _repr_html_(self) -> str:
+        table = self.cells().to_html(index=False, border=0, escape=True)
+        said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.sentences())
+        return f"<p>{html.escape(self.headline)}</p>{table}<p>{html.escape(LEGEND)}</p>{said}"
+
+
+def comparison(table: pd.DataFrame, parted: str | None) -> list[str]:
+    """Where the two models part, in a sentence; none if there was one model only."""
+    if "difference" not in table:
+        return []
+    if parted is None:
+        return [f"the two agree in every layer, within {table['difference'].max():.1g}"]
+    _, kind, *_, difference = table[table["name"] == parted].iloc[0]
+    how = f"relative difference {difference:.2g}"
+    if difference == math.inf:
+        how += ", for their shapes differ, or one has NaN or only zeros where the other has not"
+    before = "it is the first layer" if parted == table["name"].iloc[0] else "all before it agree"
+    return [f"the two part at {parted}, {kind}: {how}; {before}"]
+
+
+def in_words(column: str, value: object) -> str:
+    """A cell of at most 15 characters; the end of a name tells more than its beginning."""
+    may_miss = column == "dead" or "/" in column
+    if column == "shape":
+        text = "x".join(map(str, value))
+    elif isinstance(value, str) or (may_miss and math.isnan(value)):
+        text = value if isinstance(value, str) else ""
+    elif column == "dead":
+        text = f"{value:.0%}"
+    else:
+        text = f"{value:.0f}" if 10 <= abs(value) < 1e5 else f"{value:.2g}"
+    return text if len(text) <= 15 else f"…{text[-14:]}"
