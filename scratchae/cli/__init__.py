@@ -11,6 +11,7 @@ from scratchae.cli import train
 from scratchae.cli import show
 from scratchae.cli import reconstruct
 from scratchae.cli import models
+from scratchae.cli import profile
 from scratchae.cli import info
 
-__all__ = ["app", "console", "info", "main", "models", "reconstruct", "show", "train"]
+__all__ = ["app", "console", "info", "main", "models", "profile", "reconstruct", "show", "train"]

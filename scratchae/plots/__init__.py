@@ -7,6 +7,7 @@ evaluation mode. No display is needed, and nothing is shown or kept open.
 
 from scratchae.plots.latent import interpolation, latent_cloud
 from scratchae.plots.layers import feature_maps, filters
+from scratchae.plots.profile import profile_picture
 from scratchae.plots.style import save
 from scratchae.plots.trace import trace_picture
 from scratchae.plots.training import loss_curves, visualize_outputs
@@ -17,6 +18,7 @@ __all__ = [
     "interpolation",
     "latent_cloud",
     "loss_curves",
+    "profile_picture",
     "save",
     "trace_picture",
     "visualize_outputs",

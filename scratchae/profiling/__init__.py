@@ -1,0 +1,8 @@
+"""Profiling: where the time and the memory of a training step go, beside what arithmetic asks for."""
+
+from scratchae.profiling.counting import Count, Counter
+from scratchae.profiling.profile import profile
+from scratchae.profiling.rates import Rates, measure_rates
+from scratchae.profiling.result import Profile
+
+__all__ = ["Count", "Counter", "Profile", "Rates", "measure_rates", "profile"]
