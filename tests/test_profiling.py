@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from scratchae import plots
 from scratchae.cli import main
@@ -29,6 +30,7 @@ from scratchae.layers.base import parameter
 from scratchae.models import build
 from scratchae.profiling import Counter, Rates, profile
 from scratchae.profiling.counting import size
+from scratchae.profiling.pieces import WARM_UP
 from tests.helpers.figures import words
 
 SLOW = Rates(1e6, ((1000, 1e6),))  # a machine on which every part is at its floor
@@ -150,6 +152,7 @@ def test_overwriting_reads_nothing_and_adding_in_place_reads():
         (lambda: x.zero_(), 400),
         (lambda: x.fill_(2), 400),
         (lambda: x.add_(1), 800),
+        (lambda: torch.neg(x[:5], out=x[5:]), 400),
         (lambda: x[:5].copy_(x[5:]), 400),
         (lambda: torch.zeros_like(x), 400),
         (lambda: x.new_zeros(1), 4),
@@ -253,6 +256,36 @@ def test_layers_of_ones_own_are_covered():
     assert table.loc["1", "backward"]["multiply_adds"] == 2 * 3 * 5 * 5
     assert table.loc["0", "backward"]["operators"] == 4  # product, sum, into the gradient, product
     assert table["layer"].tolist()[:3:2] == ["Scale()", "Skip(...)"]
+
+
+class Spy(Tanh):
+    """Writes down what goes on around it."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def forward(self, x):
+        flushed = (torch.tensor([1e-38]) / 10 == 0).item()
+        watched = _get_current_dispatch_mode() is not None
+        self.seen.append((watched, flushed, self.training, torch.get_num_threads()))
+        return super().forward(x)
+
+
+def test_what_is_timed_runs_unwatched_with_denormals_flushed_and_that_many_threads():
+    spy, before = Spy(), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        profile(Sequential(spy), 3, input_shape=(4,), steps=2, threads=1, rates=FAST)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    timed = 2 * (WARM_UP + 2)  # each step once by its parts and once as a whole
+    assert [watched for watched, *_ in spy.seen] == [False, True, *[False] * timed]
+    assert {tuple(rest) for _, *rest in spy.seen} == {(True, True, 1)}
 
 
 @pytest.mark.parametrize("name", ["fc", "conv"])
