@@ -3,6 +3,7 @@
 import copy
 import html
 import sys
+from itertools import accumulate
 
 import pytest
 import torch
@@ -28,9 +29,11 @@ from scratchae.layers import (
 )
 from scratchae.layers.base import parameter
 from scratchae.models import build
+from scratchae.optim import Adam
 from scratchae.profiling import Counter, Rates, profile
 from scratchae.profiling.counting import size
-from scratchae.profiling.pieces import WARM_UP
+from scratchae.profiling.pieces import WARM_UP, count_step, run_step
+from scratchae.profiling.result import digits
 from tests.helpers.figures import words
 
 SLOW = Rates(1e6, ((1000, 1e6),))  # a machine on which every part is at its floor
@@ -144,6 +147,21 @@ def test_a_temporary_counts_while_it_is_there():
     assert counter.alive() == {"it": y.nbytes} and counter.peak == 800
     del y
     assert counter.alive() == {} and counter.now == 0
+
+
+@pytest.mark.parametrize("name", ["fc", "conv"])
+def test_the_peak_is_that_of_torch_s_own_allocator(name):
+    model = build(name)
+    parts, x = list(model.leaves()), torch.rand(9, *model.input_shape)
+    optimizer = Adam(model.parameters(), weight_decay=1e-5)
+    counter, _ = count_step(parts, optimizer, x, x)
+    model.forget()
+    with torch.profiler.profile(profile_memory=True) as profiler:
+        run_step(parts, optimizer, x, x, lambda key, call, *args: call(*args))
+    events = profiler.profiler.kineto_results.events()
+    sizes = [event.nbytes() for event in events if event.name() == "[memory]"]
+    peak = max(accumulate(sizes))
+    assert peak == pytest.approx(counter.peak, abs=100)  # numbers that operators make of Python's
 
 
 def test_overwriting_reads_nothing_and_adding_in_place_reads():
@@ -354,6 +372,14 @@ def test_the_table_and_the_notebook_say_the_same():
     assert (
         f"{result.furthest.split(',')[0]}, " in text and "stands furthest above its floor" in text
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.012345, "0.0123"), (1.5, "1.5"), (99.96, "100"), (1234.5, "1,234"), (0, "0")],
+)
+def test_numbers_have_three_digits_or_all_before_the_point(value, expected):
+    assert digits(value) == expected
 
 
 def test_the_part_furthest_above_its_floor_is_named():

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from scratchae.errors import ScratchaeError
 from scratchae.plots.style import BLUE, RED, headline, styled
 from scratchae.profiling import Profile
+from scratchae.profiling.result import digits
 
 COLOURS = {"forward": BLUE, "backward": RED, "update": "#88ccee"}  # of Paul Tol's "muted"
 
@@ -32,7 +33,7 @@ def profile_picture(profile: Profile) -> Figure:
     places = {part: place for place, part in enumerate(parts["part"])}
     figure = Figure((8.0, 1.5 + 0.22 * len(parts)))
     total = profile.total
-    words = f"{total['ms']:.3g} ms, the floor is {total['floor_ms']:.3g} ms"
+    words = f"{digits(total['ms'])} ms, the floor is {digits(total['floor_ms'])} ms"
     headline(figure, f"A training step: {words}\n{profile.headline}")
     ax = figure.subplots()
     starts = dict.fromkeys(places, 0.0)
@@ -47,7 +48,7 @@ def profile_picture(profile: Profile) -> Figure:
     ax.vlines(floors, above, below, color="black", path_effects=halo, label="floor")
     for place, (ms, ratio) in enumerate(zip(parts["ms"], parts["ratio"], strict=True)):
         if ratio == ratio:
-            size = f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.1f}"
+            size = digits(round(ratio, 1 if ratio < 10 else None))
             ax.annotate(
                 f"{size} ×",
                 (max(ms, floors[place]), place),

@@ -95,22 +95,22 @@ class Profile:
         if above.max() <= 0:
             return "no part stands above its floor"
         return (
-            f"{part['part']}, {part['layer']}, stands furthest above its floor: {part['ms']:.3g} ms "
-            f"where {part['floor_ms']:.3g} would do; that is {100 * above.max() / parts['ms'].sum():.0f} % "
+            f"{part['part']}, {part['layer']}, stands furthest above its floor: {digits(part['ms'])} ms "
+            f"where {digits(part['floor_ms'])} would do; that is {100 * above.max() / parts['ms'].sum():.0f} % "
             "of all parts together"
         )
 
     def sentences(self) -> list[str]:
         """What the table does not say."""
         total = self.total
-        whole = ", ".join(f"{name} {ms:.3g} ms" for name, ms in self.step_ms.items())
+        whole = ", ".join(f"{name} {digits(ms)} ms" for name, ms in self.step_ms.items())
         busy = self.step_ms.get("eager", 0) > BUSY * total["ms"]
         return [
             f"{self.furthest}.",
-            f"A whole step, with no stop between the parts: {whole}; floor {total['floor_ms']:.3g} ms.",
+            f"A whole step, with no stop between the parts: {whole}; floor {digits(total['floor_ms'])} ms.",
             *["That is much more than the parts: measure again when nothing else runs."] * busy,
-            f"Memory beside weights, gradients and optimiser: at most {self.peak / 1e6:.3g} MB at once, "
-            f"{total['kept'] / 1e6:.3g} MB of it kept for the backward pass.",
+            f"Memory beside weights, gradients and optimiser: at most {digits(self.peak / 1e6)} MB at once, "
+            f"{digits(total['kept'] / 1e6)} MB of it kept for the backward pass.",
         ]
 
     def cells(self) -> list[list[str]]:
@@ -163,6 +163,11 @@ class Profile:
         ]
         drawn = table.to_html(index=False, border=0, escape=True)
         return "".join([*lines[:2], drawn, *lines[2:]])
+
+
+def digits(value: float) -> str:
+    """Three digits, or all before the point: 0.0123, 1.5, 1,234."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def decimals_for(total: float) -> int:
