@@ -3,7 +3,9 @@
 With a random upstream gradient dy (never ones: they hide a BatchNorm whose dx is zero) the loss
 is L = ⟨dy, f(x)⟩, and the elements of every gradient are compared with numeric derivatives of L in
 float64 (differences.py): by the complex step where f takes complex numbers and a random
-direction agrees with central differences, else by central differences.
+direction agrees with central differences, else by central differences. What is right by then is
+asked once more, with dy lying in memory in other ways (memory.py). A forward pass that draws random
+numbers is given the same ones each time (randomness.py).
 
 Never a false alarm: an element is wrong only if the whole ladder of steps says so, by ten times
 its own estimate of its error. All is done on copies.
@@ -16,12 +18,14 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from scratchae.checking.analytic import analytic_pass, same, unusable
+from scratchae.checking.deviation import describe
 from scratchae.checking.differences import Complex
 from scratchae.checking.elements import Finding, Function, compare
+from scratchae.checking.memory import mind_of_layout
 from scratchae.checking.result import GradcheckResult, Row
-from scratchae.checking.subject import ProblemError, Slot, Subject, is_real, same_layout
+from scratchae.checking.subject import ProblemError, Subject
 
 MOST = 300  # elements of one tensor that are compared,
 MOST_IN_ALL = 450  # and of all tensors together, but at least
@@ -63,6 +67,8 @@ def gradcheck(
             rows, sentences = check(subject, generator)
         except ProblemError as problem:
             rows, sentences = [], [str(problem)]
+        finally:
+            subject.start()  # the caller's generators are where they were
     return GradcheckResult(subject.title, rows, " ".join(sentences[:3]))
 
 
@@ -103,7 +109,12 @@ def check(subject: Subject, generator: torch.Generator) -> tuple[list[Row], list
             rows.append(row_of(slot.name, got.shape, finding))
             if not rows[-1].ok:
                 batch = next((s.tensor.shape[0] for s in subject.inputs if s.tensor.ndim), 1)
-                sentences.append(_diagnosis(slot.gradient, finding, got.shape, batch))
+                sentences.append(describe(slot.gradient, finding, got.shape, batch))
+    if not sentences:
+        names, sentence = mind_of_layout(subject, y, generator)
+        sentences += [sentence] if sentence else []
+        blank = dict.fromkeys(("error", "where", "got", "expected"))
+        rows = [replace(r, ok=False, **blank) if r.name in names else r for r in rows]
     return rows, sentences
 
 
@@ -134,135 +145,3 @@ def row_of(name: str, shape: torch.Size, finding: Finding) -> Row:
         error = abs(got - expected) / (abs(expected) or 1.0)
         row = replace(row, error=error, where=None, got=got, expected=expected)
     return row
-
-
-def _diagnosis(name: str, finding: Finding, shape: torch.Size, batch: int) -> str:
-    """The most useful true thing about a wrong gradient, in one sentence."""
-    f = finding
-    got, expected = f.got[~f.kink], f.expected[~f.kink]
-    if not f.wrong.any():
-        return (
-            f"{name} is wrong in elements that the sample does not hold: along a random direction "
-            f"it comes to {f.direction[0]:.6g} instead of {f.direction[1]:.6g}."
-        )
-    if not got.any():
-        return f"{name} is zero everywhere, but should not be."
-    if float(expected.norm()) > 0:
-        factor = float(got @ expected) / float(expected @ expected)
-        if float((got - factor * expected).norm()) < 1e-5 * abs(factor) * float(expected.norm()):
-            return f"{name} {_factor(factor, batch, shape.numel())}."
-    if len(shape) == 2 and shape[0] == shape[1] and len(got) == shape.numel():
-        turned = expected.reshape(shape).T.flatten()
-        if float((got - turned).norm()) < 1e-5 * float(expected.norm()):
-            return f"{name} is transposed."
-    wrong, worst = f.wrong, int(f.error.argmax())
-    where = [int(i) for i in torch.unravel_index(f.places[worst], shape)]
-    if not f.got[wrong].any():
-        return (
-            f"{name} is zero in {int(wrong.sum())} elements where it should not be, as at {where}."
-        )
-    return (
-        f"{name} is wrong in {int(wrong.sum())} of {len(got)} elements, most at {where}: "
-        f"{f.got[worst]:.6g} instead of {f.expected[worst]:.6g}."
-    )
-
-
-def _factor(factor: float, batch: int, numel: int) -> str:
-    """In words, how a gradient is off that is the right one times a factor."""
-    if abs(factor + 1) < 1e-4:
-        return "has the wrong sign"
-    sign = "has the wrong sign and " if factor < 0 else ""
-    size = abs(factor)
-    of = ""
-    for n, what in ((numel, "the number of its elements"), (batch, "the batch size")):
-        if n > 1 and min(abs(size / n - 1), abs(size * n - 1)) < 1e-4:
-            of = f", {what}"
-    if size > 1:
-        return f"{sign}is {size:.8g} times too large{of}"
-    return f"{sign}is {1 / size:.8g} times too small{of}"
-
-
-def analytic_pass(subject: Subject, generator: torch.Generator) -> tuple[Tensor, Tensor, list]:
-    """y, dy, and the gradients as they were given, from copies that lie as the caller's tensors do."""
-    for subject.fresh in (False, True):
-        values = [same_layout(slot.tensor) for slot in subject.slots]
-        kept = [(s, v, v.clone()) for s, v in zip(subject.slots, values, strict=True)]
-        forward, gradients = subject.bind(values)
-        first, second = usable(forward()).clone(), usable(forward())
-        unchanged("forward", subject, kept)
-        if same(first, second):
-            break
-    else:
-        raise ProblemError(
-            "forward gives another result when it is called again with the same input: draw its "
-            "random numbers from a torch.Generator that it holds, or pass them in."
-        )
-    if subject.is_loss and first.numel() != 1:
-        raise ProblemError(
-            f"the loss has shape {tuple(first.shape)} where it should be one number, ()."
-        )
-    dy = torch.randn(first.shape, generator=generator, dtype=torch.float64).to(first.device)
-    dy = torch.ones_like(dy) if subject.is_loss else dy
-    passed = dy.to(first.dtype)
-    got = [g.clone() if isinstance(g, Tensor) else g for g in gradients(passed)]
-    unchanged("backward", subject, kept)
-    if not torch.equal(passed, dy.to(first.dtype)):
-        raise ProblemError("backward changes its dy in place, but the caller may need it still.")
-    return first, dy, got
-
-
-def usable(y: object) -> Tensor:
-    """y, seen to be one finite floating-point tensor."""
-    if not is_real(y):
-        kind = f"{y.dtype} numbers" if isinstance(y, Tensor) else f"a {type(y).__name__}"
-        raise ProblemError(
-            f"forward gave {kind} where gradcheck wants one floating-point tensor: wrap it, as in "
-            "lambda x: forward(x)[0]."
-        )
-    if bad := int((~y.isfinite()).sum()):
-        raise ProblemError(f"forward gave {bad} of {y.numel()} numbers that are not finite.")
-    return y
-
-
-def unchanged(who: str, subject: Subject, kept: list[tuple[Slot, Tensor, Tensor]]) -> None:
-    """A problem where an input or a parameter is no longer what it was."""
-    for slot, value, before in kept:
-        if (slot.checked or slot in subject.inputs) and not torch.equal(value, before):
-            raise ProblemError(f"{who} changes {slot.name} in place: work on a copy of it.")
-
-
-def unusable(slot: Slot, got: object, dtype: torch.dtype) -> str:
-    """What makes this no gradient of that tensor, in one sentence, or nothing; dtype: that of y."""
-    shape, name = tuple(slot.tensor.shape), slot.gradient
-    if not isinstance(got, Tensor):
-        kind = "None" if got is None else f"a {type(got).__name__}"
-        return f"{name} is {kind} where it should be a tensor {shape}."
-    if type(got) is not Tensor:
-        return f"{name} is a {type(got).__name__} where it should be a plain torch.Tensor."
-    if got.device != slot.tensor.device:
-        return (
-            f"{name} is on {got.device} where its tensor is on {slot.tensor.device}: make it there."
-        )
-    if tuple(got.shape) != shape:
-        cure = ""
-        if got.ndim == 2 and tuple(got.mT.shape) == shape:
-            cure = ": transpose it"
-        elif got.ndim > len(shape):
-            cure = ": sum it over the axes along which it was used again"
-        return f"{name} has shape {tuple(got.shape)} where it should have {shape}{cure}."
-    if not got.is_floating_point():
-        return f"{name} holds {got.dtype} numbers where it should hold floating-point ones."
-    if got.dtype != dtype:
-        return f"{name} holds {got.dtype} numbers where the output holds {dtype}: keep the dtype."
-    if bad := int((~got.isfinite()).sum()):
-        first = (~got.isfinite()).nonzero()[0].tolist()
-        return (
-            f"{name} has {bad} of {got.numel()} numbers that are not finite, the first at {first}."
-        )
-    return ""
-
-
-def same(a: Tensor, b: Tensor) -> bool:
-    """Equal but for rounding, of whatever size rounding may come to."""
-    close = a.shape == b.shape and (a - b).abs() <= 1e-3 * a.abs().max().clamp(min=1)
-    return bool(close if isinstance(close, bool) else close.all())

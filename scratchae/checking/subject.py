@@ -36,6 +36,7 @@ class Subject:
     def __init__(self, target: Any, inputs: tuple, backward: Callable | None) -> None:
         self.target, self.given, self.backward = target, inputs, backward
         self.fresh = False  # whether every forward pass has to start from the same state
+        self.drawn: list[tuple[torch.Generator, Tensor]] = []  # from which state, by forward
         forward = target if backward else getattr(target, "forward", None)
         if not callable(forward) or not (backward or hasattr(target, "backward")):
             raise ScratchaeError(
@@ -100,18 +101,20 @@ class Subject:
         """The same random numbers for every forward pass."""
         if self.fresh:
             torch.manual_seed(0)
+        for generator, state in reversed(self.drawn):  # the state before its first draw comes last
+            generator.set_state(state)
 
 
 def is_real(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def same_layout(tensor: Tensor) -> Tensor:
-    """A float64 copy of the numbers with the same strides, overlaps included."""
+def same_layout(tensor: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
+    """A copy of the numbers with the same strides, overlaps included."""
     if tensor.numel() == 0:
-        return tensor.detach().double().clone()
+        return tensor.detach().to(dtype, copy=True)
     span = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
-    memory = tensor.detach().as_strided((span,), (1,)).to(torch.float64, copy=True)
+    memory = tensor.detach().as_strided((span,), (1,)).to(dtype, copy=True)
     return memory.as_strided(tensor.shape, tensor.stride(), 0)
 
 
