@@ -113,6 +113,14 @@ say(
 )
 say("images_into_1d", lambda: BatchNorm1d(3)(ones(2, 3, 5, 5)), "(N, 3, L)", "(2, 3, 5, 5)")
 
+say(
+    *(
+        "nothing_left_of_a_column",
+        lambda: ConvTranspose2d(1, 1, 1, padding=(1, 0))(ones(2, 1, 2, 5)),
+    ),
+    *("ConvTranspose2d(1, 1", "nothing of images of 2 x 5", "less padding"),
+)
+
 # backward
 say("backward_first", lambda: Linear(3, 2).backward(ones(5, 2)), "Linear(3, 2)", "call forward")
 say("model_backward_first", lambda: fc().backward(ones(5, 784)), "before forward")
@@ -148,6 +156,9 @@ def backward_after_a_move():
 # arguments
 say("kernel_0", lambda: Conv2d(1, 8, 0), "Conv2d", "kernel_size", ">= 1", "got 0")
 say("kernel_triple", lambda: Conv2d(1, 8, (3, 3, 3)), "kernel_size", "pair", "(3, 3, 3)")
+say("kernel_float", lambda: Conv2d(1, 8, 3.5), "kernel_size", "whole number", "got 3.5")
+say("kernel_floats", lambda: Conv2d(1, 8, (3.0, 3)), "kernel_size", "whole number", "(3.0, 3)")
+say("kernel_bool", lambda: Conv2d(1, 8, True), "kernel_size", "whole number", "got True")
 say("stride_0", lambda: ConvTranspose2d(1, 8, 3, stride=0), "ConvTranspose2d", "stride", "got 0")
 say("dilation_0", lambda: Conv2d(1, 8, 3, dilation=(1, 0)), "dilation", "(1, 0)")
 say("negative_padding", lambda: Conv2d(1, 8, 3, padding=-1), "padding", ">= 0", "got -1")
@@ -161,6 +172,13 @@ say(
     *("Conv2d", "'same'", "stride=2", "as a number"),
 )
 say("groups", lambda: Conv2d(4, 6, 3, groups=4), "Conv2d", "4 input", "6 output", "groups=4")
+say("groups_of_inputs", lambda: Conv2d(3, 6, 3, groups=2), "3 input", "6 output", "groups=2")
+say(
+    *("transposed_groups", lambda: ConvTranspose2d(4, 6, 3, groups=4)),
+    *("ConvTranspose2d", "4 input", "6 output", "groups=4"),
+)
+say("transposed_channels_0", lambda: ConvTranspose2d(0, 6, 3), "ConvTranspose2d wants in_channels")
+say("channels_float", lambda: Conv2d(3.0, 6, 3), "in_channels", "whole number", "got 3.0")
 say("channels_0", lambda: Conv2d(0, 6, 3), "Conv2d", "in_channels", "got 0")
 say(
     *("output_padding", lambda: ConvTranspose2d(1, 8, 3, stride=2, output_padding=2)),
@@ -175,6 +193,7 @@ say("momentum", lambda: BatchNorm2d(3, momentum=2), "BatchNorm2d", "momentum", "
 say("slope", lambda: LeakyReLU("steep"), "LeakyReLU", "negative_slope", "'steep'")
 say("slope_bool", lambda: LeakyReLU(True), "LeakyReLU", "negative_slope", "True")
 say("unflatten_0", lambda: Unflatten(1, (0, 3)), "Unflatten", "unflattened_size", "(0, 3)")
+say("unflatten_float", lambda: Unflatten(1, (2.0, 3)), "unflattened_size", "(2.0, 3)")
 say("unflatten_number", lambda: Unflatten(1, 3), "Unflatten", "unflattened_size", "3")
 say("a_class", lambda: Sequential(Linear(3, 2), ReLU), "Sequential", "1 is", "write ReLU()")
 say("a_function", lambda: Sequential(torch.relu), "Sequential holds layers", "0 is", "relu")
@@ -215,12 +234,24 @@ say("betas", lambda: Adam(parameters(), betas=(0.9, 1.0)), "Adam", "betas", "(0.
 say("three_betas", lambda: Adam(parameters(), betas=(0.9, 0.9, 0.9)), "Adam", "two numbers")
 say("one_beta", lambda: AdamW(parameters(), betas=0.9), "AdamW", "betas", "0.9", "two numbers")
 say("negative_lr", lambda: SGD(parameters(), lr=-0.1), "SGD", "lr >= 0", "-0.1")
+say("endless_lr", lambda: Adam(parameters(), lr=float("inf")), "Adam", "lr", "finite", "inf")
+say(
+    "integer_parameter",
+    lambda: Adam([ones(2, dtype=torch.long)]),
+    "Adam",
+    "floating-point",
+    "int64",
+)
 say("nan_lr", lambda: Adam(parameters(), lr=float("nan")), "Adam", "lr", "nan")
 say("text_lr", lambda: Adam(parameters(), lr="0.1"), "Adam", "lr", "'0.1'")
 say("negative_decay", lambda: AdamW(parameters(), weight_decay=-1.0), "weight_decay", "-1.0")
 say("negative_eps", lambda: Adam(parameters(), eps=-1.0), "Adam", "eps", "-1.0")
 say("negative_momentum", lambda: SGD(parameters(), momentum=-1.0), "SGD", "momentum", "-1.0")
 say("nesterov", lambda: SGD(parameters(), nesterov=True), "SGD", "nesterov", "momentum")
+say(
+    *("nesterov_dampened", lambda: SGD(parameters(), momentum=0.9, dampening=0.1, nesterov=True)),
+    *("SGD", "nesterov", "no dampening"),
+)
 say("twice", lambda: SGD(2 * [*parameters()[:1]]), "SGD", "same parameter twice")
 say(
     *("two_dtypes", lambda: SGD([ones(2), ones(2).double()])),
@@ -233,6 +264,16 @@ def model_moved_after_the_optimiser_was_made():
     model = Linear(3, 2)
     optimizer = Adam(model.parameters())
     model.to(dtype=torch.float64)
+    optimizer.step()
+
+
+@mistake("SGD", "parameter 0", "after model.to")
+def an_empty_parameter_moved_to_another_dtype():
+    parameter = torch.zeros(0)  # it has no place in memory, so only its dtype tells
+    parameter.grad = torch.zeros(0)
+    optimizer = SGD([parameter])
+    parameter.grad = None
+    parameter.data = parameter.data.double()
     optimizer.step()
 
 

@@ -10,6 +10,7 @@ from reference.twins import copy_weights
 from scratchae import models
 from scratchae.errors import ScratchaeError
 from scratchae.layers import BatchNorm2d, Conv2d, Linear, ReLU, Sequential
+from scratchae.layers.init import kaiming_uniform
 from tests.helpers.cases import CASES
 
 
@@ -70,6 +71,14 @@ def test_the_generic_twin_has_the_keys_and_weights_of_the_written_one(name):
     made = twins.twin(ours)
     assert str(made) == str(written)
     assert_same_state(ours.state_dict(), made.state_dict())
+
+
+def test_kaiming_uniform_is_that_of_torch_with_a_slope_and_without():
+    for slope in ({}, {"a": 0.5}):
+        torch.manual_seed(3)
+        theirs = torch.nn.init.kaiming_uniform_(torch.empty(7, 5), **slope)
+        torch.manual_seed(3)
+        assert torch.equal(kaiming_uniform((7, 5), fan_in=5, **slope), theirs)
 
 
 def a_model() -> Sequential:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from reference.twins import twin
 from scratchae.errors import ScratchaeError
-from scratchae.layers import BatchNorm1d, BatchNorm2d, Layer, Linear, Sequential
+from scratchae.layers import BatchNorm1d, BatchNorm2d, Layer, Sequential
 from scratchae.layers.base import accumulate
 from tests.helpers.cases import CASES, Case
 from tests.helpers.tensors import assert_close, share_memory
@@ -99,12 +99,6 @@ def test_a_gradient_that_torch_optim_has_set_to_none_comes_back_in_one_piece():
     assert weight.grad.is_contiguous()
     accumulate(weight, torch.ones(5, 3).T)
     assert (weight.grad == 2).all()
-
-
-def test_weights_of_a_module_that_autograd_follows_are_copied_and_the_graph_is_not():
-    module, layer = torch.nn.Linear(3, 2), Linear(3, 2)
-    layer.load_state_dict(dict(module.named_parameters()))
-    assert torch.equal(layer.weight, module.weight) and not layer.weight.requires_grad
 
 
 def test_the_buffers_of_children_are_found_under_the_names_of_torch():

@@ -172,5 +172,11 @@ def test_an_optimiser_has_to_say_what_a_step_is():
         optim.Optimizer([torch.zeros(2)], lr=0.1, weight_decay=0.0).step()
 
 
+def test_a_saved_state_is_a_dict_of_its_own():
+    optimizer = optim.Adam([torch.ones(2)])
+    optimizer.state_dict()["state"].clear()
+    assert list(optimizer.state) == ["exp_avg", "exp_avg_sq"]
+
+
 def test_sgd_without_momentum_remembers_nothing():
     assert not optim.SGD([torch.ones(2)]).state and optim.SGD([torch.ones(2)], momentum=0.1).state

@@ -141,6 +141,9 @@ def test_the_summary_gives_the_shapes_and_counts_that_torch_finds(name):
     module = twin(model).eval()
     rows = model.summary(model.input_shape).splitlines()
     assert len({len(row) for row in rows}) == 1  # the columns stand in line
+    assert rows[0].split() == ["name", "layer", "output", "shape", "parameters"]
+    assert rows[2].split()[0] == "input" and set(rows[1] + rows[-2]) == {"-"}
+    assert len(rows) == 5 + len(list(model.leaves()))
     x = torch.zeros(1, *model.input_shape)
     lines = iter(rows[3:])
     for group, part in module.named_children():

@@ -130,7 +130,7 @@ class Optimizer:
                     f"{type(self).__name__}.step: parameter {i}, of shape {tuple(p.shape)}, has no "
                     "gradient: call zero_grad() and backward(dy) before step()"
                 )
-            if p.grad is not grad and p.grad.data_ptr() != grad.data_ptr():
+            if p.grad is not grad:
                 grad.copy_(p.grad)
                 p.grad = grad
 
