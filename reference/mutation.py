@@ -1,7 +1,7 @@
 """Mutation testing: do the tests see a small mistake in a layer, a loss or an optimiser?
 
     python -m reference.mutation                               # a sample; writes the results
-    python -m reference.mutation --sample 0                    # all of them
+    python -m reference.mutation --sample 0                    # all: half an hour on two idle cores
     python -m reference.mutation --again                       # those that the results do not show killed
     python -m reference.mutation layers/linear.py --workers 1  # some files; prints the survivors
 
@@ -77,7 +77,8 @@ def main() -> None:
     print(f"{len(rows)} mutants, {len(mutants)} run in {minutes:.1f} minutes: {rate(rows)} killed")
     if not arguments.files:
         rows.sort(key=lambda row: (row["file"], row["line"]))
-        write(rows, {"date": datetime.now(UTC).date().isoformat(), "made": made})
+        date, kept = datetime.now(UTC).date().isoformat(), len(rows) - len(mutants)
+        write(rows, {"date": date, "made": made, "kept": kept})
 
 
 def sources(patterns: list[str]) -> dict[str, str]:
@@ -89,14 +90,6 @@ def sources(patterns: list[str]) -> dict[str, str]:
 def equivalents() -> dict[tuple[str, str, str], str]:
     """(file, text of the line, mutation) -> why it makes no difference."""
     groups = tomllib.loads((HERE / "equivalent_mutants.toml").read_text("utf-8"))["group"]
-    return {tuple(mutant): group["reason"] for group in groups for mutant in group["mutants"]}
-
-
-def explanations() -> dict[tuple[str, str, str], str]:
-    """(file, text of the line, mutation) -> why no test kills a mutant that does differ."""
-    groups = tomllib.loads((HERE / "equivalent_mutants.toml").read_text("utf-8")).get(
-        "survivor", []
-    )
     return {tuple(mutant): group["reason"] for group in groups for mutant in group["mutants"]}
 
 
@@ -137,6 +130,7 @@ def page(rows: list[dict], about: dict) -> str:
     seen = [row for row in rows if row["killed_by"]]
     said = sum(row["error"] in ("AssertionError", "Failed") for row in seen)
     minutes = sum(row["seconds"] for row in rows) / 60
+    kept = f" {about['kept']} were killed in earlier runs." if about["kept"] else ""
     slow = sum(row["error"] == "Timeout" for row in seen)
     parts = [
         "# Mutation testing\n",
@@ -145,9 +139,7 @@ def page(rows: list[dict], about: dict) -> str:
         + f" of the {about['made']} that `reference/mutants.py` makes, {minutes:.0f} minutes of one core. "
         f"Killed: **{rate(rows)}** of those that differ from the original.\n",
         f"{said} of the killed gave a result that a test refused; {slow} ran on and on; the others "
-        "ended in an error of Python or torch. Where an earlier run of a sample found survivors, tests "
-        "were written for them; what a sample says of mutants that nobody has looked at, a run with "
-        "another `--seed` tells.\n",
+        "ended in an error of Python or torch." + f"{kept}\n",
         "| file | mutants | equivalent | killed | of those that differ |\n|---|---|---|---|---|",
     ]
     for file in files:
@@ -158,11 +150,7 @@ def page(rows: list[dict], about: dict) -> str:
         )
     alive = [row for row in rows if outcome(row) == "SURVIVED"]
     parts.append("\n## Survived\n")
-    known = explanations()
-    for reason in dict.fromkeys(known.get(key(row), "Not looked into yet.") for row in alive):
-        own = [row for row in alive if known.get(key(row), "Not looked into yet.") == reason]
-        parts += [f"\n{reason}\n", *listing(own)]
-    parts += [] if alive else ["None."]
+    parts += listing(alive) or ["None."]
     parts.append("\n## Equivalent: no test can tell")
     for reason in dict.fromkeys(row["equivalent"] for row in rows if row["equivalent"]):
         parts += [f"\n{reason}\n", *listing([row for row in rows if row["equivalent"] == reason])]

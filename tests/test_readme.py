@@ -96,3 +96,12 @@ def test_the_measured_steps_are_the_ones_shown():
             f"{step['ms']['torch.nn']:.2f} | {step['ms']['scratchae']:.2f} | {step['ratio']:.2f}"
         )
         assert f"| {step['model']} | {step['batch_size']} | {step['threads']} | {times} |" in README
+
+
+def test_the_mutants_are_as_many_as_is_said_and_none_is_left_alive():
+    recorded = json.loads((ROOT / "reference/results/mutation.json").read_text("utf-8"))
+    mutants, made = recorded["mutants"], recorded["about"]["made"]
+    same = [row for row in mutants if row["equivalent"]]
+    killed = [row for row in mutants if row["killed_by"]]
+    assert len(mutants) == made == len(same) + len(killed)
+    assert f"of {made:,} small mistakes" in README and f"all {len(killed):,} that" in README
