@@ -3,9 +3,9 @@
 from scratchae.models.autoencoder import Autoencoder
 from scratchae.models.conv import conv
 from scratchae.models.fc import fc
-from scratchae.models.registry import build, description, names, register
+from scratchae.models.registry import build, description, names, options_of, register
 
 register("fc", fc)
 register("conv", conv)
 
-__all__ = ["Autoencoder", "build", "conv", "description", "fc", "names", "register"]
+__all__ = ["Autoencoder", "build", "conv", "description", "fc", "names", "options_of", "register"]

@@ -1,4 +1,4 @@
-"""fc: the fully connected autoencoder; 784 pixels are told in three numbers."""
+"""fc: the fully connected autoencoder; 784 pixels are told in three numbers, or in `latent`."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ from itertools import pairwise
 
 import torch
 
+from scratchae.errors import ScratchaeError
 from scratchae.layers import Linear, ReLU, Sequential, Tanh
 from scratchae.models.autoencoder import Autoencoder
 
 
-def fc(generator: torch.Generator | None = None) -> Autoencoder:
+def fc(generator: torch.Generator | None = None, latent: int = 3) -> Autoencoder:
     """784-128-64-32-16-12-3-12-16-32-64-128-784, ReLU between, none after the code, Tanh last.
 
-    Input and output (N, 784) in [-1, 1]; code (N, 3).
+    Input and output (N, 784) in [-1, 1]; code (N, latent). Raises ScratchaeError for a latent < 1.
 
     >>> model = fc()
     >>> model.encode(torch.zeros(2, 784)).shape, len(model.encoder), len(model.decoder)
     (torch.Size([2, 3]), 11, 12)
+    >>> fc(latent=8).encode(torch.zeros(2, 784)).shape
+    torch.Size([2, 8])
     """
-    encoder = stack([784, 128, 64, 32, 16, 12, 3], generator)
-    decoder = stack([3, 12, 16, 32, 64, 128, 784], generator)
+    if not isinstance(latent, int) or latent < 1:
+        raise ScratchaeError(f"fc wants latent to be a whole number >= 1, got {latent!r}")
+    encoder = stack([784, 128, 64, 32, 16, 12, latent], generator)
+    decoder = stack([latent, 12, 16, 32, 64, 128, 784], generator)
     return Autoencoder(Sequential(*encoder), Sequential(*decoder, Tanh()), input_shape=(784,))
 
 
