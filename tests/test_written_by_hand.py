@@ -15,13 +15,15 @@ from scratchae.losses import MSELoss
 from scratchae.models import build
 from scratchae.optim import SGD, Adam, AdamW
 from scratchae.step import train_step
+from scratchae.sweep import Family, Member
+from scratchae.training import Run, Settings
 
 ALLOWED = {
     "matrix products": "mm bmm addmm baddbmm matmul dot mv",
     "elementwise": "add add_ sub sub_ rsub mul mul_ div div_ neg square pow sqrt sqrt_ rsqrt "
     "reciprocal exp tanh sign where gt ge lt le eq clamp clamp_min clamp_ maximum addcmul "
     "addcmul_ addcdiv addcdiv_ lerp lerp_ abs ne isfinite",
-    "reductions": "sum mean amax",
+    "reductions": "sum mean amax all",
     "views": "view _unsafe_view reshape _reshape_alias t transpose permute expand as_strided "
     "unsqueeze squeeze slice select split split_with_sizes detach alias unbind unfold movedim "
     "flatten unflatten mT",
@@ -67,11 +69,26 @@ def test_a_training_step_runs_nothing_but_arithmetic(name, optimizer):
     by_hand = optimizer(model.parameters(), weight_decay=1e-5)
     with Recorder() as recorder:
         train(model, by_hand, x)
+    only_arithmetic(recorder)
+    assert not any(tensor.requires_grad for tensor in model.state_dict().values())
+
+
+@pytest.mark.parametrize("name", ["fc", "conv"])
+def test_a_step_of_many_models_runs_nothing_but_arithmetic(name):
+    settings = [Settings(name, "", None, "", 1, 5, lr, 1e-5, seed=0) for lr in (1e-3, 1e-2)]
+    family = Family([Member(Run(build(name), own)) for own in settings])
+    x = torch.rand(2, 5, *family.members[0].run.model.input_shape) * 2 - 1
+    with Recorder() as recorder:
+        for _ in range(2):
+            family.step(x)
+    only_arithmetic(recorder)
+
+
+def only_arithmetic(recorder: Recorder) -> None:
     allowed = {name for names in ALLOWED.values() for name in names.split()}
     assert recorder.names and not recorder.names - allowed
     for operator in allowed | recorder.names:
         assert not any(part in operator for part in FORBIDDEN), operator
-    assert not any(tensor.requires_grad for tensor in model.state_dict().values())
 
 
 def test_the_recorder_would_notice_torch_nn():
@@ -96,7 +113,7 @@ LEVELS = [  # a file may import from its own part and from those of lower levels
     {"step"},
     {"checking", "models", "data"},
     {"course", "training"},
-    {"profiling"},
+    {"profiling", "sweep"},
     {"plots"},
     {"gallery"},
     {"cli"},

@@ -9,9 +9,21 @@ answers at once.
 from scratchae.cli.app import app, console, main
 from scratchae.cli import train
 from scratchae.cli import show
+from scratchae.cli import sweep
 from scratchae.cli import reconstruct
 from scratchae.cli import models
 from scratchae.cli import profile
 from scratchae.cli import info
 
-__all__ = ["app", "console", "info", "main", "models", "profile", "reconstruct", "show", "train"]
+__all__ = [
+    "app",
+    "console",
+    "info",
+    "main",
+    "models",
+    "profile",
+    "reconstruct",
+    "show",
+    "sweep",
+    "train",
+]

@@ -9,6 +9,7 @@ from scratchae.plots.latent import interpolation, latent_cloud
 from scratchae.plots.layers import feature_maps, filters
 from scratchae.plots.profile import profile_picture
 from scratchae.plots.style import save
+from scratchae.plots.sweep import sweep_picture
 from scratchae.plots.trace import trace_picture
 from scratchae.plots.training import loss_curves, visualize_outputs
 
@@ -20,6 +21,7 @@ __all__ = [
     "loss_curves",
     "profile_picture",
     "save",
+    "sweep_picture",
     "trace_picture",
     "visualize_outputs",
 ]

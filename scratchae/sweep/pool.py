@@ -1,0 +1,84 @@
+"""The images of a sweep: one pool on the device, from which every member takes its own batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scratchae.data import Batches, Dataset
+from scratchae.errors import ScratchaeError
+from scratchae.models import Autoencoder
+from scratchae.training.loop import checksum, keepsakes, pixels_for
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a seed is trained and tested on.
+
+    start: where its n training images begin in the pool. test: (K, *input_shape), or None.
+    kept: the digits whose reconstructions are kept.
+    """
+
+    data: Dataset
+    checksum: str
+    start: int
+    test: Tensor | None
+    kept: Tensor
+
+
+class Pool:
+    """The training images of all seeds, (n or more, *input_shape); what is the same lies there once.
+
+    data: one data set for all seeds, or one for each, where a held-out part depends on the seed.
+
+    >>> from scratchae.data import Images
+    >>> from scratchae.models import build
+    >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
+    >>> pool = Pool(data, [0, 1], build("fc"), torch.device("cpu"))
+    >>> pool.images.shape, pool.orders([0, 0, 1], epoch=1).shape
+    (torch.Size([20, 784]), torch.Size([3, 20]))
+    """
+
+    def __init__(
+        self,
+        data: Dataset | Mapping[int, Dataset],
+        seeds: Sequence[int],
+        model: Autoencoder,
+        device: torch.device,
+    ) -> None:
+        self.device, self.parts = device, {}
+        images: list[Tensor] = []
+        known: dict[tuple, Part] = {}
+        for seed in seeds:
+            if isinstance(data, Mapping) and seed not in data:
+                raise ScratchaeError(
+                    f"there is no data set for seed {seed}: give one for each seed"
+                )
+            own = data[seed] if isinstance(data, Mapping) else data
+            tested = own.test or own.train
+            key = (checksum(own), checksum(Dataset("", tested)), own.test is None)
+            if key not in known:
+                test = None if own.test is None else pixels_for(model, own.test, device)
+                kept = keepsakes(model, tested)
+                known[key] = Part(own, key[0], sum(map(len, images)), test, kept)
+                images.append(pixels_for(model, own.train, device))
+            self.parts[seed] = known[key]
+        sizes = sorted({len(x) for x in images})
+        if len(sizes) > 1:
+            raise ScratchaeError(
+                f"models that train in one step need equally many images, but the seeds have "
+                f"{' and '.join(f'{n:,}' for n in sizes)}: cut the data sets to one size"
+            )
+        self.n, self.images = sizes[0], images[0] if len(images) == 1 else torch.cat(images)
+
+    def orders(self, seeds: Sequence[int], epoch: int) -> Tensor:
+        """(M, n): for each seed the order in which its own run sees its images, as pool indices."""
+        own = {seed: Batches(self.n, 1, seed, self.device).order(epoch) for seed in set(seeds)}
+        return torch.stack([own[seed] + self.parts[seed].start for seed in seeds])
+
+    def batch(self, index: Tensor) -> Tensor:
+        """The images (M, B, *input_shape) at index (M, B)."""
+        return self.images.index_select(0, index.flatten()).unflatten(0, index.shape)

@@ -1,0 +1,93 @@
+"""What to sweep over, as it is typed: 1e-3, a list 1e-4,1e-3 or a range 1e-4..1e-2."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from scratchae.errors import ScratchaeError
+
+
+def numbers(text: str, name: str) -> list[float]:
+    """Numbers above 0. A range goes up in equal factors: two steps for a factor of ten, or as many
+    values as stand behind a colon; each is rounded to three digits, so that what is shown is what
+    was used. name: who asked, for the sentence of the ScratchaeError.
+
+    >>> numbers("1e-4..1e-2", "--lr")
+    [0.0001, 0.000316, 0.001, 0.00316, 0.01]
+    >>> numbers("1e-4..1e-2:3,0.5", "--lr")
+    [0.0001, 0.001, 0.01, 0.5]
+    """
+    found = []
+    for item in text.split(","):
+        first, dots, rest = item.partition("..")
+        last, colon, count = rest.partition(":")
+        ends = [number(first, name, text), number(last, name, text)] if dots else []
+        if not dots:
+            found.append(number(item, name, text))
+        elif ends[0] >= ends[1]:
+            raise ScratchaeError(
+                f"{name}: the range {item.strip()} does not go up: write the smaller number first"
+            )
+        elif colon and not (count.strip().isdecimal() and int(count) >= 2):
+            raise ScratchaeError(
+                f"{name}: {item.strip()} has to end in a number of values, 2 or more, such as "
+                f"{first.strip()}..{last.strip()}:5"
+            )
+        else:
+            decades = math.log10(ends[1] / ends[0])
+            n = int(count) if colon else max(2, round(2 * decades) + 1)
+            inner = [
+                float(f"{ends[0] * 10 ** (decades * i / (n - 1)):.3g}") for i in range(1, n - 1)
+            ]
+            found += [ends[0], *inner, ends[1]]
+    return found
+
+
+def whole_numbers(text: str, name: str) -> list[int]:
+    """Whole numbers; a range holds both ends and all between.
+
+    >>> whole_numbers("2,3,8", "--latent"), whole_numbers("5..7", "--seeds")
+    ([2, 3, 8], [5, 6, 7])
+    """
+    found = []
+    for item in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:\.\.\s*(\d+)\s*)?", item)
+        if not match:
+            raise ScratchaeError(
+                f"{name} wants whole numbers, such as 3, a list 2,3,8 or a range 2..8, but got {text!r}"
+            )
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ScratchaeError(
+                f"{name}: the range {item.strip()} does not go up: write the smaller number first"
+            )
+        found += range(first, last + 1)
+    return found
+
+
+def seed_numbers(text: str, name: str) -> list[int]:
+    """Seeds: one number says how many, from 0 up; a list or a range says which.
+
+    >>> seed_numbers("5", "--seeds"), seed_numbers("7..7", "--seeds")
+    ([0, 1, 2, 3, 4], [7])
+    """
+    if not text.strip().isdecimal():
+        return whole_numbers(text, name)
+    if int(text) == 0:
+        raise ScratchaeError(f"{name} says how many seeds to try: give 1 or more")
+    return list(range(int(text)))
+
+
+def number(text: str, name: str, whole: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise ScratchaeError(
+            f"{name} wants numbers above 0, such as 1e-3, a list 1e-4,1e-3 or a range 1e-4..1e-2, but "
+            f"got {whole!r}"
+        )
+    return value
