@@ -2,7 +2,12 @@
 
 `sweep` trains every combination of learning rates, latent sizes and seeds. The models' tensors are
 stacked along a first axis M (`stack`), and a layer does for all M in one operation what it does for
-one: a small model leaves most of a machine idle, and what M steps cost beside arithmetic is paid once.
+one. That pays where one model leaves the machine idle: small models or small batches on many cores or
+on a GPU. It does not where the arithmetic of one fills it, such as conv's on a single core.
+
+The products of a batch are those of its models, so a member is the single run of its settings up to
+rounding: on a CPU bit for bit the run with one thread. (Several threads cut one large product into
+parts and round otherwise, and over thousands of steps training makes any rounding visible.)
 """
 
 from scratchae.sweep.adam import StackedAdam, stacked_adam_update

@@ -84,7 +84,7 @@ class StackedBatchNorm(Stacked):
             if self.training and self.running_mean is not None:
                 self.track(mean, var, m)
         else:
-            mean, var = self.running_mean, self.running_var.clone()
+            mean, var = self.running_mean, self.running_var
         y, xhat = stacked_batchnorm_forward(x, self.weight, self.bias, mean, var, self.eps)
         return self.remember(y, xhat, var, from_batch)
 

@@ -69,7 +69,7 @@ def sweep(
 ) -> Sweep:
     """Train a model for every learning rate, latent size and seed, all of one size in one batch.
 
-    Each member ends as `fit` with the same settings would have it, up to rounding. data: one data
+    Each member is what `fit` gives for the same settings, up to rounding. data: one data
     set, or one for each seed. latent: None takes the model's own. out: a folder for sweep.csv,
     written whenever a size is done, and for `best`, the run folder of the best member.
 
