@@ -124,7 +124,7 @@ def report(found: Sweep, folder: Path) -> None:
     console.print(shown)
     seconds = table.groupby("latent", dropna=False)["seconds"].first().sum()
     console.print(
-        f"{len(table)} models in {seconds:.1f} s. Medians of {seeds} seed{'s'[: seeds > 1]}; lowest and "
+        f"{len(table)} model{'s'[: len(table) > 1]} in {seconds:.1f} s. Medians of {seeds} seed{'s'[: seeds > 1]}; lowest and "
         f"highest {'test' if tested else 'train'} loss of one."
     )
     if found.best is None:

@@ -116,7 +116,7 @@ def sweep(
             models = [build(name, own.seed).to(device) for own in settings]
             family = Family([Member(Run(*own)) for own in zip(models, settings, strict=True)])
             started = time.perf_counter()
-            words = f"{name}, {len(settings)} models"
+            words = f"{name}, {len(settings)} model{'s'[: len(settings) > 1]}"
             words += f" ({place}/{len(names)})" if len(names) > 1 else ""
             train_family(family, pool, epochs, words, progress)
             adam = add(found, family, time.perf_counter() - started) or adam
