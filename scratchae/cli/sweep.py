@@ -124,8 +124,9 @@ def report(found: Sweep, folder: Path) -> None:
     console.print(shown)
     seconds = table.groupby("latent", dropna=False)["seconds"].first().sum()
     console.print(
-        f"{len(table)} model{'s'[: len(table) > 1]} in {seconds:.1f} s. Medians of {seeds} seed{'s'[: seeds > 1]}; lowest and "
-        f"highest {'test' if tested else 'train'} loss of one."
+        f"{len(table)} model{'s'[: len(table) > 1]} in {seconds:.1f} s. "
+        f"Medians of {seeds} seed{'s'[: seeds > 1]}; lowest and highest "
+        f"{'test' if tested else 'train'} loss of one."
     )
     if found.best is None:
         console.print("All models diverged: try smaller learning rates.")
