@@ -24,10 +24,30 @@ def train_step(model: Layer, optimizer: Optimizer, x: Tensor) -> Tensor:
     >>> model.weight.item()  # 0 − 0.125 · dweight, which is 2 (0 · 2 − 2) 2 = −8
     1.0
     """
+    loss = fill_gradients(model, optimizer, x)
+    if loss.isfinite():
+        optimizer.step()
+    return loss
+
+
+def fill_gradients(model: Layer, optimizer: Optimizer, x: Tensor) -> Tensor:
+    """The loss of giving back x (N, ...), shape (), and every parameter's gradient in its `.grad`.
+
+    Where the loss is not finite the gradients are left zero.
+
+    >>> import torch
+    >>> from scratchae.layers import Linear
+    >>> from scratchae.optim import SGD
+    >>> model, x = Linear(1, 1, bias=False), torch.tensor([[2.0]])
+    >>> model.weight[:] = 0
+    >>> fill_gradients(model, SGD(model.parameters(), lr=0.125), x).item()
+    4.0
+    >>> model.weight.grad.item()  # 2 (0 · 2 − 2) 2
+    -8.0
+    """
     optimizer.zero_grad()
     y = model.forward(x)
     loss = mse_forward(y, x)
     if loss.isfinite():
         model.backward(mse_backward(y, x))
-        optimizer.step()
     return loss

@@ -174,7 +174,7 @@ def test_it_runs_as_a_module_too(tmp_path):
 def test_an_interrupt_says_how_to_go_on(call, digits, monkeypatch):
     from scratchae.training import loop
 
-    monkeypatch.setattr(loop, "train_step", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(loop, "train_epoch", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     code, out, err = call("train", "fc", "--data", digits, "--out", "run")
     assert code == 130
     assert "scratchae train fc --out run --resume" in out

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from reference.twins import twin
 from scratchae.data import Batches, Dataset, Images
+from scratchae.engines import Engine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Linear, Sequential, Tanh
 from scratchae.losses import mse_backward, mse_forward
@@ -270,18 +271,17 @@ class TestRunFolder:
         assert not [p for p in (tmp_path / "run").iterdir() if p.name.startswith(".")]
 
     def test_an_interrupt_leaves_the_epochs_that_were_finished(self, tmp_path, monkeypatch):
-        from scratchae.training import loop
-
         calls = 0
+        step = Engine.step
 
         def interrupted(*args):
             nonlocal calls
             calls += 1
             if calls == 8:  # in the third epoch of three batches
                 raise KeyboardInterrupt
-            return train_step(*args)
+            return step(*args)
 
-        monkeypatch.setattr(loop, "train_step", interrupted)
+        monkeypatch.setattr(Engine, "step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             quick(epochs=5, out=tmp_path / "run")
         run = open_run(tmp_path / "run")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from scratchae.engines import ENGINES, make_engine
 from scratchae.losses import MSELoss
 from scratchae.models import build
 from scratchae.optim import SGD, Adam, AdamW
@@ -19,18 +20,19 @@ from scratchae.sweep import Family, Member
 from scratchae.training import Run, Settings
 
 ALLOWED = {
-    "matrix products": "mm bmm addmm baddbmm matmul dot mv",
+    "matrix products": "mm bmm addmm addmm_ baddbmm matmul dot mv",
     "elementwise": "add add_ sub sub_ rsub mul mul_ div div_ neg square pow sqrt sqrt_ rsqrt "
-    "reciprocal exp tanh sign where gt ge lt le eq clamp clamp_min clamp_ maximum addcmul "
+    "rsqrt_ reciprocal reciprocal_ exp exp_ tanh sign sign_ where gt ge lt le eq clamp clamp_min "
+    "clamp_ maximum addcmul "
     "addcmul_ addcdiv addcdiv_ lerp lerp_ abs ne isfinite",
     "reductions": "sum mean amax all",
     "views": "view _unsafe_view reshape _reshape_alias t transpose permute expand as_strided "
-    "unsqueeze squeeze slice select split split_with_sizes detach alias unbind unfold movedim "
-    "flatten unflatten mT",
+    "unsqueeze squeeze slice select diagonal split split_with_sizes detach alias unbind unfold movedim "
+    "flatten unflatten mT numpy_T set_",
     "copies and new tensors": "clone copy_ _to_copy cat zeros zeros_like new_zeros empty "
-    "empty_like new_empty ones full scalar_tensor zero_ fill_ empty_strided new_empty_strided "
+    "empty_like new_empty ones full scalar_tensor zero_ fill_ empty_strided new_empty_strided resize_ "
     "lift_fresh",
-    "numbers to Python": "_local_scalar_dense item",
+    "numbers to Python": "_local_scalar_dense is_nonzero item",
 }
 FORBIDDEN = (  # none of these may ever be put on the list above
     *("convolution", "conv", "unfold_backward", "im2col", "col2im", "batch_norm", "threshold"),
@@ -51,7 +53,7 @@ class Recorder(TorchDispatchMode):
 
 
 def train(model, optimizer, x) -> None:
-    """Two steps by hand, and two as the training loop does them."""
+    """Two steps by hand, two as written in step.py, and two by every engine."""
     loss = MSELoss()
     for _ in range(2):
         optimizer.zero_grad()
@@ -59,6 +61,10 @@ def train(model, optimizer, x) -> None:
         model.backward(loss.backward())
         optimizer.step()
         train_step(model, optimizer, x)
+    for name in ENGINES:
+        engine = make_engine(name, model, optimizer)
+        for _ in range(2):
+            engine.step(x)
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Adam, AdamW])
@@ -111,6 +117,7 @@ LEVELS = [  # a file may import from its own part and from those of lower levels
     {"layers"},
     {"files", "losses", "optim"},
     {"step"},
+    {"engines"},
     {"checking", "models", "data"},
     {"course", "training"},
     {"profiling", "sweep"},

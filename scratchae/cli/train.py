@@ -49,6 +49,9 @@ def train(
         option("Share of the weights added to their gradient.", DEFAULTS["weight_decay"]),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="How steps are made: eager, or buffered, which is faster on a CPU.")
+    ] = "eager",
     seed: Annotated[
         int | None, option("Decides first weights, order and split.", DEFAULTS["seed"])
     ] = None,
@@ -97,6 +100,7 @@ def train(
                 weight_decay=settings["weight_decay"],
                 seed=settings["seed"],
                 device=device,
+                engine=engine,
                 out=folder,
                 resume=resume,
             )

@@ -13,11 +13,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from scratchae.data import Batches, Dataset, Images
+from scratchae.engines import Engine, NotFiniteError, make_engine
 from scratchae.errors import ScratchaeError
 from scratchae.files import remove_leftovers
 from scratchae.models import Autoencoder, build
 from scratchae.optim import Adam
-from scratchae.step import train_step
 from scratchae.training.run import (
     COLUMNS,
     Run,
@@ -49,6 +49,7 @@ def fit(
     weight_decay: float = 1e-5,
     seed: int = DEFAULT_SEED,
     device: str | torch.device = "auto",
+    engine: str = "eager",
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -58,7 +59,8 @@ def fit(
     model: a model, or the name of one (then built with `seed`). out: the run folder, with a
     checkpoint after every epoch; None keeps nothing on disk. resume: go on from the checkpoint in
     `out`, to the same weights, bit for bit, as if never stopped; where there is none yet,
-    start. device: "auto" takes CUDA where there is one.
+    start. device: "auto" takes CUDA where there is one. engine: "eager", or "buffered", which makes
+    the same steps, up to rounding, in memory that is laid out once.
 
     Raises ScratchaeError for settings that cannot be, and where the loss is no longer finite: then
     the checkpoint is that of the last good epoch.
@@ -92,6 +94,7 @@ def fit(
     with flushing_denormals():
         model.to(device)
         optimizer = Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
+        stepper = make_engine(engine, model, optimizer)
         if run.folder is not None:
             prepare_folder(run, optimizer, resume)
         train_images = pixels_for(model, data.train, device)
@@ -108,7 +111,7 @@ def fit(
                 file=sys.stderr,
             ) as bar:
                 hidden = bar.disable  # there is no terminal to draw in
-                train_loss = train_epoch(run, optimizer, train_images, batches, epoch, bar)
+                train_loss = train_epoch(stepper, train_images, batches, epoch, bar)
                 test_loss = float("nan") if test_images is None else evaluate(model, test_images)
                 bar.set_postfix_str(f"train {train_loss:.4f}, test {test_loss:.4f}")
             seconds = time.perf_counter() - started
@@ -123,25 +126,18 @@ def fit(
     return run
 
 
-def train_epoch(
-    run: Run, optimizer: Adam, images: Tensor, batches: Batches, epoch: int, bar: tqdm
-) -> float:
+def train_epoch(engine: Engine, images: Tensor, batches: Batches, epoch: int, bar: tqdm) -> float:
     """Every image once; returns the mean loss over the images."""
-    total = torch.zeros((), dtype=torch.float64, device=images.device)
-    run.model.train()
-    with torch.inference_mode():
-        for step, index in enumerate(batches.epoch(epoch), start=1):
-            x = images.index_select(0, index)  # (B, *input_shape)
-            loss = train_step(run.model, optimizer, x)
-            if not loss.isfinite():
-                where = first_bad_tensor(run.model, x)
-                raise ScratchaeError(
-                    f"the loss is {loss.item()} in step {step} of epoch {epoch}; first bad tensor: {where}; "
-                    f"training stopped there: lower the learning rate (lr is {optimizer.lr:g}) or look at the data"
-                )
-            total += loss.double() * len(index)
-            bar.update()
-    run.model.forget()
+    engine.model.train()
+    try:
+        total = engine.epoch(images, batches.epoch(epoch), bar.update)
+    except NotFiniteError as error:
+        where = first_bad_tensor(engine.model, error.batch)
+        raise ScratchaeError(
+            f"the loss is {error.loss} in step {error.step} of epoch {epoch}; first bad tensor: {where}; "
+            f"training stopped there: lower the learning rate (lr is {engine.optimizer.lr:g}) or look at the data"
+        ) from error
+    engine.model.forget()
     return (total / len(images)).item()
 
 

@@ -1,0 +1,7 @@
+"""Engines: ways to carry out a training step. `eager` runs the layers as they are written."""
+
+from scratchae.engines.base import Engine, NotFiniteError
+from scratchae.engines.buffered import BufferedEngine
+from scratchae.engines.choice import ENGINES, make_engine
+
+__all__ = ["ENGINES", "BufferedEngine", "Engine", "NotFiniteError", "make_engine"]

@@ -1,0 +1,85 @@
+"""BufferedEngine: plans for the batch sizes that come, and the step."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from scratchae.engines.base import Engine
+from scratchae.engines.buffered.adam import buffered_adam_update, has_buffered_form
+from scratchae.engines.buffered.buffers import Buffers
+from scratchae.engines.buffered.plan import NoFormError, Plan
+from scratchae.errors import ScratchaeError
+from scratchae.layers import Sequential
+from scratchae.optim import Optimizer
+
+
+class BufferedEngine(Engine):
+    """The step of `eager` in memory that is laid out once; nothing is allocated after that.
+
+    Built from the layers: each has a buffered form in a short file of scratchae/engines/buffered.
+    Where one has none, a warning says so in a sentence, and the steps are those of `eager`.
+
+    >>> from scratchae.layers import Linear
+    >>> from scratchae.optim import Adam
+    >>> model = Sequential(Linear(2, 2, bias=False))
+    >>> model[0].weight.copy_(torch.tensor([[2.0, 0.0], [0.0, 1.0]])).tolist()
+    [[2.0, 0.0], [0.0, 1.0]]
+    >>> BufferedEngine(model, Adam(model.parameters())).step(torch.tensor([[2.0, 3.0]])).item()
+    2.0
+    """
+
+    name = "buffered"
+
+    def __init__(self, model: Sequential, optimizer: Optimizer) -> None:
+        super().__init__(model, optimizer)
+        self.buffers: Buffers | None = None
+        self.plans: dict[tuple[int, ...], Plan] = {}
+        self.eager = False  # is there a layer without a buffered form?
+        self.scratch = torch.empty_like(optimizer.value)
+
+    def fill_gradients(self, x: Tensor) -> Tensor:
+        plan = self.plan(x.shape)
+        if plan is None:
+            return super().fill_gradients(x)
+        if x is not plan.x:
+            plan.x.copy_(x)
+        plan.run()
+        return plan.loss
+
+    def update(self) -> None:
+        if has_buffered_form(self.optimizer):
+            buffered_adam_update(self.optimizer, self.scratch)
+        else:
+            super().update()
+
+    def pick(self, images: Tensor, index: Tensor) -> Tensor:
+        plan = self.plan(torch.Size((len(index), *images.shape[1:])))
+        if plan is None or not plan.x.is_contiguous():
+            return super().pick(images, index)
+        return torch.index_select(images, 0, index, out=plan.x)
+
+    def plan(self, shape: torch.Size) -> Plan | None:
+        """The plan for batches of that shape, or None where there is none."""
+        if not all(node.layer.training for plan in self.plans.values() for node in plan.nodes):
+            raise ScratchaeError(
+                "the buffered engine trains every layer, but one is in evaluation mode: "
+                "call model.train(), or use the eager engine"
+            )
+        if shape in self.plans or self.eager:
+            return self.plans.get(shape)
+        if self.buffers is None or shape[0] > self.buffers.most:
+            self.plans.clear()
+            self.buffers = Buffers(shape[0], self.optimizer.value)
+        self.optimizer._relink()  # the plan will hold views of where the parameters are now
+        try:
+            self.plans[shape] = Plan(self.model, shape, self.buffers)
+        except NoFormError as reason:
+            warnings.warn(
+                f"the buffered engine has no form {reason}: the steps are those of eager",
+                stacklevel=2,
+            )
+            self.eager, self.buffers = True, None
+        return self.plans.get(shape)

@@ -1,0 +1,113 @@
+"""Plan: a whole step for one batch size, laid out from the layers of a model."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from scratchae.engines.buffered.activations import (
+    BufferedLeakyReLU,
+    BufferedReLU,
+    BufferedSigmoid,
+    BufferedTanh,
+)
+from scratchae.engines.buffered.batchnorm import BufferedBatchNorm
+from scratchae.engines.buffered.buffers import Buffers
+from scratchae.engines.buffered.convolution import BufferedConv2d, BufferedConvTranspose2d
+from scratchae.engines.buffered.linear import BufferedLinear
+from scratchae.engines.buffered.node import Node, NoFormError
+from scratchae.engines.buffered.reshape import BufferedReshape
+from scratchae.layers import (
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    Unflatten,
+)
+from scratchae.layers.sequential import copy_for_evaluation
+
+FORMS: dict[type[Layer], type[Node]] = {
+    Linear: BufferedLinear,
+    Conv2d: BufferedConv2d,
+    ConvTranspose2d: BufferedConvTranspose2d,
+    BatchNorm1d: BufferedBatchNorm,
+    BatchNorm2d: BufferedBatchNorm,
+    ReLU: BufferedReLU,
+    LeakyReLU: BufferedLeakyReLU,
+    Tanh: BufferedTanh,
+    Sigmoid: BufferedSigmoid,
+    Flatten: BufferedReshape,
+    Unflatten: BufferedReshape,
+}
+
+
+class Plan:
+    """Forward, loss and backward of a batch of that shape; `x` is where the batch has to lie.
+
+    Raises NoFormError where a layer has no buffered form, and the layers' own errors where the shape
+    does not fit.
+
+    >>> model = Sequential(Linear(4, 2), ReLU(), Linear(2, 4))
+    >>> plan = Plan(model, (3, 4), Buffers(3, torch.zeros(0)))
+    >>> [type(node).__name__ for node in plan.nodes]
+    ['BufferedLinear', 'BufferedReLU', 'BufferedLinear']
+    """
+
+    def __init__(self, model: Sequential, shape: tuple[int, ...], buffers: Buffers) -> None:
+        if len(shape) not in (2, 4):
+            raise NoFormError(f"for batches of shape {tuple(shape)}")
+        y = copy_for_evaluation(model).forward(buffers.example.new_zeros(shape))
+        if y.shape != shape:
+            raise NoFormError(f"for a model that turns {tuple(shape)} into {tuple(y.shape)}")
+        buffers.start(shape[0])
+        self.x = buffers.image(*shape[1:]) if len(shape) == 4 else buffers.batch(*shape[1:])
+        self.nodes: list[Node] = []
+        place, free = self.x, False  # the loss will compare with x
+        for layer in rows_of(model):
+            if type(layer) not in FORMS:
+                raise NoFormError(f"of {layer!r}")
+            node = FORMS[type(layer)](layer, place, buffers, free)
+            self.nodes.append(node)
+            place, free = node.y, not node.needs_output
+        self.y = place
+        self.difference = buffers.gradient(self.y, other_than=self.x)
+        self.flat = self.difference.as_strided((self.y.numel(),), (1,))
+        self.loss = buffers.own()
+        dy = self.difference
+        for node in reversed(self.nodes):
+            dy = node.link(dy, buffers, wanted=node is not self.nodes[0])
+
+    def run(self) -> None:
+        """Fill `loss`, and every parameter's gradient where the loss is finite."""
+        for node in self.nodes:
+            node.forward()
+        torch.sub(self.y, self.x, out=self.difference)
+        torch.dot(self.flat, self.flat, out=self.loss).div_(len(self.flat))
+        if not math.isfinite(self.loss.item()):
+            return
+        self.difference.mul_(2 / len(self.flat))
+        for node in reversed(self.nodes):
+            node.backward()
+
+
+def rows_of(model: Sequential) -> list[Layer]:
+    """The layers in order; raises NoFormError where some Sequential does more than to call them in a row."""
+    found = []
+    for layer in model:
+        if isinstance(layer, Sequential):
+            found += rows_of(layer)
+        else:
+            found.append(layer)
+    kind = type(model)
+    if (kind.forward, kind.backward) != (Sequential.forward, Sequential.backward):
+        raise NoFormError(f"of {kind.__name__}, which has a forward or backward of its own")
+    return found
