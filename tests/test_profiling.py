@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from scratchae import plots
 from scratchae.cli import main
+from scratchae.cli.app import console
 from scratchae.errors import ScratchaeError
 from scratchae.layers import (
     BatchNorm1d,
@@ -38,6 +39,7 @@ from tests.helpers.figures import words
 
 SLOW = Rates(1e6, ((1000, 1e6),))  # a machine on which every part is at its floor
 FAST = Rates(1e15, ((10**9, 1e15),))
+USUAL = Rates(1e11, ((10**6, 1e11), (10**9, 1e10)))
 sizes, counts = st.integers(1, 7), st.integers(1, 3)
 
 
@@ -418,10 +420,10 @@ def call(capsys, monkeypatch, tmp_path):
     """call("profile", ...) -> (exit code, stdout, stderr), in an empty folder, quickly."""
     monkeypatch.chdir(tmp_path)
     module = sys.modules["scratchae.profiling.profile"]  # the name is the function's, too
-    monkeypatch.setattr(module, "measure_rates", lambda *a: FAST)
+    monkeypatch.setattr(module, "measure_rates", lambda *a: USUAL)
 
     def run(*given, columns=110):
-        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr(console, "_width", columns)  # it looked at COLUMNS when it was made
         monkeypatch.setattr(sys, "argv", ["scratchae", "profile", *map(str, given)])
         code = 0
         try:
