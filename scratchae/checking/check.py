@@ -111,12 +111,17 @@ def manners_of(outcome: Outcome) -> tuple:
     return outcome.changed, outcome.shared, outcome.repeatable, list(outcome.values)
 
 
-def check_one(exercise: Exercise, function: Callable, seed: int) -> list[Row]:
-    """A row for every corner, and for the manners of the function."""
-    cases = exercise.cases(seed)
-    seen: Seen = [
-        (c, run(function, exercise, c), run(exercise.reference, exercise, c)) for c in cases
-    ]
+def check_one(exercise: Exercise, function: Callable, seed: int, each: int = 3) -> list[Row]:
+    """A row for every corner, each tried on `each` cases, and for the manners of the function."""
+    cases = exercise.cases(seed, each)
+    return judge(
+        exercise,
+        [(c, run(function, exercise, c), run(exercise.reference, exercise, c)) for c in cases],
+    )
+
+
+def judge(exercise: Exercise, seen: Seen) -> list[Row]:
+    """The rows of what was seen of a function, wherever it ran: (case, got, expected), in order."""
     examiner = Examiner(exercise, seen)
     rows = []
     for corner in exercise.corners:
