@@ -1,0 +1,69 @@
+"""The library as a student's work may use it: the graded bodies blanked, and nothing but layers.
+
+Both the student's check and the grader run a submission on this library, so that what passes at home
+passes there, and importing the answer gives nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import scratchae
+from scratchae.checking import EXERCISES
+from scratchae.course.assignment import Assignment, Task
+from scratchae.course.blank import blank
+
+ROOT = Path(scratchae.__file__).parent
+PARTS = ("__init__.py", "errors.py", "losses.py", "step.py", "layers/*.py", "optim/*.py")
+MODELS = "models/*.py"
+
+
+def blanked_functions(assignment: Assignment, task: Task | None = None) -> dict[str, list[str]]:
+    """{file: its functions to blank}, relative to the library's folder.
+
+    task: the one that is being checked; what it lists under `keep` is not blanked.
+    """
+    keep = set(task.keep) if task is not None else set()
+    found: dict[str, list[str]] = {}
+    for other in assignment.tasks:
+        if other.exercise in EXERCISES and other.exercise not in keep:
+            function = EXERCISES[other.exercise].reference.__name__
+            found.setdefault(other.file, []).append(function)
+    for dotted in assignment.also:
+        module, _, function = dotted.rpartition(".")
+        found.setdefault(module.replace(".", "/") + ".py", []).append(function)
+    return {file: list(dict.fromkeys(functions)) for file, functions in found.items()}
+
+
+def original(file: str, assignment: Assignment) -> str:
+    """The source of a file of the library, or of an instructor's own, which lies beside the TOML."""
+    inside = ROOT.parent / file
+    path = inside if file.startswith("scratchae/") else assignment.path.parent / file
+    return path.read_text(encoding="utf-8")
+
+
+def blanked_sources(assignment: Assignment, task: Task | None = None) -> dict[str, str]:
+    """{file: source} of the files in which something is blanked.
+
+    >>> from scratchae.course.assignment import load_assignment
+    >>> "your turn: mse_forward" in blanked_sources(load_assignment("hw1"))["scratchae/losses.py"]
+    True
+    """
+    functions = blanked_functions(assignment, task)
+    gone = {name for names in functions.values() for name in names}
+    return {
+        file: blank(original(file, assignment), names, gone) for file, names in functions.items()
+    }
+
+
+def library_sources(assignment: Assignment, task: Task | None = None) -> dict[str, str]:
+    """{file: source} of all that a submission can import from scratchae, blanked where it has to be.
+
+    >>> from scratchae.course.assignment import load_assignment
+    >>> "scratchae/checking/check.py" in library_sources(load_assignment("hw1"))
+    False
+    """
+    parts = (*PARTS, MODELS) if assignment.kind == "contest" else PARTS
+    files = sorted(path for pattern in parts for path in ROOT.glob(pattern))
+    sources = {f"scratchae/{p.relative_to(ROOT).as_posix()}": p.read_text("utf-8") for p in files}
+    return sources | blanked_sources(assignment, task)
