@@ -5,11 +5,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
 from scratchae.checking.cases import FLOAT32, Case
 from scratchae.checking.exercises import Exercise
+
+OURS = tuple(str(Path(__file__).parents[1] / part) for part in ("checking", "course"))
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,24 @@ def call(function: Callable, exercise: Exercise, arguments: dict) -> tuple[dict[
     try:
         result = (exercise.call or call_by_position)(function, arguments)
     except NotImplementedError as error:
-        return {}, f"not written yet: {error}" if str(error) else "not written yet: your turn"
+        return {}, not_written(str(error))
     except Exception as error:  # a learner's function may raise anything
-        return (
-            {},
-            f"it stopped with {type(error).__name__} in line {line_of(error)}: {first_line(error)}",
-        )
+        return {}, stopped(type(error).__name__, line_of(error), first_line(error))
+    return name_outputs(result, exercise, arguments)
+
+
+def not_written(text: str) -> str:
+    return f"not written yet: {text}" if text else "not written yet: your turn"
+
+
+def stopped(kind: str, line: int | str, text: str) -> str:
+    return f"it stopped with {kind} in line {line}: {text}"
+
+
+def name_outputs(
+    result: object, exercise: Exercise, arguments: dict
+) -> tuple[dict[str, Tensor], str]:
+    """(outputs by name, ""), or ({}, how the result is not what is wanted)."""
     if exercise.in_place:
         result = tuple(arguments[name] for name in exercise.outputs)
     elif not isinstance(result, tuple | list):
@@ -128,9 +143,7 @@ def tolerance_of(exercise: Exercise, case: Case) -> float:
 def line_of(error: Exception) -> int | str:
     """The deepest line of the learner's own file."""
     frames = traceback.extract_tb(error.__traceback__)[1:]
-    own = [
-        frame for frame in frames if "scratchae/checking" not in frame.filename.replace("\\", "/")
-    ]
+    own = [frame for frame in frames if not frame.filename.startswith(OURS)]
     return own[0].lineno if own else "?"
 
 
