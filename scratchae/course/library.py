@@ -66,4 +66,7 @@ def library_sources(assignment: Assignment, task: Task | None = None) -> dict[st
     parts = (*PARTS, MODELS) if assignment.kind == "contest" else PARTS
     files = sorted(path for pattern in parts for path in ROOT.glob(pattern))
     sources = {f"scratchae/{p.relative_to(ROOT).as_posix()}": p.read_text("utf-8") for p in files}
-    return sources | blanked_sources(assignment, task)
+    functions = blanked_functions(assignment, task)
+    for file in functions.keys() & sources.keys():
+        sources[file] = blank(sources[file], functions[file])
+    return sources

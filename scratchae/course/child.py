@@ -1,0 +1,91 @@
+"""The process in which a student's code runs when a student checks it: `python -m scratchae.course.child`.
+
+It reads one request (JSON) from stdin and writes a line of JSON for every task, as it is done.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import os
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TextIO
+
+import torch
+
+from scratchae.checking import EXERCISES, Exercise
+from scratchae.checking.check import judge
+from scratchae.checking.outcome import run
+from scratchae.course.assignment import Assignment, Task, load_assignment
+from scratchae.course.library import library_sources
+from scratchae.course.own import expected_of
+from scratchae.course.submission import SubmissionError, library, load_function
+
+MOST = 2_000  # characters kept of what the student's code prints
+
+
+class Short(io.StringIO):
+    """Keeps the beginning of what is printed."""
+
+    def write(self, text: str) -> int:
+        if self.tell() < MOST:
+            super().write(text[: MOST - self.tell()])
+        return len(text)
+
+
+def main() -> None:
+    """Answer the request on stdin."""
+    request = json.loads(sys.stdin.read())
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)  # whatever the student's code prints is no answer
+    os.dup2(nowhere, 2)
+    torch.set_num_threads(1)
+    assignment = load_assignment(request["assignment"])
+    say(answers, {"ready": True})
+    for name in request["tasks"]:
+        printed = Short()
+        with redirect_stdout(printed), redirect_stderr(printed):
+            task, folder = assignment.task(name), Path(request["folder"])
+            answer = answer_to(assignment, task, folder, request["seed"], request["hidden"])
+        say(answers, answer | {"printed": printed.getvalue()})
+
+
+def say(stream: TextIO, answer: dict) -> None:
+    stream.write(json.dumps(answer) + "\n")
+    stream.flush()
+
+
+def answer_to(assignment: Assignment, task: Task, folder: Path, seed: int, hidden: bool) -> dict:
+    """The rows of one task, or its trouble."""
+    exercise = EXERCISES[task.exercise]
+    cases = exercise.cases(seed, task.hidden if hidden else task.public)
+    with library(library_sources(assignment, task)):
+        try:
+            function = load_function(
+                folder, task, exercise.reference.__name__, arguments_of(exercise)
+            )
+        except SubmissionError as error:
+            return {"trouble": str(error)}
+        got = [run(function, exercise, case) for case in cases]
+    rows = judge(
+        exercise, [(c, g, expected_of(exercise, c)) for c, g in zip(cases, got, strict=True)]
+    )
+    return {
+        "rows": [
+            {"test": r.test, "sentence": r.sentence, "mistake": r.mistake and r.mistake.name}
+            for r in rows
+        ]
+    }
+
+
+def arguments_of(exercise: Exercise) -> list[str]:
+    """The names of the arguments that the function is called with."""
+    return list(inspect.signature(exercise.reference).parameters)
+
+
+if __name__ == "__main__":
+    main()
