@@ -118,11 +118,11 @@ LEVELS = [  # a file may import from its own part and from those of lower levels
     {"files", "losses", "optim"},
     {"step"},
     {"engines"},
-    {"checking", "models", "data"},
+    {"checking", "models", "data", "distributed"},
     {"course", "training"},
     {"profiling", "sweep"},
     {"plots"},
-    {"gallery"},
+    {"explorer", "gallery"},
     {"cli"},
     {"__main__"},
 ]

@@ -65,17 +65,22 @@ def train(
     Example: scratchae train conv --data train.csv --epochs 10 --out runs/first
     """
     from scratchae import data, models
+    from scratchae.distributed import join, one_voice
     from scratchae.gallery import write_pictures
     from scratchae.training import fit
     from scratchae.training.run import read_config
     from scratchae.training.step import flushing_denormals
 
-    with flushing_denormals():
+    workers = join()
+    console.quiet = not workers.writes
+    with one_voice(workers) as voice, flushing_denormals():
         models.build(model)  # an unknown name is said before anything is read
-        folder = out or next_folder(model, resume)
+        folder = workers.first(lambda: out or next_folder(model, resume))
+        again = f"{workers.launcher} train {model} --out {folder} --resume"
+        voice.cure = f"the epochs that were finished are in {folder}; go on with {again}"
         settings = DEFAULTS | {"test_data": None}
-        if resume and (folder / "config.json").exists():
-            settings |= vars(read_config(folder))
+        if resume and workers.first(lambda: (folder / "config.json").exists()):
+            settings |= workers.first(lambda: vars(read_config(folder)))
         elif resume:
             console.print(f"Nothing to resume in {folder} yet: starting from the beginning.")
         given = {
@@ -88,7 +93,9 @@ def train(
             "seed": seed,
         }
         settings |= {name: value for name, value in given.items() if value is not None}
-        digits = data.load(settings["data"], test=settings["test_data"], seed=settings["seed"])
+        digits = workers.after_first(
+            lambda: data.load(settings["data"], test=settings["test_data"], seed=settings["seed"])
+        )
         console.print(f"{model} on {describe(digits)}, into {folder}")
         try:
             run = fit(
@@ -106,11 +113,11 @@ def train(
             )
         except KeyboardInterrupt:
             console.print(
-                f"\nStopped. The epochs that were finished are in {folder}; go on with:\n"
-                f"  scratchae train {model} --out {folder} --resume"
+                f"\nStopped. The epochs that were finished are in {folder}; go on with:\n  {again}"
             )
             raise typer.Exit(130) from None
-        write_pictures(run, digits)
+        if workers.writes:
+            write_pictures(run, digits)
     report(run)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +14,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from scratchae.data import Batches, Dataset, Images
+from scratchae.distributed import (
+    DataParallel,
+    check_batch_size,
+    dealt_out,
+    join,
+    revert_sync_batchnorm,
+    same_start,
+)
 from scratchae.engines import Engine, NotFiniteError, make_engine
 from scratchae.errors import ScratchaeError
 from scratchae.files import remove_leftovers
@@ -62,6 +71,10 @@ def fit(
     start. device: "auto" takes CUDA where there is one. engine: "eager", or "buffered", which makes
     the same steps, up to rounding, in memory that is laid out once.
 
+    Started several times by torchrun, the processes train one model: each works on its share of every
+    batch, which makes the steps of one process, up to rounding. Rank 0 alone writes and prints; all
+    return the same run.
+
     Raises ScratchaeError for settings that cannot be, and where the loss is no longer finite: then
     the checkpoint is that of the last good epoch.
 
@@ -78,7 +91,9 @@ def fit(
             "a run folder has to say how its model is built: `register` yours under a name and give "
             "fit that name, or leave `out` away"
         )
-    device = choose_device(device)
+    workers = join()
+    check_batch_size(batch_size, workers.size)
+    device = workers.place(choose_device(device))
     settings = Settings(
         model=model.name,
         data=data.source,
@@ -96,9 +111,14 @@ def fit(
         optimizer = Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
         stepper = make_engine(engine, model, optimizer)
         if run.folder is not None:
-            prepare_folder(run, optimizer, resume)
+            run.rows, run.outputs = workers.first(partial(prepare_folder, run, optimizer, resume))
+        if workers.size > 1:
+            same_start(model, optimizer, workers)
+            stepper = DataParallel(stepper, workers)
         train_images = pixels_for(model, data.train, device)
         test_images = None if data.test is None else pixels_for(model, data.test, device)
+        if test_images is not None:
+            test_images = dealt_out(test_images, workers.rank, workers.size)
         kept = keepsakes(model, data.test or data.train)
         batches = Batches(len(data.train), batch_size, seed, device)
         for epoch in range(run.epoch + 1, epochs + 1):
@@ -107,12 +127,16 @@ def fit(
                 total=len(batches),
                 desc=name,
                 unit="step",
-                disable=None if progress else True,
+                disable=None if progress and workers.writes else True,
                 file=sys.stderr,
             ) as bar:
                 hidden = bar.disable  # there is no terminal to draw in
                 train_loss = train_epoch(stepper, train_images, batches, epoch, bar)
-                test_loss = float("nan") if test_images is None else evaluate(model, test_images)
+                test_loss = float("nan")
+                if test_images is not None:
+                    test_loss = workers.mean(
+                        partial(evaluate, model, test_images), len(test_images)
+                    )
                 bar.set_postfix_str(f"train {train_loss:.4f}, test {test_loss:.4f}")
             seconds = time.perf_counter() - started
             run.rows.append(
@@ -120,9 +144,10 @@ def fit(
             )
             run.outputs.append((epoch, kept, reconstruct(model, kept)))
             if run.folder is not None:
-                write_checkpoint(run, optimizer)
-            if progress and hidden:
+                workers.first(partial(write_checkpoint, run, optimizer))
+            if progress and hidden and workers.writes:
                 print(f"{name}: train {train_loss:.4f}, test {test_loss:.4f}", file=sys.stderr)
+        revert_sync_batchnorm(model)
     return run
 
 
@@ -141,8 +166,11 @@ def train_epoch(engine: Engine, images: Tensor, batches: Batches, epoch: int, ba
     return (total / len(images)).item()
 
 
-def prepare_folder(run: Run, optimizer: Adam, resume: bool) -> None:
-    """Make the run folder, or bring run and optimizer to where the one that is there stands."""
+def prepare_folder(run: Run, optimizer: Adam, resume: bool) -> tuple[list, list]:
+    """Make the run folder, or bring run and optimizer to where the one that is there stands.
+
+    Returns the run's rows and outputs so far.
+    """
     folder = run.folder
     remove_leftovers(folder)
     if folder.is_dir() and any(folder.iterdir()):
@@ -157,6 +185,7 @@ def prepare_folder(run: Run, optimizer: Adam, resume: bool) -> None:
             read_checkpoint(run, optimizer)
     write_config(run)
     write_checkpoint(run, optimizer)
+    return run.rows, run.outputs
 
 
 def check_same(was: Settings, now: Settings, folder: Path) -> None:
