@@ -31,7 +31,7 @@ class Task:
     exercise: a key of scratchae.checking.EXERCISES, or "autoencoder" in a contest. public, hidden:
     cases of every corner that the student's check tries, and that only the grader tries. whole:
     points only where every corner is right. keep: blanked functions that this task may use after
-    all, since its inputs are made with them.
+    all, since its inputs are made with them. tests: what is scored, where these are no corners.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Task:
     hint: str = ""
     whole: bool = False
     keep: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
@@ -57,12 +58,12 @@ class Task:
     @property
     def corners(self) -> tuple[str, ...]:
         """Where the function is tried, each scored by itself."""
-        return EXERCISES[self.exercise].corners if self.exercise in EXERCISES else ()
+        return self.tests or EXERCISES[self.exercise].corners
 
     @property
     def hidden_cases(self) -> int:
         """How many cases the grader tries that the student's check does not."""
-        return self.hidden * max(1, len(self.corners))
+        return self.hidden if self.tests else self.hidden * len(self.corners)
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,9 @@ def read(path: Path, table: dict) -> Assignment:
         raise ScratchaeError(f"{path}: there is no kind {kind!r}: there are {', '.join(KINDS)}")
     if not table.get("task"):
         raise ScratchaeError(f"{path} has no tasks: add a [[task]] with exercise and points")
-    tasks = tuple(read_task(path, entry, kind) for entry in table["task"])
+    settings = table.get("contest", {})
+    tests = tuple(f"error below {error:g}" for error in settings.get("errors", ()))
+    tasks = tuple(read_task(path, entry, kind, tests) for entry in table["task"])
     twice = {task.name for task in tasks if [t.name for t in tasks].count(task.name) > 1}
     if twice:
         raise ScratchaeError(f"{path} has two tasks {min(twice)!r}: give one another name")
@@ -185,17 +188,17 @@ def read(path: Path, table: dict) -> Assignment:
         also=tuple(table.get("also", ())),
         kind=kind,
         path=path,
-        settings=table.get("contest", {}),
+        settings=settings,
     )
 
 
-def read_task(path: Path, entry: dict, kind: str) -> Task:
+def read_task(path: Path, entry: dict, kind: str, tests: tuple[str, ...]) -> Task:
     """One [[task]]: exercise and points are wanted, the rest has defaults."""
     exercise = entry["exercise"]
     if kind != "contest":
         exercise = find_exercise(exercise).name
     entry = {"name": exercise, "whole": kind == "mend"} | entry | {"exercise": exercise}
-    task = Task(**entry | {"keep": tuple(entry.get("keep", ()))})
+    task = Task(**entry | {"keep": tuple(entry.get("keep", ())), "tests": tests})
     if not task.points > 0 or min(task.public, task.hidden) < 0 or task.public + task.hidden < 1:
         raise ScratchaeError(
             f"{path}: {task.name} wants points above 0 and at least one case, got {task.points!r} "

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
@@ -19,10 +20,13 @@ import torch
 from scratchae.checking import EXERCISES, Exercise
 from scratchae.checking.check import judge
 from scratchae.checking.outcome import run
+from scratchae.checking.report import Row
 from scratchae.course.assignment import Assignment, Task, load_assignment
+from scratchae.course.contest import judge_contest, measure, public_digits
+from scratchae.course.examine import NOT_YET
 from scratchae.course.library import library_sources
 from scratchae.course.own import expected_of
-from scratchae.course.submission import SubmissionError, library, load_function
+from scratchae.course.submission import SubmissionError, first_line, library, load_function
 
 MOST = 2_000  # characters kept of what the student's code prints
 
@@ -61,6 +65,8 @@ def say(stream: TextIO, answer: dict) -> None:
 
 def answer_to(assignment: Assignment, task: Task, folder: Path, seed: int, hidden: bool) -> dict:
     """The rows of one task, or its trouble."""
+    if assignment.kind == "contest":
+        return contest_answer(assignment, task, folder)
     exercise = EXERCISES[task.exercise]
     cases = exercise.cases(seed, task.hidden if hidden else task.public)
     with library(library_sources(assignment, task)):
@@ -71,9 +77,27 @@ def answer_to(assignment: Assignment, task: Task, folder: Path, seed: int, hidde
         except SubmissionError as error:
             return {"trouble": str(error)}
         got = [run(function, exercise, case) for case in cases]
-    rows = judge(
-        exercise, [(c, g, expected_of(exercise, c)) for c, g in zip(cases, got, strict=True)]
-    )
+    expected = [expected_of(exercise, case) for case in cases]
+    return written(judge(exercise, list(zip(cases, got, expected, strict=True))))
+
+
+def contest_answer(assignment: Assignment, task: Task, folder: Path) -> dict:
+    """The rows of a contest, and what the ranking needs."""
+    digits = public_digits(assignment)
+    with library(library_sources(assignment, task)):
+        try:
+            found = measure(folder, task, digits)
+        except SubmissionError as error:
+            return {"trouble": str(error)}
+        except NotImplementedError as error:
+            return {"trouble": f"{NOT_YET}: {error}"}
+        except Exception as error:
+            return {"trouble": f"build stopped with {type(error).__name__}: {first_line(error)}"}
+    return written(judge_contest(task, assignment.settings, found)) | {"measured": asdict(found)}
+
+
+def written(rows: list[Row]) -> dict:
+    """Rows as they go over to the parent."""
     return {
         "rows": [
             {"test": r.test, "sentence": r.sentence, "mistake": r.mistake and r.mistake.name}

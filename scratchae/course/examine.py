@@ -24,12 +24,14 @@ NOT_YET = "not written yet"
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What was seen of one task. printed: what the student's code printed, cut short."""
+    """What was seen of one task. printed: what the student's code printed, cut short; measured: the
+    numbers of a contest."""
 
     task: Task
     rows: list[Row] = field(default_factory=list)
     trouble: str = ""
     printed: str = ""
+    measured: dict | None = None
 
     @property
     def points(self) -> float:
@@ -44,6 +46,25 @@ class TaskResult:
             for row in self.rows
             if row.test in self.task.corners or not row.passed
         )
+
+    @property
+    def wrong(self) -> list[str]:
+        """The tests that did not pass, in order."""
+        return list(dict.fromkeys(row.test for row in self.rows if not row.passed))
+
+    @property
+    def sentences(self) -> dict[str, list[str]]:
+        """{what is wrong: in which tests}."""
+        said: dict[str, list[str]] = {}
+        for row in self.rows:
+            if not row.passed:
+                said.setdefault(row.text, []).append(row.test)
+        return said
+
+    @property
+    def said(self) -> str:
+        """The first sentence, or that all is right."""
+        return next(iter(self.sentences), "all is right")
 
 
 def examine(
@@ -118,5 +139,5 @@ def result_of(task: Task, answer: dict) -> TaskResult:
         for row in answer.get("rows", [])
     ]
     if trouble := answer.get("trouble", ""):
-        rows = [Row(task.exercise, corner, trouble) for corner in task.corners]
-    return TaskResult(task, rows, trouble, answer.get("printed", ""))
+        rows = [Row(task.exercise, test, trouble) for test in task.corners]
+    return TaskResult(task, rows, trouble, answer.get("printed", ""), answer.get("measured"))

@@ -6,12 +6,13 @@ passes there, and importing the answer gives nothing.
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import scratchae
 from scratchae.checking import EXERCISES
 from scratchae.course.assignment import Assignment, Task
-from scratchae.course.blank import blank
+from scratchae.course.blank import Function, blank, find_function
 
 ROOT = Path(scratchae.__file__).parent
 PARTS = ("__init__.py", "errors.py", "losses.py", "step.py", "layers/*.py", "optim/*.py")
@@ -70,3 +71,34 @@ def library_sources(assignment: Assignment, task: Task | None = None) -> dict[st
     for file in functions.keys() & sources.keys():
         sources[file] = blank(sources[file], functions[file])
     return sources
+
+
+def master_sources(assignment: Assignment) -> dict[str, str]:
+    """{file: source} of the answers, as they would be handed in: they stand on the blanked library.
+
+    A blanked function of another file, which an answer uses, is added to it.
+    """
+    return {file: self_contained(file, assignment) for file in assignment.files}
+
+
+def self_contained(file: str, assignment: Assignment) -> str:
+    """The original source, and behind it the blanked functions of other files that it uses."""
+    source = original(file, assignment)
+    used = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+    parts = [source]
+    for dotted in assignment.also:
+        module, _, name = dotted.rpartition(".")
+        home = module.replace(".", "/") + ".py"
+        if name not in used or home == file:
+            continue
+        text = original(home, assignment)
+        tree = ast.parse(text)
+        blanked = blanked_functions(assignment)[home]
+        given = [
+            node.name
+            for node in tree.body
+            if isinstance(node, Function | ast.ClassDef) and node.name not in blanked
+        ]
+        parts.append(f"from {module} import {', '.join(given)}")
+        parts.append(str(ast.get_source_segment(text, find_function(tree, name))))
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,170 @@
+"""Release: the folder that students get, and the proof that nothing of the solution is in it.
+
+The folder is made beside its place, looked through and tried, and only then put there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from scratchae.checking import EXERCISES
+from scratchae.course import own
+from scratchae.course.assignment import Assignment, load_assignment
+from scratchae.course.examine import examine
+from scratchae.course.faults import choose
+from scratchae.course.leaks import expressions, find_leaks, parsed
+from scratchae.course.library import blanked_sources, library_sources, master_sources, original
+from scratchae.course.notebook import notebook
+from scratchae.course.readme import readme
+from scratchae.errors import ScratchaeError
+from scratchae.files import LEFTOVER, reason
+
+__all__ = ["blanked_sources", "library_sources", "master_sources", "release", "student_files"]
+
+CHECK_SEED = 77  # of the cases that the master is tried on, which no student sees
+
+
+def release(assignment: Assignment, out: str | Path, student: str = "") -> list[str]:
+    """Write the student's folder `out`, whole or not at all; returns the names of its files.
+
+    student: whose faults are drawn, in a bug hunt. Raises ScratchaeError where something leaks, a
+    file does not compile, a blank function earns points, or the answers do not earn all of them.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ScratchaeError(f"{out} is there already and not empty: choose another folder")
+    files = student_files(assignment, student)
+    beside = out.absolute().with_name(f"{LEFTOVER}{out.name}")
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        for name, text in files.items():
+            (beside / name).write_text(text, encoding="utf-8")
+        prove(assignment, beside, files, student)
+        if out.exists():
+            out.rmdir()
+        beside.rename(out)
+    except OSError as error:
+        raise ScratchaeError(f"cannot write {out}: {reason(error)}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return list(files)
+
+
+def student_files(assignment: Assignment, student: str = "") -> dict[str, str]:
+    """{name: text} of everything in the student's folder."""
+    files = {Path(f).name: text for f, text in graded_files(assignment, student).items()}
+    if assignment.kind == "contest":
+        template = assignment.path.with_suffix("")
+        files |= {p.name: p.read_text("utf-8") for p in sorted(template.glob("*.py"))}
+    recorded = [
+        (EXERCISES[t.exercise], t.public) for t in assignment.tasks if own.is_own(t.exercise)
+    ]
+    if recorded:
+        files["cases.json"] = own.record(recorded)
+    files["assignment.toml"] = to_toml(assignment, bool(recorded))
+    files[f"{assignment.name}.ipynb"] = notebook(assignment)
+    files["README.md"] = readme(assignment)
+    return files
+
+
+def graded_files(assignment: Assignment, student: str) -> dict[str, str]:
+    """{file: source} of those that a student writes or mends."""
+    if assignment.kind == "contest":
+        return {}
+    if assignment.kind == "mend":
+        if not student:
+            raise ScratchaeError(
+                f"{assignment.name} has other faults for every student: say whose, with --student NAME"
+            )
+        faults = choose(assignment, student)
+        sources = {file: original(file, assignment) for file in assignment.files}
+        for task in assignment.tasks:
+            sources[task.file] = faults[task.name].plant(sources[task.file])
+        return sources
+    blanked = blanked_sources(assignment)
+    return {file: blanked[file] for file in assignment.files}
+
+
+def to_toml(assignment: Assignment, recorded: bool) -> str:
+    """The assignment as the student's folder has it: without the file of checks."""
+    lines = [f"name = {quoted(assignment.name)}", f"title = {quoted(assignment.title)}"]
+    lines += [f"kind = {quoted(assignment.kind)}", f"about = {quoted(assignment.about)}"]
+    if assignment.deadline is not None:
+        lines.append(f"deadline = {assignment.deadline.isoformat()}")
+    if assignment.also:
+        lines.append(f"also = {quoted(assignment.also)}")
+    if recorded:
+        lines.append('recorded = "cases.json"')
+    for task in assignment.tasks:
+        lines += [
+            "",
+            "[[task]]",
+            f"name = {quoted(task.name)}",
+            f"exercise = {quoted(task.exercise)}",
+        ]
+        lines += [f"points = {task.points}", f"public = {task.public}", f"hidden = {task.hidden}"]
+        lines += [f"hint = {quoted(task.hint)}", f"whole = {quoted(task.whole)}"]
+        if task.keep:
+            lines.append(f"keep = {quoted(task.keep)}")
+    if assignment.settings:
+        lines += ["", "[contest]"]
+        lines += [f"{name} = {quoted(value)}" for name, value in assignment.settings.items()]
+    return "\n".join(lines) + "\n"
+
+
+def quoted(value: object) -> str:
+    """A value as TOML writes it, which for these is as JSON does."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def prove(assignment: Assignment, folder: Path, files: dict[str, str], student: str) -> None:
+    """Raise ScratchaeError unless the folder is fit to be handed out."""
+    name = assignment.name
+    leaks = find_leaks(folder, assignment, files)
+    if assignment.kind == "mend":
+        leaks = [leak for leak in leaks if leak.split(": ", 1)[-1] in mended(assignment, student)]
+    if leaks:
+        raise ScratchaeError(f"{name} is not released, for it leaks: {'; '.join(leaks[:3])}")
+    for file in (file for file in files if file.endswith(".py")):
+        try:
+            compile(files[file], file, "exec")
+        except SyntaxError as error:
+            raise ScratchaeError(
+                f"{name} is not released: {file} does not compile: {error}"
+            ) from error
+    for result in examine(load_assignment(folder), folder):
+        if result.points or not (result.not_yet or assignment.kind == "mend"):
+            raise ScratchaeError(
+                f"{name} is not released: {result.task.name} earns {result.points:g} points as it is "
+                f"handed out, and its check says: {result.said}"
+            )
+    if assignment.kind != "contest":  # whose master would have to be trained first
+        prove_master(assignment)
+
+
+def mended(assignment: Assignment, student: str) -> set[str]:
+    """What only the mended lines say, of a bug hunt's files."""
+    faulty, found = graded_files(assignment, student), set()
+    for file in assignment.files:
+        right = set(expressions(parsed(original(file, assignment))))
+        found |= right - set(expressions(parsed(faulty[file])))
+    return found
+
+
+def prove_master(assignment: Assignment) -> None:
+    """Raise ScratchaeError unless the answers earn every point, in public and in hidden cases."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file, text in master_sources(assignment).items():
+            (Path(folder) / Path(file).name).write_text(text, encoding="utf-8")
+        results = examine(assignment, Path(folder))
+        results += examine(assignment, Path(folder), seed=CHECK_SEED, hidden=True)
+    for result in results:
+        if result.points != result.task.points:
+            raise ScratchaeError(
+                f"{assignment.name} is not released: the answer to {result.task.name} itself earns "
+                f"{result.points:g} of {result.task.points:g} points: {result.said}"
+            )
