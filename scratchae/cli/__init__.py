@@ -13,11 +13,15 @@ from scratchae.cli import sweep
 from scratchae.cli import reconstruct
 from scratchae.cli import models
 from scratchae.cli import profile
+from scratchae.cli import course, course_check, course_release
 from scratchae.cli import info
 
 __all__ = [
     "app",
     "console",
+    "course",
+    "course_check",
+    "course_release",
     "info",
     "main",
     "models",
