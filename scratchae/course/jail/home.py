@@ -1,0 +1,50 @@
+"""The home of a jail: the one folder of ours that its inmates can read.
+
+It holds the helper's four files, the compiled filter, and the library as a submission may use it, once
+for every set of blanked functions. No case, no expected value, no submission ever lies here.
+"""
+
+from __future__ import annotations
+
+import compileall
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from scratchae.course.assignment import Assignment, Task
+from scratchae.course.jail.filter import compile_filter
+from scratchae.course.library import library_sources
+
+OURS = ("wire.py", "helper.py", "child.py", "survey.py")
+
+
+class Home:
+    """A temporary folder that everybody may read; `close` removes it."""
+
+    def __init__(self, assignment: Assignment, walled: bool = True) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="scratchae-jail-"))
+        here = Path(__file__).parent
+        for name in OURS:
+            shutil.copyfile(here / name, self.path / name)
+        if walled:
+            (self.path / "filter.bpf").write_bytes(compile_filter())
+        self.libraries: dict[str, str] = {}
+        for task in assignment.tasks:
+            self.libraries[task.name] = self.add_library(assignment, task)
+        compileall.compile_dir(self.path, quiet=2)
+        for path in (self.path, *self.path.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+    def add_library(self, assignment: Assignment, task: Task) -> str:
+        """The folder with the library of that task; tasks with the same one share it."""
+        sources = library_sources(assignment, task)
+        digest = hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()[:12]
+        folder = self.path / f"library-{digest}"
+        for file, source in sources.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_text(source, encoding="utf-8")
+        return str(folder)
+
+    def close(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)

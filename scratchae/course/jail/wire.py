@@ -1,0 +1,197 @@
+"""The wire between the grader and the jail: a frame is a JSON header and raw numbers, never pickle.
+
+    magic (4 bytes), length of the header (u32), length of the body (u64), header, body
+
+Both sides load this file, the helper inside the jail as a plain module, so it imports nothing of
+scratchae. A tensor is {"tensor": dtype, "shape": [...], "stride": [...], "offset": n, "at": first
+byte, "bytes": n}, and its bytes lie in the body.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from math import prod
+
+import torch
+from torch import Tensor
+
+HEAD = struct.Struct("<4sIQ")
+MAGIC = b"scae"
+MOST_HEADER = 256 * 1024
+MOST_BODY = 32 * 1024 * 1024
+MOST_AXES = 8
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+class WireError(Exception):
+    """A frame that is none: forged, cut off or too large."""
+
+
+def frame(header: dict, body: bytes = b"") -> bytes:
+    """One frame as bytes.
+
+    >>> list(Frames().feed(frame({"id": 1}, b"ab")))
+    [({'id': 1}, b'ab')]
+    """
+    text = json.dumps(header).encode()
+    return HEAD.pack(MAGIC, len(text), len(body)) + text + body
+
+
+class Frames:
+    """Cuts a stream of bytes into frames; raises WireError at the first that is none."""
+
+    def __init__(self, most_header: int = MOST_HEADER, most_body: int = MOST_BODY) -> None:
+        self.waiting = bytearray()
+        self.most = most_header, most_body
+
+    def feed(self, data: bytes) -> Iterator[tuple[dict, bytes]]:
+        """The frames that are complete with `data`."""
+        self.waiting += data
+        while len(self.waiting) >= HEAD.size:
+            magic, n, m = HEAD.unpack_from(self.waiting)
+            if magic != MAGIC or n > self.most[0] or m > self.most[1]:
+                raise WireError("its answer was no frame of the grader's protocol, or too large")
+            if len(self.waiting) < HEAD.size + n + m:
+                return
+            text = bytes(self.waiting[HEAD.size : HEAD.size + n])
+            body = bytes(self.waiting[HEAD.size + n : HEAD.size + n + m])
+            del self.waiting[: HEAD.size + n + m]
+            try:
+                header = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                raise WireError("the header of its answer was no JSON") from error
+            if not isinstance(header, dict):
+                raise WireError("the header of its answer was no table")
+            yield header, body
+
+
+class Packer:
+    """Turns values into what a header can hold; the bytes of tensors collect in `body`."""
+
+    def __init__(self, most: int = MOST_BODY) -> None:
+        self.body = bytearray()
+        self.most = most
+
+    def pack(self, value: object) -> object:
+        """A value for the header. What cannot be sent is told by the name of its type.
+
+        >>> packer = Packer()
+        >>> packer.pack((1, torch.ones(2)))
+        {'tuple': [1, {'tensor': 'float32', 'shape': [2], 'stride': [1], 'offset': 0, 'at': 0, 'bytes': 8}]}
+        """
+        if value is None or type(value) in (bool, int, float, str):
+            return value
+        if type(value) is tuple:
+            return {"tuple": [self.pack(item) for item in value]}
+        if type(value) is list:
+            return {"list": [self.pack(item) for item in value]}
+        if type(value) is torch.Generator:
+            return {"generator": value.initial_seed()}
+        if type(value) is Tensor:
+            return self.pack_tensor(value)
+        return {"other": type(value).__name__[:40]}
+
+    def pack_tensor(self, value: Tensor, memory: bool = False) -> dict:
+        """memory: the whole memory that it lies in, so that its strides hold on the other side."""
+        shape, dtype = list(value.shape), str(value.dtype).removeprefix("torch.")
+        kind = value.layout is torch.strided and value.device.type == "cpu"
+        if not kind or dtype not in DTYPES or len(shape) > MOST_AXES:
+            where = value.device.type if value.layout is torch.strided else "sparse"
+            return {"unsent": where, "dtype": dtype, "shape": shape}
+        value = value.detach().resolve_conj().resolve_neg()
+        if memory:
+            flat = value.as_strided((value.untyped_storage().nbytes() // value.itemsize,), (1,), 0)
+            stride, offset = list(value.stride()), value.storage_offset()
+        else:
+            if value.numel() * value.itemsize + len(self.body) > self.most:
+                return {"unsent": "large", "dtype": dtype, "shape": shape}
+            flat = value.contiguous().flatten()
+            stride, offset = list(torch.empty(shape, device="meta").stride()), 0
+        raw, at = flat.numpy().tobytes(), len(self.body)
+        self.body += raw
+        spec = {"tensor": dtype, "shape": shape, "stride": stride, "offset": offset}
+        return spec | {"at": at, "bytes": len(raw)}
+
+
+class Unsent:
+    """A tensor of which only dtype, place and shape came: `kind` is meta, sparse, cuda or large."""
+
+    def __init__(self, kind: str, dtype: str, shape: tuple[int, ...]) -> None:
+        self.kind, self.dtype, self.shape = kind, dtype, shape
+
+
+class Other:
+    """Something that is no tensor and no number: the name of its type."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def unpack(spec: object, body: bytes) -> object:
+    """The value that `Packer.pack` was given; every length is checked, WireError where one is wrong.
+
+    >>> packer = Packer()
+    >>> unpack(packer.pack([torch.tensor([1.0, 2.0]), "a"]), bytes(packer.body))
+    [tensor([1., 2.]), 'a']
+    """
+    if spec is None or type(spec) in (bool, int, float, str):
+        return spec
+    if type(spec) is not dict or len(spec) > 8:
+        raise WireError("its answer holds something that is no value")
+    for name, kind in (("tuple", tuple), ("list", list)):
+        if name in spec:
+            items = spec[name]
+            if type(items) is not list or len(items) > 4096:
+                raise WireError("its answer holds a list that is none")
+            return kind(unpack(item, body) for item in items)
+    if "generator" in spec:
+        return torch.Generator().manual_seed(natural(spec["generator"]))
+    if "other" in spec:
+        return Other(word(spec["other"]))
+    if "unsent" in spec:
+        shape = tuple(natural(n) for n in some(spec.get("shape"), 64))
+        return Unsent(word(spec["unsent"]), word(spec.get("dtype")), shape)
+    if "tensor" in spec:
+        return unpack_tensor(spec, body)
+    raise WireError("its answer holds something that is no value")
+
+
+def unpack_tensor(spec: dict, body: bytes) -> Tensor:
+    """A tensor of its own memory."""
+    dtype = DTYPES.get(word(spec["tensor"]))
+    if dtype is None:
+        raise WireError("its answer holds numbers of an unknown kind")
+    shape = [natural(n) for n in some(spec.get("shape"), MOST_AXES)]
+    stride = [natural(n) for n in some(spec.get("stride"), MOST_AXES)]
+    offset, at, size = (natural(spec.get(name)) for name in ("offset", "at", "bytes"))
+    if len(shape) != len(stride) or at + size > len(body) or size % dtype.itemsize:
+        raise WireError("its answer holds a tensor whose lengths do not fit")
+    last = offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
+    if prod(shape) and last >= size // dtype.itemsize:
+        raise WireError("its answer holds a tensor whose lengths do not fit")
+    if not prod(shape):
+        return torch.zeros(shape, dtype=dtype)
+    flat = torch.frombuffer(bytearray(body[at : at + size]), dtype=dtype)
+    return flat.as_strided(shape, stride, offset)
+
+
+def some(value: object, most: int) -> list:
+    if type(value) is not list or len(value) > most:
+        raise WireError("its answer holds a list that is none")
+    return value
+
+
+def natural(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise WireError("its answer holds a number that is none")
+    return value
+
+
+def word(value: object) -> str:
+    """At most 40 letters, digits and underscores: it is shown to people."""
+    if type(value) is not str:
+        raise WireError("its answer holds a name that is none")
+    return "".join(c for c in value if c.isascii() and (c.isalnum() or c == "_"))[:40]
