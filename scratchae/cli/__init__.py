@@ -9,6 +9,7 @@ answers at once.
 from scratchae.cli.app import app, console, main
 from scratchae.cli import train
 from scratchae.cli import show
+from scratchae.cli import explore
 from scratchae.cli import sweep
 from scratchae.cli import reconstruct
 from scratchae.cli import models
@@ -22,6 +23,7 @@ __all__ = [
     "course",
     "course_check",
     "course_release",
+    "explore",
     "info",
     "main",
     "models",

@@ -1,0 +1,148 @@
+// The cloud of codes on its canvas: turned, projected, and drawn from the back to the front.
+
+class Cloud {
+  constructor(canvas, codes) {
+    Object.assign(this, { canvas, codes, turn: 0.6, tilt: 0.35, depth: 0 });
+    this.solid = codes.axes.length === 3;
+    this.shown = new Set(); // digits that stand out; none: all do
+    this.marks = []; // {code, text} shown as rings
+    this.line = null; // [code, code]
+    this.middles = codes.middles();
+    this.middle = [0, 1, 2].map((k) => {
+      const [low, high] = [0.02, 0.98].map((share) => quantile(codes.places.map((p) => p[k]), share));
+      return (low + high) / 2;
+    });
+    const radii = codes.places.map((place) => Math.hypot(...place.map((v, k) => v - this.middle[k])));
+    this.radius = quantile(radii, 0.98) || 1; // a few far points shall not make all others small
+    this.redraw = onceAFrame(() => this.draw());
+  }
+
+  /** The turned axes of the screen: to the right, up, and towards the reader. */
+  basis() {
+    if (!this.solid) return [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
+    const [a, b] = [Math.cos(this.turn), Math.sin(this.turn)];
+    const [e, f] = [Math.cos(this.tilt), Math.sin(this.tilt)];
+    return [[a, 0, b], [b * f, e, -a * f], [-b * e, f, a * e]];
+  }
+
+  resize() {
+    const width = this.canvas.clientWidth;
+    const height = Math.max(260, Math.min(width, 0.62 * window.innerHeight));
+    Object.assign(this, { w: width, h: height, unit: (0.46 * Math.min(width, height)) / this.radius });
+    this.context = fit(this.canvas, width, height);
+    this.cursor ??= [width / 2, height / 2];
+    this.draw();
+  }
+
+  /** [x, y, nearness] on the screen. */
+  project(place, basis = this.basis()) {
+    const [u, v, near] = basis.map((axis) =>
+      axis.reduce((sum, a, k) => sum + a * (place[k] - this.middle[k]), 0),
+    );
+    return [this.w / 2 + this.unit * u, this.h / 2 - this.unit * v, near];
+  }
+
+  /** The code at a point of the screen, in the plane that lies at `depth`. */
+  codeAt(x, y) {
+    const [right, up, near] = this.basis();
+    const [u, v] = [(x - this.w / 2) / this.unit, (this.h / 2 - y) / this.unit];
+    const way = (k) => u * right[k] + v * up[k] + this.depth * near[k];
+    return this.codes.codeOf(this.middle.map((start, k) => start + way(k)));
+  }
+
+  /** The number of the point nearest to a point of the screen, or -1 where none is near. */
+  pointAt(x, y) {
+    const basis = this.basis();
+    let [best, least] = [-1, 24];
+    this.codes.places.forEach((place, i) => {
+      if (this.shown.size && !this.shown.has(this.codes.label(i))) return;
+      const [px, py] = this.project(place, basis);
+      const distance = Math.hypot(px - x, py - y);
+      if (distance < least) [best, least] = [i, distance];
+    });
+    return best;
+  }
+
+  draw() {
+    const { context, codes } = this;
+    const basis = this.basis();
+    const points = codes.places.map((place, i) => [...this.project(place, basis), codes.label(i)]);
+    points.sort((a, b) => a[2] - b[2]);
+    context.clearRect(0, 0, this.w, this.h);
+    for (const [x, y, near, label] of points) {
+      const out = !this.shown.size || this.shown.has(label);
+      const front = this.solid ? near / this.radius : 1; // -1 far to 1 near
+      context.globalAlpha = out ? 0.7 + 0.25 * Math.max(-1, Math.min(1, front)) : 0.12;
+      context.fillStyle = label === null ? theme.accent : theme.digits[label];
+      context.beginPath();
+      context.arc(x, y, 2.6 + 0.8 * Math.max(-1, Math.min(1, front)), 0, 7);
+      context.fill();
+    }
+    context.globalAlpha = 1;
+    const names = this.middles.filter(([digit]) => !this.shown.size || this.shown.has(digit));
+    const places = apart(names.map(([, place]) => this.project(place, basis)), 18);
+    names.forEach(([digit], i) => this.write(digit, places[i], 17));
+    this.drawMarks(basis);
+  }
+
+  drawMarks(basis) {
+    const { context } = this;
+    const at = (code) => this.project(this.codes.placeOf(code), basis);
+    context.strokeStyle = theme.text;
+    context.lineWidth = 2;
+    context.beginPath();
+    if (this.line) {
+      context.moveTo(...at(this.line[0]).slice(0, 2));
+      context.lineTo(...at(this.line[1]).slice(0, 2));
+    }
+    const [cx, cy] = this.cursor;
+    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      context.moveTo(cx + 4 * dx, cy + 4 * dy);
+      context.lineTo(cx + 12 * dx, cy + 12 * dy);
+    }
+    context.stroke();
+    for (const { code, text } of this.marks) {
+      const [x, y] = at(code);
+      context.beginPath();
+      context.arc(x, y, 7, 0, 7);
+      context.stroke();
+      if (text) this.write(text, [x, y - 17], 13);
+    }
+  }
+
+  /** Text with a rim in the panel's colour, so that it can be read on any points. */
+  write(text, [x, y], pixels) {
+    const { context } = this;
+    context.font = `bold ${pixels}px system-ui, sans-serif`;
+    context.textAlign = 'center';
+    context.textBaseline = 'middle';
+    context.lineJoin = 'round';
+    context.strokeStyle = theme.panel;
+    context.lineWidth = 4;
+    context.strokeText(text, x, y);
+    context.fillStyle = theme.text;
+    context.fillText(text, x, y);
+    context.strokeStyle = theme.text;
+    context.lineWidth = 2;
+  }
+}
+
+/** Places on the screen pushed away from each other until they are `gap` apart, or nearly so. */
+function apart(places, gap) {
+  const moved = places.map(([x, y], i) => [x + 0.01 * i, y]); // none stands exactly on another
+  for (let round = 0; round < 30; round++) {
+    moved.forEach((one, i) => {
+      for (const other of moved.slice(i + 1)) {
+        const [dx, dy] = [other[0] - one[0], other[1] - one[1]];
+        const distance = Math.hypot(dx, dy);
+        if (distance >= gap) continue;
+        const push = (gap - distance) / 2 / distance;
+        one[0] -= push * dx;
+        one[1] -= push * dy;
+        other[0] += push * dx;
+        other[1] += push * dy;
+      }
+    });
+  }
+  return moved;
+}

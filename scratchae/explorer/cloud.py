@@ -1,0 +1,67 @@
+"""The points of the page: which digits it shows, their codes, and how a code is drawn in the plane."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scratchae.explorer.quantise import base64_of, quantise
+
+POINTS = 2000  # in a cloud: a browser turns them without a stutter
+NUMBERS = 48_000  # of all codes together, 128 KB in the page: of long codes there are fewer
+FLAT = 1e-6  # of the largest spread: along an axis with less, codes differ by rounding alone
+FEWEST = 20  # of each digit, where there are as many, however rare another digit is
+
+
+def balanced_sample(labels: Tensor, most: int, seed: int = 0) -> Tensor:
+    """Which of N images to take: as many of each digit, at most `most` in all, in order.
+
+    Each digit has as many as the rarest has, but FEWEST where that is less.
+
+    >>> labels = torch.tensor([1] * 50 + [2] * 30)
+    >>> labels[balanced_sample(labels, most=1000)].bincount().tolist()
+    [0, 30, 30]
+    """
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    kinds, sizes = labels.unique(return_counts=True)
+    each = min(max(1, most // len(kinds)), max(int(sizes.min()), FEWEST))
+    chosen = [order[labels[order] == kind][:each] for kind in kinds]
+    return torch.cat(chosen).sort().values
+
+
+def cloud(codes: Tensor, labels: Tensor | None) -> dict:
+    """codes (N, D) and how they are drawn: code ≈ centre + Σ place[k] axes[k], axes (K, D).
+
+    Codes of up to 3 numbers are drawn by these numbers, each in units of its spread; longer ones by
+    their first 3 principal components, and `share` is these components' part of the variance.
+
+    >>> found = cloud(torch.tensor([[0.0, 1.0], [2.0, 5.0]]), None)
+    >>> found["centre"], found["axes"], found["share"]
+    ([1.0, 3.0], [[1.0, 0.0], [0.0, 2.0]], 1.0)
+    """
+    codes = codes.double()
+    centre = codes.mean(dim=0)  # (D,)
+    width = codes.shape[1]
+    q, scale = quantise(codes.T, torch.int16)  # one scale for each number of the code
+    if width <= 3:
+        spread, directions = codes.std(dim=0, correction=0), torch.eye(width, dtype=codes.dtype)
+    else:
+        _, s, directions = torch.linalg.svd(codes - centre, full_matrices=False)
+        spread = s / len(codes) ** 0.5
+    real = spread > FLAT * spread.max()
+    variance = spread.square()
+    axes = (spread * real)[:3, None] * directions[:3]
+    share = (variance[:3].sum() / variance.sum().clamp_min(1e-300)).item() if width > 3 else 1.0
+    return {
+        "codes": base64_of(q.T),
+        "scale": base64_of(scale),
+        "labels": None if labels is None else base64_of(labels.to(torch.uint8)),
+        "centre": rounded(centre),
+        "axes": [rounded(axis) for axis in axes],
+        "share": round(share, 4),
+    }
+
+
+def rounded(values: Tensor) -> list[float]:
+    """Six digits of each number, which a page needs no more of."""
+    return [float(f"{value:.6g}") for value in values.tolist()]

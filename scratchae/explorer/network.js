@@ -1,0 +1,135 @@
+'use strict';
+// The layers, for one image at a time. Numbers lie in one flat Float32Array, row by row, as in
+// torch: value (c, h, w) of an image (C, H, W) is number (c H + h) W + w.
+
+/** The bytes of a base64 text as numbers of the given kind. */
+function numbers(text, Kind) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return new Kind(bytes.buffer);
+}
+
+/** Weights again, w = scale q: int8 q, a float32 scale for each of the rows. */
+function weights(layer) {
+  const q = numbers(layer.weight, Int8Array);
+  const scale = numbers(layer.scale, Float32Array);
+  const length = q.length / scale.length;
+  return Float32Array.from(q, (value, i) => value * scale[Math.floor(i / length)]);
+}
+
+const size = (shape) => shape.reduce((product, n) => product * n, 1);
+
+/** y = x Wᵀ + b for each row of x. */
+function linear(layer, inShape) {
+  const W = weights(layer);
+  const bias = layer.bias && numbers(layer.bias, Float32Array);
+  const I = inShape.at(-1);
+  const O = layer.shape.at(-1);
+  return (x, y) => {
+    for (let row = 0; row < x.length / I; row++) {
+      for (let o = 0; o < O; o++) {
+        let sum = bias ? bias[o] : 0;
+        for (let i = 0; i < I; i++) sum += W[o * I + i] * x[row * I + i];
+        y[row * O + o] = sum;
+      }
+    }
+  };
+}
+
+/**
+ * A kernel w (O, C/G, kH, kW) links pixel (c, s p + d i − pad, s q + d j − pad) of an image
+ * (C, H, W) with position (o, p, q). A Conv2d carries numbers from the image to the positions, a
+ * ConvTranspose2d the same way back: the loops are the same, `back` turns the arrow around.
+ */
+function convolution(layer, inShape, back) {
+  const w = weights(layer);
+  const bias = layer.bias && numbers(layer.bias, Float32Array);
+  const [C, H, W] = back ? layer.shape : inShape;
+  const [O, P, Q] = back ? inShape : layer.shape;
+  const { kernel, stride, padding, dilation, groups } = layer;
+  const [perGroup, together] = [C / groups, O / groups];
+  const rows = Array.from({ length: kernel[0] }, (_, i) => inside(i, P, H, 0));
+  const columns = Array.from({ length: kernel[1] }, (_, j) => inside(j, Q, W, 1));
+  const step = stride[1];
+  return (x, y) => {
+    const each = y.length / layer.shape[0];
+    for (let c = 0; c < layer.shape[0]; c++) y.fill(bias ? bias[c] : 0, c * each, (c + 1) * each);
+    let tap = 0;
+    for (let o = 0; o < O; o++) {
+      const first = Math.floor(o / together) * perGroup; // the first channel of o's group
+      for (let c = first; c < first + perGroup; c++) {
+        for (const { offset: top, from: p0, to: p1 } of rows) {
+          for (const { offset: left, from: q0, to: q1 } of columns) {
+            const value = w[tap++];
+            for (let p = p0; p < p1; p++) {
+              let pixel = (c * H + stride[0] * p + top) * W + step * q0 + left;
+              const place = (o * P + p) * Q;
+              if (back) {
+                for (let q = place + q0; q < place + q1; q++, pixel += step) y[pixel] += value * x[q];
+              } else {
+                for (let q = place + q0; q < place + q1; q++, pixel += step) y[q] += value * x[pixel];
+              }
+            }
+          }
+        }
+      }
+    }
+  };
+
+  /** From which positions this tap falls on a pixel, not beyond the border: from <= p < to. */
+  function inside(tap, positions, pixels, axis) {
+    const offset = dilation[axis] * tap - padding[axis];
+    const from = Math.max(0, Math.ceil(-offset / stride[axis]));
+    return { offset, from, to: Math.min(positions, Math.ceil((pixels - offset) / stride[axis])) };
+  }
+}
+
+/** Evaluation mode: one factor and one shift a channel, from the running statistics. */
+function batchnorm(layer) {
+  const factor = numbers(layer.factor, Float32Array);
+  const shift = numbers(layer.shift, Float32Array);
+  const each = size(layer.shape.slice(1));
+  return (x, y) => {
+    for (let c = 0, at = 0; c < factor.length; c++) {
+      for (let i = 0; i < each; i++, at++) y[at] = factor[c] * x[at] + shift[c];
+    }
+  };
+}
+
+const elementwise = (f) => () => (x, y) => {
+  for (let i = 0; i < y.length; i++) y[i] = f(x[i]);
+};
+
+const MAKERS = {
+  Linear: linear,
+  Conv2d: (layer, inShape) => convolution(layer, inShape, false),
+  ConvTranspose2d: (layer, inShape) => convolution(layer, inShape, true),
+  BatchNorm1d: batchnorm,
+  BatchNorm2d: batchnorm,
+  ReLU: elementwise((x) => Math.max(x, 0)),
+  LeakyReLU: (layer) => elementwise((x) => (x > 0 ? x : layer.slope * x))(),
+  Tanh: elementwise(Math.tanh),
+  Sigmoid: elementwise((x) => 1 / (1 + Math.exp(-x))),
+  Flatten: elementwise((x) => x), // the same numbers: only the shape is another
+  Unflatten: elementwise((x) => x),
+};
+
+/** Layers in a row; after `forward` each layer's output is in its `y`. */
+class Network {
+  constructor(layers, inputShape) {
+    let shape = inputShape;
+    this.layers = layers.map((layer) => {
+      const run = MAKERS[layer.kind](layer, shape);
+      shape = layer.shape;
+      return { ...layer, run, y: new Float32Array(size(shape)) };
+    });
+  }
+
+  /** The output of the last layer: its own memory, overwritten by the next call. */
+  forward(x) {
+    for (const layer of this.layers) {
+      layer.run(x, layer.y);
+      x = layer.y;
+    }
+    return x;
+  }
+}

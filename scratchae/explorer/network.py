@@ -1,0 +1,118 @@
+"""Layers as the page runs them: kind, shape, numbers, all that network.js has to know of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from scratchae.errors import ScratchaeError
+from scratchae.explorer.quantise import base64_of, quantise
+from scratchae.layers import (
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    Unflatten,
+)
+from scratchae.layers.geometry import padding_of
+from scratchae.layers.sequential import copy_for_evaluation
+
+
+def describe(network: Sequential, input_shape: tuple[int, ...], prefix: str) -> list[dict]:
+    """One dict a layer, in order: kind, name, text, the shape of its output for one sample, numbers.
+
+    prefix: what stands before the layers' names, such as "encoder.". Raises ScratchaeError for a
+    layer that the page does not know, and for one that mixes the samples of a batch.
+
+    >>> layers = describe(Sequential(Linear(4, 3), ReLU()), (4,), "encoder.")
+    >>> [(layer["name"], layer["kind"], layer["shape"]) for layer in layers]
+    [('encoder.0', 'Linear', [3]), ('encoder.1', 'ReLU', [3])]
+    """
+    found = []
+    x = torch.zeros(2, *input_shape)
+    with torch.inference_mode():
+        for name, layer in copy_for_evaluation(network).to("cpu", torch.float32).leaves(prefix):
+            numbers = NUMBERS.get(type(layer))  # not of its subclasses: they may compute otherwise
+            if numbers is None:
+                known = ", ".join(kind.__name__ for kind in NUMBERS)
+                raise ScratchaeError(
+                    f"the page cannot run {name}, {layer!r}: it knows {known}, and Sequentials of these"
+                )
+            x = layer.forward(x)
+            if x.ndim < 2 or len(x) != 2:
+                raise ScratchaeError(
+                    f"the page runs one image at a time, but {name}, {layer!r}, mixes the images of a "
+                    "batch: leave axis 0 as it is"
+                )
+            fixed = {"kind": type(layer).__name__, "name": name, "text": repr(layer)}
+            found.append({**fixed, "shape": list(x.shape[1:]), **numbers(layer)})
+    return found
+
+
+def weights(layer: Linear | Conv2d | ConvTranspose2d) -> dict:
+    """int8 weights, one scale a row, and the bias."""
+    q, scale = quantise(layer.weight)
+    bias = {} if layer.bias is None else {"bias": base64_of(layer.bias)}
+    return {"weight": base64_of(q), "scale": base64_of(scale), **bias}
+
+
+def convolution(layer: Conv2d | ConvTranspose2d) -> dict:
+    """Weights and where the windows lie; of the padding only what stands above and to the left."""
+    padding = padding_of(layer.padding, layer.kernel_size, layer.dilation)[0]
+    return {
+        **weights(layer),
+        "kernel": list(layer.kernel_size),
+        "stride": list(layer.stride),
+        "padding": list(padding),
+        "dilation": list(layer.dilation),
+        "groups": layer.groups,
+    }
+
+
+def batchnorm(layer: BatchNorm1d | BatchNorm2d) -> dict:
+    """In evaluation mode y = w (x − μ) / √(σ² + ε) + b is one factor and one shift a channel."""
+    if layer.running_mean is None:
+        raise ScratchaeError(
+            f"the page runs one image at a time, but {layer!r} keeps no running statistics and wants "
+            "a batch: build the model with track_running_stats=True"
+        )
+    factor = (layer.running_var.double() + layer.eps).rsqrt()
+    factor = factor if layer.weight is None else factor * layer.weight.double()
+    shift = -layer.running_mean.double() * factor
+    shift = shift if layer.bias is None else shift + layer.bias.double()
+    return {"factor": finite(factor, layer), "shift": finite(shift, layer)}
+
+
+def finite(values: Tensor, layer: Layer) -> str:
+    """float32 in base64; one sentence where a number is none."""
+    if not values.isfinite().all():
+        raise ScratchaeError(
+            f"{layer!r} has running statistics that are not finite: train again with a lower "
+            "learning rate"
+        )
+    return base64_of(values.float())
+
+
+NUMBERS: dict[type[Layer], Callable[[Layer], dict]] = {
+    Linear: weights,
+    Conv2d: convolution,
+    ConvTranspose2d: convolution,
+    BatchNorm1d: batchnorm,
+    BatchNorm2d: batchnorm,
+    ReLU: lambda layer: {},
+    LeakyReLU: lambda layer: {"slope": layer.negative_slope},
+    Tanh: lambda layer: {},
+    Sigmoid: lambda layer: {},
+    Flatten: lambda layer: {},
+    Unflatten: lambda layer: {},
+}

@@ -1,0 +1,134 @@
+// A pad to draw on. What is drawn is brought to the form of MNIST's digits: the longer side fitted
+// into 20 pixels, the centre of mass laid in the middle of 28 x 28 (LeCun et al. 1998).
+
+const SCALE = 8; // pixels of the pad for one of a digit
+const PEN = 2.4 * SCALE;
+const BOX = 20;
+
+class Pad {
+  /** changed(pixels): called after every stroke with 784 pixels in [-1, 1], or null when cleared. */
+  constructor(canvas, changed) {
+    this.canvas = canvas;
+    this.changed = onceAFrame(changed);
+    canvas.width = canvas.height = SIDE * SCALE;
+    this.context = canvas.getContext('2d', { willReadFrequently: true });
+    this.pen = { x: canvas.width / 2, y: canvas.height / 2, down: false };
+    this.clear();
+    canvas.addEventListener('pointerdown', (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      this.lift();
+      this.to(...this.place(event), true);
+    });
+    canvas.addEventListener('pointermove', (event) => {
+      if (!canvas.hasPointerCapture(event.pointerId)) return;
+      const all = event.getCoalescedEvents?.() ?? [];
+      for (const one of all.length ? all : [event]) this.to(...this.place(one), true);
+    });
+    canvas.addEventListener('keydown', (event) => this.key(event));
+    canvas.addEventListener('blur', () => this.lift());
+  }
+
+  place(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const k = this.canvas.width / box.width;
+    return [(event.clientX - box.left) * k, (event.clientY - box.top) * k];
+  }
+
+  /** Arrows move the pen, the space bar puts it down and lifts it, Delete clears. */
+  key(event) {
+    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const step = steps[event.key];
+    if (step) {
+      const limit = (value) => Math.min(this.canvas.width, Math.max(0, value));
+      const [x, y] = [this.pen.x + step[0] * SCALE, this.pen.y + step[1] * SCALE].map(limit);
+      this.to(x, y, this.pen.down);
+    } else if (event.key === ' ') {
+      if (this.pen.down) this.lift();
+      else this.to(this.pen.x, this.pen.y, true);
+    } else if (event.key === 'Delete' || event.key === 'Backspace') this.clear(true);
+    else return;
+    event.preventDefault();
+    this.mark();
+  }
+
+  /** Move the pen, with ink where it is down. */
+  to(x, y, down) {
+    const { context, pen } = this;
+    if (down) {
+      context.strokeStyle = 'white';
+      context.lineWidth = PEN;
+      context.lineCap = context.lineJoin = 'round';
+      context.beginPath();
+      context.moveTo(pen.down ? pen.x : x, pen.down ? pen.y : y);
+      context.lineTo(x, y);
+      context.stroke();
+      this.changed(this.digit());
+    }
+    this.pen = { x, y, down };
+    this.mark();
+  }
+
+  lift() {
+    this.pen.down = false;
+    this.mark();
+  }
+
+  /** Where the keyboard's pen is, as a dot beside the canvas' ink. */
+  mark() {
+    const share = (value) => `${(100 * value) / this.canvas.width}%`;
+    const { style, dataset } = this.canvas.parentElement;
+    style.setProperty('--pen-x', share(this.pen.x));
+    style.setProperty('--pen-y', share(this.pen.y));
+    dataset.pen = this.pen.down ? 'down' : 'up';
+  }
+
+  /** Empty; `tell` unless it is so that another digit may stand there. */
+  clear(tell = false) {
+    this.context.fillStyle = 'black';
+    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    this.lift();
+    if (tell) this.changed(null);
+  }
+
+  /** Show a digit as if it had been drawn. */
+  show(pixels) {
+    this.clear();
+    this.context.imageSmoothingEnabled = true;
+    this.context.drawImage(digitCanvas(pixels), 0, 0, this.canvas.width, this.canvas.height);
+  }
+
+  digit() {
+    const side = this.canvas.width;
+    const { data } = this.context.getImageData(0, 0, side, side);
+    return centred(Float32Array.from({ length: side * side }, (_, i) => data[4 * i] / 255), side);
+  }
+}
+
+/** 784 pixels in [-1, 1] from ink (side, side) in [0, 1]; null where there is none. */
+function centred(ink, side) {
+  let [left, right, top, bottom, mass, x, y] = [side, -1, side, -1, 0, 0, 0];
+  ink.forEach((value, i) => {
+    if (value < 0.1) return;
+    const [column, row] = [i % side, Math.floor(i / side)];
+    [left, right] = [Math.min(left, column), Math.max(right, column)];
+    [top, bottom] = [Math.min(top, row), Math.max(bottom, row)];
+    mass += value;
+    x += value * (column + 0.5);
+    y += value * (row + 0.5);
+  });
+  if (right < 0) return null;
+  const unit = Math.max(right - left + 1, bottom - top + 1) / BOX; // a pixel of the digit, in the pad's
+  const middle = (centre, first, last) => // where the digit's window starts; no ink may leave it
+    Math.max(last + 1 - SIDE * unit, Math.min(first, centre - 14.5 * unit));
+  const origin = [middle(x / mass, left, right), middle(y / mass, top, bottom)];
+  const fine = 4; // samples along each side of a pixel
+  return Float32Array.from({ length: SIDE * SIDE }, (_, i) => {
+    let sum = 0;
+    for (let k = 0; k < fine * fine; k++) {
+      const column = Math.floor(origin[0] + (i % SIDE + ((k % fine) + 0.5) / fine) * unit);
+      const row = Math.floor(origin[1] + (Math.floor(i / SIDE) + (Math.floor(k / fine) + 0.5) / fine) * unit);
+      if (column >= 0 && row >= 0 && column < side && row < side) sum += ink[row * side + column];
+    }
+    return (2 * sum) / fine ** 2 - 1;
+  });
+}

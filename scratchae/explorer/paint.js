@@ -1,0 +1,97 @@
+// Drawing on canvases, in the colours of the theme, which page.css alone knows.
+
+const SIDE = 28;
+
+/** The element with this id. */
+const $ = (id) => document.getElementById(id);
+
+/** A colour of page.css as it is in the theme of now. */
+const themeColour = (name) =>
+  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+/** The theme's colours as numbers: read anew only when the theme changes. */
+const theme = {};
+function readTheme() {
+  for (const name of ['panel', 'text', 'faint', 'accent', 'positive', 'negative']) {
+    theme[name] = themeColour(name);
+  }
+  theme.digits = Array.from({ length: 10 }, (_, digit) => themeColour(`digit-${digit}`));
+  theme.ramp = ['negative', 'panel', 'positive'].map((name) => rgb(theme[name]));
+}
+
+/** [r, g, b] of '#rrggbb'. */
+const rgb = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+
+/** [r, g, b] of a signed share from -1 to 1: the panel's own colour at 0. */
+function signed(share) {
+  const [negative, zero, positive] = theme.ramp;
+  const end = share < 0 ? negative : positive;
+  const part = Math.min(1, Math.sqrt(Math.abs(share))); // the root lets faint activations be seen
+  return zero.map((from, i) => from + part * (end[i] - from));
+}
+
+/** A canvas of so many CSS pixels, sharp on any screen; returns its context, in CSS pixels. */
+function fit(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.style.aspectRatio = `${width} / ${height}`;
+  const context = canvas.getContext('2d');
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return context;
+}
+
+/** Pixels from -1, black, to 1, white, onto a canvas of 28 x 28. */
+function paintDigit(canvas, pixels) {
+  const context = canvas.getContext('2d');
+  const image = context.createImageData(SIDE, SIDE);
+  for (let i = 0; i < SIDE * SIDE; i++) {
+    const grey = (pixels[i] + 1) * 127.5;
+    image.data.set([grey, grey, grey, 255], 4 * i);
+  }
+  context.putImageData(image, 0, 0);
+}
+
+/** A new canvas with a digit on it. */
+function digitCanvas(pixels) {
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = SIDE;
+  canvas.className = 'digit';
+  if (pixels) paintDigit(canvas, pixels);
+  return canvas;
+}
+
+/** A little picture (H, W) of signed numbers, the largest of them at full colour. */
+function signedPicture(values, offset, height, width, limit) {
+  const canvas = document.createElement('canvas');
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext('2d');
+  const image = context.createImageData(width, height);
+  for (let i = 0; i < height * width; i++) {
+    image.data.set([...signed(values[offset + i] / limit), 255], 4 * i);
+  }
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** Call f at most once a frame, with the arguments of the last call. */
+function onceAFrame(f) {
+  let waiting = null;
+  return (...words) => {
+    if (waiting === null) {
+      requestAnimationFrame(() => {
+        const last = waiting;
+        waiting = null;
+        f(...last);
+      });
+    }
+    waiting = words;
+  };
+}
+
+/** 1.5 and −1.5, with a minus that is as wide as a plus. */
+const number = (value, digits = 2) => value.toFixed(digits).replace('-', '−');
+
+/** 'a 3', or 'a digit' where nobody knows which. */
+const named = (label) => (label === null || label === undefined ? 'a digit' : `a ${label}`);

@@ -1,0 +1,83 @@
+// How pointer, fingers and keys move through the cloud.
+//   mouse: moving decodes, dragging turns, a click picks; one finger decodes, a tap picks, two turn;
+//   keys: arrows move, Shift and arrows turn, Page up and down go deeper, Enter picks
+
+const STILL = 6; // pixels: a pointer that moved less has clicked
+const STEP = 8; // pixels of an arrow key
+
+/** probe(code) is called for every place that is moved over, pick(code, label) for one chosen. */
+function steer(cloud, { probe, pick, turned }) {
+  const { canvas } = cloud;
+  const down = new Map(); // pointers on the canvas: where each is, and how far it has come
+  const look = onceAFrame(() => {
+    probe(cloud.codeAt(...cloud.cursor));
+    cloud.draw();
+  });
+
+  function moveTo(x, y) {
+    cloud.cursor = [Math.max(0, Math.min(cloud.w, x)), Math.max(0, Math.min(cloud.h, y))];
+    look();
+  }
+
+  function turnBy(dx, dy) {
+    cloud.turn += 0.01 * dx;
+    cloud.tilt = Math.max(-1.57, Math.min(1.57, cloud.tilt + 0.01 * dy));
+    turned();
+    look();
+  }
+
+  function choose(x, y) {
+    const point = cloud.pointAt(x, y);
+    if (point < 0) pick(cloud.codeAt(x, y), null);
+    else pick(cloud.codes.code(point), cloud.codes.label(point));
+  }
+
+  canvas.addEventListener('pointerdown', (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    down.set(event.pointerId, { x: event.offsetX, y: event.offsetY, way: 0 });
+    if (down.size > 1) for (const finger of down.values()) finger.way = STILL; // no tap any more
+  });
+
+  canvas.addEventListener('pointermove', (event) => {
+    const [x, y] = [event.offsetX, event.offsetY];
+    const own = down.get(event.pointerId);
+    if (!own) {
+      moveTo(x, y);
+      return;
+    }
+    const [dx, dy] = [x - own.x, y - own.y];
+    Object.assign(own, { x, y, way: own.way + Math.hypot(dx, dy) });
+    const turning = cloud.solid && (event.pointerType === 'touch' ? down.size > 1 : true);
+    if (turning) turnBy(dx / down.size, dy / down.size);
+    else if (down.size === 1) moveTo(x, y);
+  });
+
+  canvas.addEventListener('pointerup', (event) => {
+    const own = down.get(event.pointerId);
+    down.delete(event.pointerId);
+    if (!own || own.way >= STILL) return;
+    moveTo(own.x, own.y);
+    choose(own.x, own.y);
+  });
+  canvas.addEventListener('pointercancel', (event) => down.delete(event.pointerId));
+
+  canvas.addEventListener('keydown', (event) => {
+    const [x, y] = cloud.cursor;
+    const step = {
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, -1],
+      ArrowDown: [0, 1],
+    }[event.key];
+    if (step && event.shiftKey && cloud.solid) turnBy(STEP * step[0], STEP * step[1]);
+    else if (step) moveTo(x + STEP * step[0], y + STEP * step[1]);
+    else if (event.key === 'Enter' || event.key === ' ') choose(x, y);
+    else if (cloud.solid && ['PageUp', 'PageDown'].includes(event.key)) {
+      cloud.depth += event.key === 'PageUp' ? -0.1 : 0.1;
+      turned();
+      look();
+    } else return;
+    event.preventDefault();
+  });
+  return look;
+}

@@ -1,0 +1,376 @@
+"""The explorer's page: whole, small, the same each time, and true to the run; the browser's part aside."""
+
+import base64
+import itertools
+import json
+import math
+import re
+from collections import Counter
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratchae.cli import main
+from scratchae.data import Dataset, Images
+from scratchae.errors import ScratchaeError
+from scratchae.explorer import LARGEST, page, write_page
+from scratchae.explorer.cloud import FEWEST, balanced_sample, cloud
+from scratchae.explorer.network import NUMBERS, describe
+from scratchae.explorer.page import SCRIPTS, STYLES
+from scratchae.explorer.quantise import base64_of, quantise
+from scratchae.layers import (
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    Layer,
+    Linear,
+    Sequential,
+    Unflatten,
+)
+from scratchae.models import Autoencoder, build
+from scratchae.plots.latent import DIGIT_COLOURS
+from scratchae.training import Run, Settings, fit
+from tests.helpers.runs import few_digits
+
+PACKAGE = files("scratchae.explorer")
+
+
+def untrained(model: Autoencoder | str) -> Run:
+    model = build(model, 1) if isinstance(model, str) else model
+    return Run(model, Settings(model.name, "", None, "", 1, 64, 1e-3, 0.0, 0))
+
+
+def own(encoder: Sequential, decoder: Sequential, shape: tuple[int, ...] = (784,)) -> Run:
+    model = Autoencoder(encoder, decoder, shape)
+    model.name = "own"
+    return untrained(model)
+
+
+def content(text: str) -> dict:
+    """What the page's script finds."""
+    return json.loads(re.search(r'id="content">(.*?)</script>', text, re.S)[1])
+
+
+def decoded(text: str, dtype: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), dtype)
+
+
+@given(
+    rows=st.integers(1, 6),
+    shape=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    exponent=st.integers(-30, 30),
+    seed=st.integers(0, 999),
+    dtype=st.sampled_from([torch.int8, torch.int16]),
+)
+def test_quantised_weights_are_off_by_half_a_step_of_their_row_at_the_most(
+    rows, shape, exponent, seed, dtype
+):
+    generator = torch.Generator().manual_seed(seed)
+    each = 10.0 ** torch.randint(-4, 4, (rows,), generator=generator)
+    weight = torch.randn(rows, *shape, generator=generator) * 2.0**exponent
+    weight = weight * each.view(-1, *[1] * len(shape))
+    q, scale = quantise(weight, dtype)
+    most = torch.iinfo(dtype).max
+    assert q.dtype == dtype and q.shape == weight.shape and scale.shape == (rows,)
+    assert (q.flatten(1).abs().amax(dim=1) == most).all()  # every row uses the whole range
+    back = q.double() * scale.double().view(-1, *[1] * len(shape))
+    half = weight.flatten(1).abs().amax(dim=1).double() / most / 2
+    worst = (back - weight.double()).flatten(1).abs().amax(dim=1)
+    assert (worst <= half * (1 + 1e-4)).all()  # the scale itself is rounded to float32
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(bad):
+    with pytest.raises(ScratchaeError, match="not finite"):
+        quantise(torch.tensor([[1.0, bad]]))
+
+
+@given(st.lists(st.integers(-128, 127)), st.lists(st.floats(width=32, allow_nan=False)))
+def test_base64_gives_the_same_numbers_back(small, real):
+    whole = torch.tensor(small, dtype=torch.int8)
+    assert decoded(base64_of(whole), "i1").tolist() == small
+    assert decoded(base64_of(torch.tensor(real, dtype=torch.float32)), "<f4").tolist() == real
+
+
+@given(
+    st.lists(st.integers(0, 60), min_size=10, max_size=10).filter(any),
+    st.integers(10, 400),
+    st.integers(0, 9),
+)
+def test_the_sample_has_as_many_of_each_digit(sizes, most, seed):
+    labels = torch.cat([torch.full((n,), digit) for digit, n in enumerate(sizes)])
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))]
+    chosen = balanced_sample(labels, most, seed)
+    assert len(chosen.unique()) == len(chosen) <= most
+    counts = Counter(labels[chosen].tolist())
+    here = [n for n in sizes if n]
+    each = min(most // len(here), max(min(here), FEWEST))
+    assert counts == {digit: min(n, each) for digit, n in enumerate(sizes) if n}
+
+
+@given(st.integers(1, 12), st.integers(3, 40), st.integers(0, 99))
+def test_a_code_is_its_centre_and_its_places_along_the_axes(width, count, seed):
+    codes = torch.randn(count, width, generator=torch.Generator().manual_seed(seed)) * 5 + 1
+    found = cloud(codes, torch.arange(count) % 10)
+    q = decoded(found["codes"], "<i2").reshape(count, width)
+    back = q * decoded(found["scale"], "<f4")
+    np.testing.assert_allclose(back, codes, atol=2 * codes.abs().max().item() / 32767)
+    axes, centre = np.array(found["axes"]), np.array(found["centre"])
+    assert axes.shape == (min(width, 3), width)
+    np.testing.assert_allclose(axes @ axes.T * (1 - np.eye(len(axes))), 0, atol=1e-3)
+    squares = (axes**2).sum(axis=1)
+    places = np.divide(
+        (codes.numpy() - centre) @ axes.T,
+        squares,
+        out=np.zeros((count, len(axes))),
+        where=squares > 0,
+    )
+    if width <= 3:  # nothing is lost, and each axis has a spread of 1
+        np.testing.assert_allclose(centre + places @ axes, codes, atol=1e-3)
+        assert found["share"] == 1
+    rest = ((codes.numpy() - centre - places @ axes) ** 2).sum()
+    whole = ((codes.numpy() - centre) ** 2).sum()
+    assert found["share"] == pytest.approx(1 - rest / whole, abs=1e-3)
+    spread = places.std(axis=0)[squares > 0]
+    np.testing.assert_allclose(spread, 1, rtol=1e-2)
+    assert len(spread) == (
+        width if width <= 3 else min(3, count - 1)
+    )  # an axis without spread is left out
+
+
+def test_codes_that_are_all_the_same_can_be_drawn():
+    for width in (1, 3, 8):
+        found = cloud(torch.ones(5, width), None)
+        assert np.abs(found["axes"]).max() < 1e-6 and found["labels"] is None
+
+
+@pytest.mark.parametrize("name", ["fc", "conv", "fc,latent=1", "fc,latent=2", "fc,latent=64"])
+def test_a_page_is_one_small_file_that_asks_for_nothing(name):
+    text = page(untrained(name), few_digits())
+    assert len(text.encode()) <= LARGEST == 500_000
+    assert text.startswith("<!doctype html>") and text.rstrip().endswith("</html>")
+    assert not re.search(r"https?:|//[a-z]+\.|@import|url\(|<img|<iframe|fetch\(|import\(", text)
+    assert re.findall(r'(?:src|href)="([^"]*)"', text) == ["data:,"]
+    assert "default-src 'none'" in text
+    assert "{{" not in text.replace(content_text(text), "")
+
+
+def content_text(text: str) -> str:
+    return re.search(r'id="content">(.*?)</script>', text, re.S)[1]
+
+
+def test_the_same_run_gives_the_same_bytes():
+    data = few_digits()
+    runs = [fit("fc", data, epochs=1, device="cpu", progress=False) for _ in range(2)]
+    assert page(runs[0], data) == page(runs[0], data) == page(runs[1], data)
+    assert page(runs[0], data) != page(untrained("fc"), data)
+
+
+def test_making_a_page_leaves_no_trace_in_the_run():
+    run = untrained("conv")
+    before = {key: tensor.clone() for key, tensor in run.model.state_dict().items()}
+    page(run, few_digits())
+    assert run.model.training and all(layer.saved is None for _, layer in run.model.leaves())
+    assert all(torch.equal(before[key], now) for key, now in run.model.state_dict().items())
+
+
+def test_names_cannot_break_out_of_the_page():
+    few, name = few_digits(), "</script><b>&{{script}}\\u003c"
+    found = page(untrained("fc"), Dataset(name, few.train, few.test))
+    assert "</script><b>" not in found and found.count("</script>") == 2
+    assert content(found)["data"] == name
+
+
+def test_the_page_knows_codes_of_the_test_images_and_their_digits():
+    data = few_digits()
+    run = untrained("fc")
+    found = content(page(run, data))
+    assert found["codeShape"] == [3] and found["model"] == "fc" and found["epochs"] == 0
+    labels = decoded(found["cloud"]["labels"], "u1")
+    chosen = balanced_sample(data.test.labels, 2000)
+    assert labels.tolist() == data.test.labels[chosen].tolist()
+    codes = decoded(found["cloud"]["codes"], "<i2").reshape(-1, 3)
+    codes = codes * decoded(found["cloud"]["scale"], "<f4")
+    expected = run.model.encode(data.test.select(chosen).normalised().flatten(1))
+    np.testing.assert_allclose(codes, expected, atol=1e-4 * expected.abs().max().item())
+    assert found["digits"]["labels"] == [*range(10), *range(10)]
+    pixels = decoded(found["digits"]["pixels"], "u1").reshape(20, 28, 28)
+    mine = data.test.pixels.numpy()
+    for label, picture in zip(found["digits"]["labels"], pixels, strict=True):
+        (where,) = np.flatnonzero((mine == picture).all(axis=(1, 2)))
+        assert data.test.labels[where] == label
+
+
+def test_unlabelled_digits_and_a_missing_test_set_are_fine():
+    blank = Images(few_digits().train.pixels)
+    found = content(page(untrained("fc"), Dataset("plain", blank)))
+    assert found["cloud"]["labels"] is None and found["digits"]["labels"] is None
+    assert found["error"] is None and found["digits"]["count"] == 20
+
+
+def test_codes_that_are_pictures_have_no_cloud():
+    assert content(page(untrained("conv"), few_digits()))["cloud"] is None
+
+
+@pytest.mark.parametrize("layer", NUMBERS, ids=lambda layer: layer.__name__)
+def test_the_page_has_a_form_for_every_layer_that_is_exported(layer):
+    script = (PACKAGE / "network.js").read_text()
+    assert re.search(rf"^  {layer.__name__}: ", script, re.M)
+
+
+class Doubled(Linear):
+    """Computes something else than its base."""
+
+
+class Unknown(Layer):
+    def forward(self, x):
+        return self.remember(x)
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        (lambda: own(Sequential(Unknown()), Sequential()), r"cannot run encoder.0, Unknown\(\)"),
+        (
+            lambda: own(Sequential(), Sequential(Doubled(784, 784))),
+            r"cannot run decoder.0, Doubled",
+        ),
+        (lambda: own(Sequential(Linear(9, 3)), Sequential(Linear(3, 9)), (9,)), "28 x 28 pixels"),
+        (lambda: own(Sequential(Linear(784, 3)), Sequential(Linear(3, 9))), "does not end in 784"),
+        (lambda: own(Sequential(Linear(784, 3)), Sequential()), "does not end in 784"),
+        (
+            lambda: own(Sequential(BatchNorm1d(784, track_running_stats=False)), Sequential()),
+            "running statistics",
+        ),
+        (lambda: own(Sequential(Flatten(0)), Sequential()), "mixes the images"),
+        (
+            lambda: own(Sequential(Linear(784, 800)), Sequential(Linear(800, 784))),
+            "more than 500: explore a model of fewer",
+        ),
+    ],
+)
+def test_what_cannot_be_shown_is_said_in_one_sentence(run, words):
+    with pytest.raises(ScratchaeError, match=words) as caught:
+        page(run(), few_digits())
+    assert "\n" not in str(caught.value)
+
+
+def test_running_statistics_that_are_not_finite_are_refused():
+    layer = BatchNorm2d(1)
+    layer.running_var.fill_(math.nan)
+    with pytest.raises(ScratchaeError, match="not finite"):
+        describe(Sequential(Unflatten(1, (1, 28, 28)), layer), (784,), "encoder.")
+
+
+def test_layers_are_described_with_the_shapes_of_one_sample():
+    layers = Sequential(Conv2d(1, 4, (3, 5), stride=(2, 1), padding="valid", groups=1), Flatten())
+    conv, flat = describe(layers, (1, 28, 28), "x.")
+    assert conv["shape"] == [4, 13, 24] and flat["shape"] == [4 * 13 * 24]
+    assert (conv["kernel"], conv["stride"], conv["padding"]) == ([3, 5], [2, 1], [0, 0])
+
+
+@pytest.mark.parametrize("name", [f"{name}.js" for name in SCRIPTS] + [f"{n}.css" for n in STYLES])
+def test_the_plain_files_are_short_and_none_is_forgotten(name):
+    assert (PACKAGE / name).read_text().count("\n") <= (250 if name.endswith("css") else 200)
+    there = {path.name for path in PACKAGE.iterdir() if path.name.endswith((".js", ".css"))}
+    assert there == {f"{s}.js" for s in SCRIPTS} | {f"{s}.css" for s in STYLES}
+
+
+def test_colours_of_digits_are_told_apart_with_any_colour_vision():
+    colours = re.findall(r"--digit-\d: (#\w{6});", (PACKAGE / "theme.css").read_text())
+    assert colours[:9] == list(DIGIT_COLOURS[:9])
+    for palette in (colours[:10], colours[10:]):
+        for vision, matrix in VISIONS.items():
+            labs = [lab(np.array(matrix) @ linear_rgb(colour)) for colour in palette]
+            pairs = itertools.combinations(labs, 2)
+            assert min(np.linalg.norm(a - b) for a, b in pairs) > 13, vision
+
+
+VISIONS = {  # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB
+    "usual": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def linear_rgb(colour: str) -> np.ndarray:
+    c = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """CIE L*a*b*, in which a distance of 2 can just be seen side by side."""
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = np.array(to_xyz) @ rgb.clip(0, 1) / [0.9505, 1, 1.089]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run folder on the bundled sample, trained on few digits."""
+    folder = tmp_path_factory.mktemp("run") / "fc"
+    fit("fc", few_digits(), epochs=1, device="cpu", progress=False, out=folder)
+    return folder
+
+
+def call(capsys, *words) -> tuple[int, str, str]:
+    code = 0
+    try:
+        main(["explore", *map(str, words)])
+    except SystemExit as end:
+        code = end.code or 0
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_the_command_writes_the_page_and_says_where(capsys, folder, tmp_path):
+    code, out, _ = call(capsys, folder, "--out", tmp_path / "new" / "page.html")
+    written = tmp_path / "new" / "page.html"
+    assert code == 0 and "page.html" in out.replace("\n", "") and "KB" in out
+    assert content(written.read_text(encoding="utf-8"))["model"] == "fc"
+    assert [path.name for path in written.parent.iterdir()] == ["page.html"]
+    assert call(capsys, folder)[0] == 0
+    assert (folder / "explorer.html").read_bytes() == written.read_bytes()
+
+
+def test_the_commands_mistakes_are_one_sentence_and_leave_nothing(capsys, folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "kept.html").mkdir()
+    for words, sentence in [
+        ((tmp_path / "none",), "no run folder"),
+        ((tmp_path,), "not a run folder"),
+        ((folder, "--out", tmp_path / "page.png"), "has to end in .html"),
+        ((folder, "--out", tmp_path / "file" / "page.html"), "a part of that path is a file"),
+        ((folder, "--out", tmp_path / "kept.html"), "there is a folder of that name"),
+    ]:
+        code, _, err = call(capsys, *words)
+        assert code == 2 and sentence in err and err.startswith("error: ") and err.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "kept.html"}
+
+
+def test_a_page_that_cannot_be_made_leaves_the_old_one(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text("old")
+    with pytest.raises(ScratchaeError):
+        write_page(own(Sequential(Unknown()), Sequential()), few_digits(), path)
+    assert path.read_text() == "old" and len(list(Path(tmp_path).iterdir())) == 1
