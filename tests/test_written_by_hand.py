@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from scratchae.engines import ENGINES, make_engine
+from scratchae.engines import ENGINES, BufferedEngine, CompiledEngine, Engine, GraphEngine
+from scratchae.engines.compiled import operations_of
+from scratchae.engines.device import DeviceEngine
 from scratchae.losses import MSELoss
 from scratchae.models import build
 from scratchae.optim import SGD, Adam, AdamW
@@ -31,13 +33,17 @@ ALLOWED = {
     "flatten unflatten mT numpy_T set_",
     "copies and new tensors": "clone copy_ _to_copy cat zeros zeros_like new_zeros empty "
     "empty_like new_empty ones full scalar_tensor zero_ fill_ empty_strided new_empty_strided resize_ "
-    "lift_fresh",
+    "index_select arange lift_fresh",
     "numbers to Python": "_local_scalar_dense is_nonzero item",
 }
 FORBIDDEN = (  # none of these may ever be put on the list above
     *("convolution", "conv", "unfold_backward", "im2col", "col2im", "batch_norm", "threshold"),
     *("_backward", "mse_loss", "linear", "_fused", "_foreach", "relu", "sigmoid", "native_"),
 )
+
+
+ON_THEIR_OWN = (Engine, BufferedEngine, DeviceEngine)
+RECORDING = (CompiledEngine, GraphEngine)  # what DeviceEngine does, so a mode would not see inside
 
 
 class Recorder(TorchDispatchMode):
@@ -53,7 +59,7 @@ class Recorder(TorchDispatchMode):
 
 
 def train(model, optimizer, x) -> None:
-    """Two steps by hand, two as written in step.py, and two by every engine."""
+    """Two steps by hand, two as written in step.py, and two by every engine that records nothing."""
     loss = MSELoss()
     for _ in range(2):
         optimizer.zero_grad()
@@ -61,8 +67,8 @@ def train(model, optimizer, x) -> None:
         model.backward(loss.backward())
         optimizer.step()
         train_step(model, optimizer, x)
-    for name in ENGINES:
-        engine = make_engine(name, model, optimizer)
+    for kind in ON_THEIR_OWN:
+        engine = kind(model, optimizer)
         for _ in range(2):
             engine.step(x)
 
@@ -77,6 +83,37 @@ def test_a_training_step_runs_nothing_but_arithmetic(name, optimizer):
         train(model, by_hand, x)
     only_arithmetic(recorder)
     assert not any(tensor.requires_grad for tensor in model.state_dict().values())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("optimizer", [SGD, Adam, AdamW])
+@pytest.mark.parametrize("name", ["fc", "conv"])
+def test_the_compiler_and_a_graph_are_given_nothing_but_arithmetic(name, optimizer, precision):
+    model = build(name)
+    engine = DeviceEngine(model, optimizer(model.parameters(), weight_decay=1e-5), precision)
+    engine.settle()
+    images, order = torch.rand(5, *model.input_shape), torch.tensor([[2, 0, 4]])
+    step = engine.laid_out(images, order)
+    listed = operations_of(step, engine.tensors, images, order).graph.nodes
+    recorder = Recorder()
+    recorder.names = {
+        node.target.overloadpacket.__name__
+        for node in listed
+        if isinstance(node.target, torch._ops.OpOverload)
+    }
+    only_arithmetic(recorder)
+    assert {
+        "mm" if name == "fc" else "bmm",
+        "mul" if optimizer is SGD else "sqrt",
+    } <= recorder.names
+
+
+def test_every_engine_is_looked_at_one_way_or_the_other():
+    assert set(ENGINES.values()) <= {*ON_THEIR_OWN, *RECORDING}
+    for kind in RECORDING:
+        assert issubclass(kind, DeviceEngine)
+        for method in ("step", "epoch", "run", "replay", "laid_out"):
+            assert getattr(kind, method) is getattr(DeviceEngine, method)
 
 
 @pytest.mark.parametrize("name", ["fc", "conv"])

@@ -3,5 +3,15 @@
 from scratchae.engines.base import Engine, NotFiniteError
 from scratchae.engines.buffered import BufferedEngine
 from scratchae.engines.choice import ENGINES, make_engine
+from scratchae.engines.compiled import CompiledEngine
+from scratchae.engines.device import GraphEngine
 
-__all__ = ["ENGINES", "BufferedEngine", "Engine", "NotFiniteError", "make_engine"]
+__all__ = [
+    "ENGINES",
+    "BufferedEngine",
+    "CompiledEngine",
+    "Engine",
+    "GraphEngine",
+    "NotFiniteError",
+    "make_engine",
+]

@@ -37,9 +37,11 @@ from scratchae.training.run import (
     write_config,
 )
 from scratchae.training.step import (
+    check_numbers,
     evaluate,
     evaluating,
     first_bad_tensor,
+    float32_products,
     flushing_denormals,
 )
 
@@ -59,6 +61,8 @@ def fit(
     seed: int = DEFAULT_SEED,
     device: str | torch.device = "auto",
     engine: str = "eager",
+    precision: str = "float32",
+    tf32: bool = False,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -68,8 +72,13 @@ def fit(
     model: a model, or the name of one (then built with `seed`). out: the run folder, with a
     checkpoint after every epoch; None keeps nothing on disk. resume: go on from the checkpoint in
     `out`, to the same weights, bit for bit, as if never stopped; where there is none yet,
-    start. device: "auto" takes CUDA where there is one. engine: "eager", or "buffered", which makes
-    the same steps, up to rounding, in memory that is laid out once.
+    start. device: "auto" takes CUDA where there is one.
+
+    engine: "eager" runs the layers as they are written. The others make the same steps, up to
+    rounding: "buffered" in memory that is laid out once, "compile" through torch.compile, "graph" (on
+    CUDA) as a recording. precision: "float32", or on CUDA, with compile or graph, "bf16": the
+    layers compute in bfloat16, the weights are kept in float32. tf32: let CUDA cut the factors
+    of float32 products to TF32. A run folder does not keep these three: resume with the same.
 
     Started several times by torchrun, the processes train one model: each works on its share of every
     batch, which makes the steps of one process, up to rounding. Rank 0 alone writes and prints; all
@@ -94,6 +103,7 @@ def fit(
     workers = join()
     check_batch_size(batch_size, workers.size)
     device = workers.place(choose_device(device))
+    check_numbers(device, tf32, precision)
     settings = Settings(
         model=model.name,
         data=data.source,
@@ -106,10 +116,10 @@ def fit(
         seed=seed,
     )
     run = Run(model, settings, folder=None if out is None else Path(out))
-    with flushing_denormals():
+    with flushing_denormals(), float32_products(tf32):
         model.to(device)
         optimizer = Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
-        stepper = make_engine(engine, model, optimizer)
+        stepper = make_engine(engine, model, optimizer, precision)
         if run.folder is not None:
             run.rows, run.outputs = workers.first(partial(prepare_folder, run, optimizer, resume))
         if workers.size > 1:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer, Sequential
 from scratchae.losses import mse_forward
 
@@ -53,7 +54,8 @@ def flushing_denormals() -> Iterator[None]:
 
     Weights of dead units and their Adam moments shrink into that range, where each
     operation costs a hundred times more on x86. The losses stay the same. Threads take the setting
-    over when they start, so enter before the first parallel operation where you can.
+    over when they start, so enter before the first parallel operation where you can. Those that
+    start inside keep it: afterwards this thread is as before, but torch's workers go on flushing.
     """
     tiny = torch.finfo(torch.float32).tiny
     was_on = (torch.tensor([tiny]) / 2 == 0).item()
@@ -62,6 +64,47 @@ def flushing_denormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(was_on)
+
+
+@contextmanager
+def float32_products(tf32: bool = False) -> Iterator[None]:
+    """CUDA multiplies float32 matrices as float32 inside or, with tf32, after cutting to TF32.
+
+    TF32 keeps 10 of a number's 23 binary digits, so a product is off by about 1e-3 of itself instead
+    of 1e-7, and is several times faster on GPUs since Ampere. Sums stay float32.
+
+    >>> with float32_products(tf32=True):
+    ...     torch.get_float32_matmul_precision()
+    'high'
+    >>> torch.get_float32_matmul_precision()
+    'highest'
+    """
+    was_on = torch.backends.cuda.matmul.fp32_precision == "tf32"
+    if was_on == tf32:
+        yield
+        return
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision("high" if was_on else "highest")
+
+
+def check_numbers(device: torch.device, tf32: bool, precision: str) -> None:
+    """One sentence where a device has no use for a number format.
+
+    >>> check_numbers(torch.device("cpu"), tf32=True, precision="float32")
+    Traceback (most recent call last):
+    scratchae.errors.ScratchaeError: tf32 is a number format of CUDA devices: leave it away on cpu
+    """
+    if device.type == "cuda":
+        return
+    if tf32:
+        raise ScratchaeError(f"tf32 is a number format of CUDA devices: leave it away on {device}")
+    if precision == "bf16":
+        raise ScratchaeError(
+            f"bf16 is for CUDA, most CPUs are slower with it: leave precision away on {device}"
+        )
 
 
 @torch.inference_mode()

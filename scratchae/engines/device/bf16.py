@@ -1,0 +1,96 @@
+"""A net that computes in bfloat16, while the parameters that the optimiser moves stay float32.
+
+bfloat16 keeps float32's range and eight bits of its digits: products of matrices are several
+times faster on a GPU made for them, but a small step added to a weight would be rounded away. So
+
+    the master   float32: the parameters in the optimiser, the gradient it is given, its state
+    a copy       bfloat16: made of the master at the start of each step, in one operation
+    layers       bfloat16: activations, their gradients, products (summed up in float32 inside)
+    BatchNorm    float32: statistics over a batch are sums of many numbers
+    loss         float32
+
+No scaling of the loss is needed, as it is with float16: bfloat16 reaches down to 1e-38 as float32
+does (Kalamkar et al. 2019; master weights: Micikevicius et al. 2018).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scratchae.engines.device.flat import Net, cut
+from scratchae.layers import Layer, Sequential
+from scratchae.layers.batchnorm import BatchNorm
+
+
+class InFloat32(Layer):
+    """A layer that is to compute in float32 among others in bfloat16.
+
+    >>> from scratchae.layers import BatchNorm1d
+    >>> layer = InFloat32(BatchNorm1d(1))
+    >>> y = layer.forward(torch.tensor([[2.0], [6.0]], dtype=torch.bfloat16))
+    >>> y.dtype, layer.layer.running_mean.dtype
+    (torch.bfloat16, torch.float32)
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer.forward(x.float()).to(x.dtype)
+
+    def backward(self, dy: Tensor) -> Tensor:
+        return self.layer.backward(dy.float()).to(dy.dtype)
+
+
+def wrap_batchnorm(layer: Layer) -> Layer:
+    """The same with every BatchNorm in InFloat32; Sequentials are changed in place.
+
+    >>> from scratchae.layers import BatchNorm1d, Linear
+    >>> wrap_batchnorm(Sequential(Linear(2, 2), Sequential(BatchNorm1d(2))))
+    Sequential(
+      (0): Linear(2, 2)
+      (1): Sequential(
+        (0): InFloat32()
+      )
+    )
+    """
+    if isinstance(layer, BatchNorm):
+        return InFloat32(layer)
+    if isinstance(layer, Sequential):
+        for name, child in layer.layers.items():
+            layer.layers[name] = wrap_batchnorm(child)
+    return layer
+
+
+class Bf16Net(Net):
+    """A Net whose layers, BatchNorm apart, get parameters in bfloat16.
+
+    >>> from scratchae.layers import Linear
+    >>> net, x = Bf16Net(Sequential(Linear(1, 1))), torch.tensor([[1.0]])
+    >>> net.link({"value": torch.tensor([1.001, 0.0])})  # 1.001 becomes 1
+    >>> net.forward(x).item(), net.forward(x).dtype
+    (1.0, torch.float32)
+    """
+
+    def __init__(self, model: Layer) -> None:
+        super().__init__(model)
+        self.model = wrap_batchnorm(self.model)
+
+    def link(self, tensors: dict[str, Tensor]) -> None:
+        super().link(tensors)
+        there = self.places["value"]
+        half = cut(tensors["value"].bfloat16(), [shape for _, _, shape in there])
+        for (layer, name, _), view in zip(there, half, strict=True):
+            if not isinstance(layer, BatchNorm):
+                setattr(layer, name, view)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.bfloat16()).to(x.dtype)
+
+    def backward(self, dy: Tensor) -> None:
+        super().backward(dy.bfloat16())
+
+    def gradient(self) -> Tensor:
+        return torch.cat([part.float() for part in self.gradients()])

@@ -1,0 +1,194 @@
+"""DeviceEngine: epochs of device steps, with nothing read back between the steps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from scratchae.engines.base import Engine, NotFiniteError
+from scratchae.engines.device.bf16 import Bf16Net
+from scratchae.engines.device.capture import Recording
+from scratchae.engines.device.flat import Net, flatten_buffers, places
+from scratchae.engines.device.step import Step, counters, device_step
+from scratchae.engines.device.updates import MOVED
+from scratchae.layers import Sequential
+from scratchae.optim import Optimizer
+
+NETS = {"float32": Net, "bf16": Bf16Net}  # by precision
+
+
+class DeviceEngine(Engine):
+    """Carries out device steps one by one, as they are written; its children record them.
+
+    Where the optimizer has no device form a warning says so in a sentence, and the steps are those
+    of `eager`. A step is laid out anew for other shapes, modes (train, eval) and settings of the
+    optimizer but the learning rate, which may change from step to step.
+
+    >>> from scratchae.layers import Linear
+    >>> from scratchae.optim import SGD
+    >>> model = Sequential(Linear(1, 1, bias=False))
+    >>> model[0].weight.fill_(3.0)
+    tensor([[3.]])
+    >>> engine = DeviceEngine(model, SGD(model.parameters(), lr=0.25))
+    >>> engine.step(torch.ones(1, 1)).item(), model[0].weight.item()  # (3 - 1)², 3 - 0.25 · 4
+    (4.0, 2.0)
+    """
+
+    name = "device"
+    captured = False  # are steps recorded as CUDA graphs?
+
+    def __init__(self, model: Sequential, optimizer: Optimizer, precision: str = "float32") -> None:
+        super().__init__(model, optimizer)
+        self.net = NETS[precision]
+        self.tensors = counters(optimizer.value.device)
+        self.addresses: list[int] = []  # of the model's and the optimizer's tensors
+        self.steps: dict[tuple, Step] = {}  # laid out, by what they were laid out for
+        self.recordings: dict[Step, Recording] = {}
+        self.batches: dict[torch.Size, Tensor] = {}  # where `step` puts what it is given
+        self.eager = False
+        if reason := no_device_form(model, optimizer):
+            self.fall_back(reason)
+
+    @torch.no_grad()
+    def step(self, x: Tensor) -> Tensor:
+        if x.shape not in self.batches:
+            self.batches[x.shape] = torch.empty_like(x)
+        images = self.batches[x.shape].copy_(x)
+        order = torch.arange(len(x), device=x.device).view(1, -1)
+        loss = self.replay(images, order, lambda: None)
+        return super().step(x) if loss is None else loss
+
+    @torch.no_grad()
+    def epoch(
+        self,
+        images: Tensor,
+        batches: Iterable[Tensor],
+        progress: Callable[[], object] = lambda: None,
+    ) -> Tensor:
+        """As `Engine.epoch`, but a loss that is not finite is found after the last full batch, and
+        again after the shorter ones: no step has moved anything since, only time is lost."""
+        total, done = torch.zeros((), dtype=torch.float64, device=images.device), 0
+        for order in runs_of_equal_size(batches):
+            try:
+                total += self.run(images, order, progress)
+            except NotFiniteError as error:
+                raise NotFiniteError(done + error.step, error.loss, error.batch) from None
+            done += len(order)
+        return total
+
+    def run(self, images: Tensor, order: Tensor, progress: Callable[[], object]) -> Tensor:
+        """An epoch of batches of one size, order (K, B)."""
+        before = self.optimizer.steps
+        if self.replay(images, order, progress) is None:
+            return super().epoch(images, order, progress)
+        total = self.tensors["total"]
+        if not total.isfinite():
+            done = self.optimizer.steps - before
+            raise NotFiniteError(done + 1, total.item(), images[order[done]])
+        return total
+
+    def replay(
+        self, images: Tensor, order: Tensor, progress: Callable[[], object]
+    ) -> Tensor | None:
+        """Make the steps; the loss of the last, or None where there is no device form."""
+        if self.eager:
+            return None
+        self.settle()
+        tensors, optimizer = self.tensors, self.optimizer
+        tensors["steps"].fill_(optimizer.steps)
+        tensors["lr"].fill_(optimizer.lr)
+        tensors["total"].zero_()
+        tensors["row"].zero_()
+        step = self.laid_out(images, order)
+        if step is None:
+            return None
+        try:
+            if self.captured:
+                return self.recording(step, images, order).run(order, progress)
+            for _ in range(len(order)):
+                loss = step(tensors, images, order)
+                progress()
+            return loss
+        finally:
+            optimizer.steps = int(tensors["steps"])
+
+    def settle(self) -> None:
+        """Find the tensors of the model and the optimizer, and bring the buffers together."""
+        model, optimizer = self.model, self.optimizer
+        optimizer._relink()
+        buffers = [getattr(layer, name) for layer, name in places(model, "buffer_names")]
+        flat = [optimizer.value, optimizer.grad, *optimizer.state.values()]
+        if self.addresses != [tensor.data_ptr() for tensor in (*flat, *buffers)]:
+            self.tensors |= {"value": optimizer.value, "grad": optimizer.grad, **optimizer.state}
+            self.tensors |= flatten_buffers(model)
+            self.addresses = [tensor.data_ptr() for tensor in (*flat, *buffers)]
+
+    def laid_out(self, images: Tensor, order: Tensor) -> Step | None:
+        """The step for such images and batches; None, after a warning, where it cannot be made."""
+        modes = tuple(layer.training for _, layer in self.model.leaves())
+        o = self.optimizer
+        settings = [getattr(o, name) for name in o.hyperparameters if name != "lr"]
+        key = (images.shape, images.dtype, order.shape, modes, *settings)
+        if key not in self.steps:
+            step = partial(device_step, self.net(self.model), self.optimizer)
+            self.steps[key] = self.prepare(step, images, order)
+        return self.steps[key]
+
+    def prepare(self, step: Step, images: Tensor, order: Tensor) -> Step | None:
+        """The step in the form in which it will be carried out."""
+        return step
+
+    def recording(self, step: Step, images: Tensor, order: Tensor) -> Recording:
+        """The step's CUDA graph; a new one where a tensor no longer lies where it was recorded."""
+        addresses = [images.data_ptr(), *self.addresses]
+        found = self.recordings.get(step)
+        if found is None or found.addresses != addresses:
+            found = Recording(step, self.tensors, images, order, addresses)
+            self.recordings[step] = found
+        return found
+
+    def fall_back(self, reason: str) -> None:
+        """Go on as `eager`, and say why."""
+        self.eager = True
+        self.steps.clear()
+        warnings.warn(
+            f"the {self.name} engine {reason}: the steps are those of eager", stacklevel=2
+        )
+
+
+def no_device_form(model: Sequential, optimizer: Optimizer) -> str | None:
+    """Why there is none, in words, or None.
+
+    >>> from scratchae.layers import Linear
+    >>> from scratchae.optim import SGD
+    >>> model = Sequential(Linear(2, 2))
+    >>> no_device_form(model, SGD(model.parameters()))
+    >>> no_device_form(model, SGD([model[0].bias]))
+    "wants an optimizer of all the model's parameters, in their order"
+    """
+    if type(optimizer) not in MOVED:
+        return f"has no form of {type(optimizer).__name__}"
+    if list(map(id, optimizer.parameters)) != list(map(id, model.parameters())):
+        return "wants an optimizer of all the model's parameters, in their order"
+    return None
+
+
+def runs_of_equal_size(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """(K, B) for each row of batches of one size.
+
+    >>> batches = torch.arange(5).split(2)
+    >>> [run.tolist() for run in runs_of_equal_size(batches)]
+    [[[0, 1], [2, 3]], [[4]]]
+    """
+    run: list[Tensor] = []
+    for index in batches:
+        if run and len(index) != len(run[0]):
+            yield torch.stack(run)
+            run = []
+        run.append(index)
+    if run:
+        yield torch.stack(run)
