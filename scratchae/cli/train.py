@@ -50,8 +50,18 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[
-        str, typer.Option(help="How steps are made: eager, or buffered, which is faster on a CPU.")
+        str,
+        typer.Option(
+            help="How steps are made: eager, buffered (faster on a CPU), compile, or graph (on CUDA)."
+        ),
     ] = "eager",
+    precision: Annotated[
+        str, typer.Option(help="float32, or on CUDA with compile or graph: bf16.")
+    ] = "float32",
+    tf32: Annotated[
+        bool,
+        typer.Option("--tf32", help="On CUDA: products of float32 as TF32, faster and coarser."),
+    ] = False,
     seed: Annotated[
         int | None, option("Decides first weights, order and split.", DEFAULTS["seed"])
     ] = None,
@@ -108,6 +118,8 @@ def train(
                 seed=settings["seed"],
                 device=device,
                 engine=engine,
+                precision=precision,
+                tf32=tf32,
                 out=folder,
                 resume=resume,
             )
