@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +11,7 @@ import typer
 
 from scratchae.cli.app import app, console, option
 from scratchae.cli.report import report
+from scratchae.errors import ScratchaeError
 
 if TYPE_CHECKING:
     from scratchae.data import Dataset
@@ -66,6 +69,10 @@ def train(
         int | None, option("Decides first weights, order and split.", DEFAULTS["seed"])
     ] = None,
     out: Annotated[Path | None, option("The run folder.", "runs/MODEL, numbered")] = None,
+    layers: Annotated[
+        Path | None,
+        option("A folder with layers of your own, from a course, to train with.", "the library's"),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in that folder.")
     ] = False,
@@ -83,7 +90,7 @@ def train(
 
     workers = join()
     console.quiet = not workers.writes
-    with one_voice(workers) as voice, flushing_denormals():
+    with one_voice(workers) as voice, flushing_denormals(), layers_of(layers, engine):
         models.build(model)  # an unknown name is said before anything is read
         folder = workers.first(lambda: out or next_folder(model, resume))
         again = f"{workers.launcher} train {model} --out {folder} --resume"
@@ -131,6 +138,21 @@ def train(
         if workers.writes:
             write_pictures(run, digits)
     report(run)
+
+
+@contextmanager
+def layers_of(folder: Path | None, engine: str) -> Iterator[None]:
+    """Inside, a learner's layers stand in for the library's."""
+    if folder is None:
+        yield
+        return
+    from scratchae.course.borrow import borrowing
+
+    if engine != "eager":
+        raise ScratchaeError(f"--layers goes with --engine eager: {engine} has layers of its own")
+    with borrowing(folder) as yours:
+        console.print(f"Yours: {', '.join(yours)}. All else is the library's.")
+        yield
 
 
 def next_folder(model: str, resume: bool) -> Path:
