@@ -62,6 +62,9 @@ class Voice:
                 stream.flush()
         with suppress(RuntimeError):
             self.store.set("said", "")
+            self.store.set(f"done/{self.workers.rank}", "")
+            if self.workers.writes:  # the store may be this process's: stay until nobody needs it
+                self.wait_for([f"done/{rank}" for rank in range(self.workers.size)], PATIENCE)
         os._exit(code)  # nothing else could end a sum that waits for a dead worker
 
     def missing(self) -> str:
