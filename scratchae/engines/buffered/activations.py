@@ -6,35 +6,36 @@ When backward comes here every reader of y is done, so y makes room for the slop
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from scratchae.engines.buffered.buffers import Buffers
 from scratchae.engines.buffered.node import Node
+from scratchae.engines.buffered.place import Place
 from scratchae.layers import Layer
 
 
 class Activation(Node):
-    """What the activations share."""
+    """What the activations share: x, y and dy as (n·numbers,)."""
 
     needs_output = True
 
-    def __init__(self, layer: Layer, x: Tensor, buffers: Buffers, free: bool) -> None:
-        self.layer, self.x = layer, x
-        self.y = x if free else buffers.like(x)
+    def __init__(self, layer: Layer, x: Place, buffers: Buffers, free: bool) -> None:
+        self.layer = layer
+        self.y = x if free else buffers.place(*x.shape)
+        self.flat_x, self.flat_y = x.flat, self.y.flat
 
-    def link(self, dy: Tensor, buffers: Buffers, wanted: bool) -> Tensor:
-        self.dy = dy
+    def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place:
+        self.flat_dy = dy.flat
         return dy
 
 
 class BufferedReLU(Activation):
-    """max(x, 0); the slope is sign(y)."""
+    """max(x, 0); the slope is 1 where y > 0, else 0."""
 
     def forward(self) -> None:
-        torch.clamp(self.x, min=0, out=self.y)
+        torch.clamp(self.flat_x, min=0, out=self.flat_y)
 
     def backward(self) -> None:
-        self.dy.mul_(self.y.sign_())
+        self.flat_dy.mul_(self.flat_y.gt_(0))
 
 
 class BufferedLeakyReLU(Activation):
@@ -42,38 +43,38 @@ class BufferedLeakyReLU(Activation):
 
     needs_output = False
 
-    def __init__(self, layer: Layer, x: Tensor, buffers: Buffers, free: bool) -> None:
+    def __init__(self, layer: Layer, x: Place, buffers: Buffers, free: bool) -> None:
         super().__init__(layer, x, buffers, free)
-        self.positive = buffers.like(x)
+        self.positive = buffers.place(*x.shape).flat
 
     def forward(self) -> None:
-        torch.clamp(self.x, min=0, out=self.positive)
-        torch.clamp(self.x, max=0, out=self.y)
-        self.y.mul_(self.layer.negative_slope).add_(self.positive)
+        torch.clamp(self.flat_x, min=0, out=self.positive)
+        torch.clamp(self.flat_x, max=0, out=self.flat_y)
+        self.flat_y.mul_(self.layer.negative_slope).add_(self.positive)
 
     def backward(self) -> None:
         a = self.layer.negative_slope
-        self.dy.mul_(self.positive.sign_().mul_(1 - a).add_(a))
+        self.flat_dy.mul_(self.positive.gt_(0).mul_(1 - a).add_(a))
 
 
 class BufferedTanh(Activation):
     """tanh x; the slope is 1 − y²."""
 
     def forward(self) -> None:
-        torch.tanh(self.x, out=self.y)
+        torch.tanh(self.flat_x, out=self.flat_y)
 
     def backward(self) -> None:
-        self.y.mul_(self.y)
-        self.dy.addcmul_(self.dy, self.y, value=-1)
+        self.flat_y.mul_(self.flat_y)
+        self.flat_dy.addcmul_(self.flat_dy, self.flat_y, value=-1)
 
 
 class BufferedSigmoid(Activation):
     """1 / (1 + e⁻ˣ); the slope is y − y²."""
 
     def forward(self) -> None:
-        torch.neg(self.x, out=self.y)
-        self.y.exp_().add_(1).reciprocal_()
+        torch.neg(self.flat_x, out=self.flat_y)
+        self.flat_y.exp_().add_(1).reciprocal_()
 
     def backward(self) -> None:
-        self.y.addcmul_(self.y, self.y, value=-1)
-        self.dy.mul_(self.y)
+        self.flat_y.addcmul_(self.flat_y, self.flat_y, value=-1)
+        self.flat_dy.mul_(self.flat_y)

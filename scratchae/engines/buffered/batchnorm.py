@@ -13,35 +13,33 @@ so that all else is arithmetic on (C,).
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from scratchae.engines.buffered.buffers import Buffers
-from scratchae.engines.buffered.node import Node, rows
+from scratchae.engines.buffered.node import Node
+from scratchae.engines.buffered.place import Place
 from scratchae.layers.batchnorm import BatchNorm
 
 
 class BufferedBatchNorm(Node):
     """x (n, C) or (n, C, H, W), seen as rows (m, C)."""
 
-    def __init__(self, layer: BatchNorm, x: Tensor, buffers: Buffers, free: bool) -> None:
-        self.layer, self.x = layer, x
-        if x.numel() // layer.num_features < 2:
-            layer.forward(x)  # says what is wrong
-        self.y = buffers.like(x)
-        self.centred = x if free else buffers.like(x)
-        self.rows, self.y_rows, self.centred_rows = map(rows, (x, self.y, self.centred))  # (m, C)
-        C, self.m = layer.num_features, len(self.rows)
-        self.products = buffers.own(C, C)
-        self.squares = self.products.diagonal()  # (C,)
-        small = [buffers.own(C) for _ in range(7)]
+    def __init__(self, layer: BatchNorm, x: Place, buffers: Buffers, free: bool) -> None:
+        self.layer, self.rows = layer, x.rows
+        if len(x.rows) < 2 or layer.num_features != x.shape[0]:
+            layer.forward(x.flat.new_empty(x.n, *x.shape))  # says what is wrong
+        self.y = buffers.place(*x.shape)
+        self.centred = x if free else buffers.place(*x.shape)
+        self.y_rows, self.centred_rows, self.m = self.y.rows, self.centred.rows, len(x.rows)
+        self.products = buffers.scratch(*self.rows.shape)
+        small = [buffers.own(layer.num_features) for _ in range(7)]
         self.mean, self.var, self.inverse, self.scale, self.dweight, self.dbias, self.work = small
 
     def forward(self) -> None:
         layer = self.layer
         torch.mean(self.rows, 0, out=self.mean)
         torch.sub(self.rows, self.mean, out=self.centred_rows)
-        torch.mm(self.centred_rows.T, self.centred_rows, out=self.products)
-        torch.div(self.squares, self.m, out=self.var)
+        torch.mul(self.centred_rows, self.centred_rows, out=self.products)
+        torch.mean(self.products, 0, out=self.var)
         torch.add(self.var, layer.eps, out=self.inverse).rsqrt_()  # 1 / s
         if layer.weight is None:
             self.scale.copy_(self.inverse)
@@ -62,17 +60,16 @@ class BufferedBatchNorm(Node):
         layer.running_mean.lerp_(self.mean, momentum)
         layer.running_var.lerp_(self.var.mul_(self.m / (self.m - 1)), momentum)
 
-    def link(self, dy: Tensor, buffers: Buffers, wanted: bool) -> Tensor | None:
-        self.dy_rows = rows(dy)
-        self.dx = self.centred
-        return self.dx
+    def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
+        self.dy_rows = dy.rows
+        return self.centred
 
     def backward(self) -> None:
         layer = self.layer
         dweight, dbias = self.dweight, self.dbias
         torch.sum(self.dy_rows, 0, out=dbias)
-        torch.mm(self.dy_rows.T, self.centred_rows, out=self.products)
-        torch.mul(self.squares, self.inverse, out=dweight)
+        torch.mul(self.dy_rows, self.centred_rows, out=self.products)
+        torch.sum(self.products, 0, out=dweight).mul_(self.inverse)
         if layer.weight is not None:
             layer.weight.grad.copy_(dweight)
             layer.bias.grad.copy_(dbias)

@@ -2,7 +2,6 @@
 
 What the backward pass will need has a buffer of its own. A gradient is needed by one neighbour
 only, so gradients take turns in one or two buffers; patches of images go through one scratch.
-Images lie channels last, as (N, H, W, C), and are handed on as views (N, C, H, W).
 """
 
 from __future__ import annotations
@@ -11,9 +10,11 @@ from math import prod
 
 from torch import Tensor
 
+from scratchae.engines.buffered.place import Place
+
 
 class Buffers:
-    """Hands out buffers for batches of n images: the beginnings of those for the largest batch.
+    """Hands out buffers for batches of n samples: the beginnings of those for the largest batch.
 
     Asked in the same order for a smaller batch, it hands out the same memory again.
     """
@@ -30,33 +31,25 @@ class Buffers:
         self.n, self.asked = n, 0
 
     def own(self, *shape: int) -> Tensor:
-        """A buffer of that shape; zero at first, and what nobody writes stays zero."""
+        """A buffer of that shape."""
         if self.asked == len(self.kept):
-            self.kept.append(self.example.new_zeros(shape))
+            self.kept.append(self.example.new_empty(shape))
         self.asked += 1
         return self.kept[self.asked - 1]
 
-    def batch(self, *shape: int) -> Tensor:
-        """A buffer (n, *shape)."""
-        return self.own(self.most, *shape)[: self.n]
+    def place(self, *shape: int) -> Place:
+        """A place for samples of that shape."""
+        return Place(self.own(self.most * prod(shape)), self.n, shape)
 
-    def image(self, channels: int, height: int, width: int) -> Tensor:
-        """A buffer for images (n, C, H, W), channels last."""
-        return self.batch(height, width, channels).permute(0, 3, 1, 2)
-
-    def like(self, x: Tensor) -> Tensor:
-        """A buffer of the shape and layout of x (n, ...)."""
-        return self.batch(x.numel() // self.n).as_strided(x.shape, x.stride())
-
-    def gradient(self, like: Tensor, other_than: Tensor) -> Tensor:
-        """A buffer of the shape and layout of `like` (n, ...) in whose memory `other_than` is not."""
-        taken = other_than.untyped_storage().data_ptr()
+    def gradient(self, like: Place, other_than: Place) -> Place:
+        """A place for what `like` has, in whose memory `other_than` is not."""
+        taken = other_than.flat.untyped_storage().data_ptr()
         free = [t for t in self.turns if t.untyped_storage().data_ptr() != taken]
         if not free:
             free = [self.example.new_empty(0)]
             self.turns += free
-        grow(free[0], like.numel() // self.n * self.most)
-        return free[0].as_strided(like.shape, like.stride())
+        grow(free[0], prod(like.shape) * self.most)
+        return Place(free[0], self.n, like.shape)
 
     def scratch(self, *shape: int) -> Tensor:
         """Memory that everybody may write over at any time."""

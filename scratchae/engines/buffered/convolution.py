@@ -1,22 +1,20 @@
-"""Convolutions on kept buffers: the trilinear form of scratchae.layers.convolution, piece by piece.
+"""Convolutions on kept buffers: the trilinear form of scratchae.layers.convolution, kernel row by row.
 
-    Conv2d             y = cols(x) Wᵀ + b      dW = dyᵀ cols(x)     dx = spread(dy W)
-    ConvTranspose2d    y = spread(x W) + b     dW = xᵀ cols(dy)     dx = cols(dy) Wᵀ
+With Xᵢ the patches that row i of the kernel sees (patches.py) and Wᵢ (kW·C, O) that row,
 
-A handful of images at a time, through one patch matrix that all layers share: the patches of a
-whole batch would leave the cache. So the backward pass gathers them again.
+    Conv2d             y = Σᵢ Xᵢ Wᵢ + b         dWᵢ = Xᵢᵀ dy     dXᵢ = dy Wᵢᵀ, added to dx
+    ConvTranspose2d    Yᵢ = x Wᵢᵀ, added to b    dWᵢ = dYᵢᵀ x     dx = Σᵢ dYᵢ Wᵢ
 """
 
 from __future__ import annotations
-
-from math import prod
 
 import torch
 from torch import Tensor
 
 from scratchae.engines.buffered.buffers import Buffers
-from scratchae.engines.buffered.node import Node, NoFormError, rows
-from scratchae.engines.buffered.patches import SCRATCH, Patches, pieces
+from scratchae.engines.buffered.node import Node, NoFormError
+from scratchae.engines.buffered.patches import Patches
+from scratchae.engines.buffered.place import Place
 from scratchae.layers import Conv2d, ConvTranspose2d
 from scratchae.layers.conv2d import conv2d_geometry
 from scratchae.layers.conv_transpose2d import conv_transpose2d_size
@@ -24,120 +22,123 @@ from scratchae.layers.convolution import Geometry
 
 
 class Convolution(Node):
-    """What both share: the kernel as a matrix (O, kH·kW·C), and the work cut into pieces."""
+    """What both share: the rows of the kernel, and how they meet patches, block by block."""
 
-    def prepare(
-        self, size: tuple[int, int], positions: tuple[int, int], g: Geometry, buffers: Buffers
-    ) -> None:
-        """size: (H, W) of the images with the patches; positions: (P, Q)."""
+    def prepare(self, g: Geometry, positions: tuple[int, int], buffers: Buffers) -> None:
         if g.groups > 1:
             raise NoFormError(f"of {self.layer!r}: its groups")
+        self.geometry, self.positions, self.buffers = g, positions, buffers
         O, C, kH, kW = self.layer.weight.shape
-        self.kernel, self.dkernel = buffers.own(O, kH, kW, C), buffers.own(O, kH, kW, C)
-        self.matrix, self.dmatrix = self.kernel.view(O, -1), self.dkernel.view(O, -1)
-        most = max(1, SCRATCH // (prod(positions) * kH * kW * C))
-        padded, self.frame = g.padded_size(size, positions), None
-        if padded != size:
-            self.frame = buffers.own(min(most, buffers.most), *padded, C)
-        self.pieces = pieces(buffers.n, most)
-        buffers.scratch(min(most, buffers.most), prod(positions) * kH * kW * C)  # for any batch
-        self.patches = [
-            Patches(piece.stop - piece.start, C, positions, g, buffers) for piece in self.pieces
-        ]
+        self.kernel, self.dkernel = buffers.own(kH, kW, C, O), buffers.own(kH, kW, C, O)
+        self.kernel_rows, self.dkernel_rows = self.kernel.flatten(1, 2), self.dkernel.flatten(1, 2)
+
+    def patches(self, images: Place) -> list[Patches]:
+        """Those of every block."""
+        return [Patches(b, self.positions, self.geometry, self.buffers) for b in images.blocks]
+
+    def contract(self, patches: Patches, bias: Tensor | None, out: Tensor) -> None:
+        """out (m, O) = Σᵢ Xᵢ Wᵢ + b."""
+        for i, (matrix, row) in enumerate(zip(patches.matrices, self.kernel_rows, strict=True)):
+            if i:
+                out.addmm_(matrix, row)
+            elif bias is None:
+                torch.mm(matrix, row, out=out)
+            else:
+                torch.addmm(bias, matrix, row, out=out)
+
+    def correlate(self, patches: Patches, y: Tensor, first: bool) -> None:
+        """Add Xᵢᵀ y to dWᵢ; the first block begins it."""
+        for matrix, drow in zip(patches.matrices, self.dkernel_rows, strict=True):
+            drow.addmm_(matrix.T, y, beta=0 if first else 1)
 
     def take_kernel(self) -> None:
-        self.kernel.copy_(self.layer.weight.permute(0, 2, 3, 1))
+        self.kernel.copy_(self.layer.weight.permute(2, 3, 1, 0))
 
     def give_gradients(self) -> None:
-        self.layer.weight.grad.copy_(self.dkernel.permute(0, 3, 1, 2))
+        self.layer.weight.grad.copy_(self.dkernel.permute(3, 2, 0, 1))
         if self.layer.bias is not None:
-            torch.sum(rows(self.dy), 0, out=self.layer.bias.grad)
+            torch.sum(self.dy.rows, 0, out=self.layer.bias.grad)
 
 
 class BufferedConv2d(Convolution):
     """x (n, C, H, W) -> y (n, O, P, Q)."""
 
-    def __init__(self, layer: Conv2d, x: Tensor, buffers: Buffers, free: bool) -> None:
+    def __init__(self, layer: Conv2d, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.x = layer, x
         geometry, positions = conv2d_geometry(
-            x.shape, layer.weight.shape, layer.stride, layer.padding, layer.dilation, layer.groups
+            *((x.n, *x.shape), layer.weight.shape),
+            *(layer.stride, layer.padding, layer.dilation, layer.groups),
         )
-        self.y = buffers.image(layer.out_channels, *positions)
-        self.prepare(tuple(x.shape[2:]), positions, geometry, buffers)
-        for patches, piece in zip(self.patches, self.pieces, strict=True):
-            patches.gather_from(x[piece], self.frame)
-        self.y_rows = [rows(self.y[piece]) for piece in self.pieces]
+        self.prepare(geometry, positions, buffers)
+        self.y = buffers.place(layer.out_channels, *positions)
+        self.x_patches, self.y_rows = self.patches(x), rows_of_blocks(self.y)
 
-    def link(self, dy: Tensor, buffers: Buffers, wanted: bool) -> Tensor | None:
-        self.dy = dy
-        self.dy_rows = [rows(dy[piece]) for piece in self.pieces]
-        self.dx = buffers.gradient(self.x, other_than=dy) if wanted else None
+    def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
+        self.dy, self.dy_rows, self.dx = dy, rows_of_blocks(dy), None
+        self.dx_patches: list[Patches] = []
         if wanted:
-            for patches, piece in zip(self.patches, self.pieces, strict=True):
-                patches.spread_to(self.dx[piece])
+            self.dx = buffers.gradient(self.x, other_than=dy)
+            self.dx_patches = self.patches(self.dx)
         return self.dx
 
     def forward(self) -> None:
         self.take_kernel()
-        for patches, y in zip(self.patches, self.y_rows, strict=True):
+        for patches, y in zip(self.x_patches, self.y_rows, strict=True):
             patches.gather()
-            if self.layer.bias is None:
-                torch.mm(patches.cols, self.matrix.T, out=y)
-            else:
-                torch.addmm(self.layer.bias, patches.cols, self.matrix.T, out=y)
+            self.contract(patches, self.layer.bias, out=y)
 
     def backward(self) -> None:
-        self.dkernel.zero_()
-        if self.dx is not None:
-            self.dx.zero_()
-        for patches, dy in zip(self.patches, self.dy_rows, strict=True):
+        for i, (patches, dy) in enumerate(zip(self.x_patches, self.dy_rows, strict=True)):
             patches.gather()
-            self.dmatrix.addmm_(dy.T, patches.cols)
-            if self.dx is not None:
-                torch.mm(dy, self.matrix, out=patches.cols)
-                patches.spread()
+            self.correlate(patches, dy, first=i == 0)
+        if self.dx is not None:
+            self.dx.flat.zero_()
+        for patches, dy in zip(self.dx_patches, self.dy_rows, strict=bool(self.dx_patches)):
+            patches.expand(dy, self.kernel_rows)
+            patches.spread()
         self.give_gradients()
 
 
 class BufferedConvTranspose2d(Convolution):
     """x (n, O, P, Q) -> y (n, C, H, W)."""
 
-    def __init__(self, layer: ConvTranspose2d, x: Tensor, buffers: Buffers, free: bool) -> None:
+    def __init__(self, layer: ConvTranspose2d, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.x = layer, x
         geometry = Geometry(
             layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups
         )
-        positions = tuple(x.shape[2:])
+        positions = x.shape[1:]
+        self.prepare(geometry, positions, buffers)
         size = conv_transpose2d_size(positions, geometry, layer.output_padding)
-        self.y = buffers.image(layer.out_channels, *size)
-        self.prepare(size, positions, geometry, buffers)
-        for patches, piece in zip(self.patches, self.pieces, strict=True):
-            patches.spread_to(self.y[piece])
-        self.x_rows = [rows(x[piece]) for piece in self.pieces]
+        self.y = buffers.place(layer.out_channels, *size)
+        self.y_patches, self.x_rows = self.patches(self.y), rows_of_blocks(x)
 
-    def link(self, dy: Tensor, buffers: Buffers, wanted: bool) -> Tensor | None:
-        self.dy = dy
+    def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
+        self.dy, self.dy_patches = dy, self.patches(dy)
         self.dx = buffers.gradient(self.x, other_than=dy) if wanted else None
-        for patches, piece in zip(self.patches, self.pieces, strict=True):
-            patches.gather_from(dy[piece], self.frame)
-        self.dx_rows = [rows(self.dx[piece]) for piece in self.pieces] if wanted else None
+        self.dx_rows = rows_of_blocks(self.dx) if wanted else [None] * len(self.x_rows)
         return self.dx
 
     def forward(self) -> None:
         self.take_kernel()
         if self.layer.bias is None:
-            self.y.zero_()
+            self.y.flat.zero_()
         else:
-            rows(self.y).copy_(self.layer.bias)
-        for patches, x in zip(self.patches, self.x_rows, strict=True):
-            torch.mm(x, self.matrix, out=patches.cols)
+            self.y.rows.copy_(self.layer.bias)
+        for patches, x in zip(self.y_patches, self.x_rows, strict=True):
+            patches.expand(x, self.kernel_rows)
             patches.spread()
 
     def backward(self) -> None:
-        self.dkernel.zero_()
-        for i, (patches, x) in enumerate(zip(self.patches, self.x_rows, strict=True)):
+        blocks = zip(self.dy_patches, self.x_rows, self.dx_rows, strict=True)
+        for i, (patches, x, dx) in enumerate(blocks):
             patches.gather()
-            self.dmatrix.addmm_(x.T, patches.cols)
-            if self.dx is not None:
-                torch.mm(patches.cols, self.matrix.T, out=self.dx_rows[i])
+            self.correlate(patches, x, first=i == 0)
+            if dx is not None:
+                self.contract(patches, None, out=dx)
         self.give_gradients()
+
+
+def rows_of_blocks(images: Place) -> list[Tensor]:
+    """Every block as (H·n·W, C)."""
+    return [block.flatten(0, 2) for block in images.blocks]

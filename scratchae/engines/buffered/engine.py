@@ -44,8 +44,8 @@ class BufferedEngine(Engine):
         plan = self.plan(x.shape)
         if plan is None:
             return super().fill_gradients(x)
-        if x is not plan.x:
-            plan.x.copy_(x)
+        if x is not plan.x.rows:
+            plan.x.take(x)
         plan.run()
         return plan.loss
 
@@ -57,9 +57,9 @@ class BufferedEngine(Engine):
 
     def pick(self, images: Tensor, index: Tensor) -> Tensor:
         plan = self.plan(torch.Size((len(index), *images.shape[1:])))
-        if plan is None or not plan.x.is_contiguous():
+        if plan is None:
             return super().pick(images, index)
-        return torch.index_select(images, 0, index, out=plan.x)
+        return torch.index_select(images, 0, index, out=plan.picked)
 
     def plan(self, shape: torch.Size) -> Plan | None:
         """The plan for batches of that shape, or None where there is none."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from scratchae.engines.buffered.buffers import Buffers
+from scratchae.engines.buffered.place import Place
 from scratchae.layers import Layer
 
 
@@ -23,13 +22,14 @@ class Node:
     then on `forward` fills y from x, and `backward` fills dx and every parameter's `.grad` from dy.
     """
 
+    y: Place
     needs_output = False  # does backward read y?
 
-    def __init__(self, layer: Layer, x: Tensor, buffers: Buffers, free: bool) -> None:
+    def __init__(self, layer: Layer, x: Place, buffers: Buffers, free: bool) -> None:
         """x: the place of the input. free: x may be written over, nobody reads it later on."""
         raise NotImplementedError
 
-    def link(self, dy: Tensor, buffers: Buffers, wanted: bool) -> Tensor | None:
+    def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
         """Take dy's place, return that of dx; `wanted` is false where nobody will read dx."""
         raise NotImplementedError
 
@@ -38,8 +38,3 @@ class Node:
 
     def backward(self) -> None:
         raise NotImplementedError
-
-
-def rows(x: Tensor) -> Tensor:
-    """x (n, C), or channels-last (n, C, H, W), as a view (m, C)."""
-    return x if x.ndim == 2 else x.permute(0, 2, 3, 1).flatten(0, 2)

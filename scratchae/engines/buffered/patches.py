@@ -1,84 +1,111 @@
-"""Patches of a few images at a time: gathered into a matrix that stays in the cache, or added back."""
+"""Patches: what the rows of a kernel see of a block of images, as matrices.
+
+Along a row of pixels the kernel's windows are copied, kW·C numbers side by side. Down a column
+nothing is: the rows of pixels lie outermost, so what the next row of the kernel sees is the same
+matrix a few rows of pixels further on. That is kH times less to copy, and to keep, than whole patches.
+
+With a vertical stride s, rows 0, s, 2s ... come first, then 1, s + 1 ...: what one row of the
+kernel sees stays in one piece.
+"""
 
 from __future__ import annotations
 
 from math import ceil
 
+import torch
 from torch import Tensor
 
 from scratchae.engines.buffered.buffers import Buffers
-from scratchae.layers.convolution import Geometry, windows
-
-SCRATCH = 2**18  # numbers in a patch matrix: 1 MB, half of a core's second cache
-
-
-def pieces(n: int, most: int) -> list[slice]:
-    """n images in parts as equal as can be, none larger than `most`."""
-    size = ceil(n / ceil(n / most))
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+from scratchae.layers.convolution import Geometry
 
 
 class Patches:
-    """The matrix `cols` (n·P·Q, kH·kW·C) of n images, in memory that all patches share."""
+    """`matrices`: for every row of the kernel a matrix (P·n·Q, kW·C), views of shared scratch memory."""
 
     def __init__(
-        self,
-        n: int,
-        channels: int,
-        positions: tuple[int, int],
-        geometry: Geometry,
-        buffers: Buffers,
+        self, block: Tensor, positions: tuple[int, int], g: Geometry, buffers: Buffers
     ) -> None:
-        self.positions, self.geometry = positions, geometry
-        (kH, kW), (P, Q) = geometry.kernel_size, positions
-        if channels == 1:  # tap by tap: single numbers are copied in longer runs
-            taps_first = buffers.scratch(kH, kW, n, P, Q, 1)
-            self.cols = taps_first.view(kH * kW, n * P * Q).T
-            self.windows = taps_first.permute(2, 3, 4, 0, 1, 5)
-        else:
-            self.windows = buffers.scratch(n, P, Q, kH, kW, channels)
-            self.cols = self.windows.view(n * P * Q, -1)
-
-    def gather_from(self, image: Tensor, frame: Tensor | None) -> None:
-        """Plan `gather`: image (n, C, H, W) is where the patches come from.
-
-        frame: memory (n or more, H and padding, W and padding, C) whose border is zero, or None.
-        """
-        self.source, self.inside = image.permute(0, 2, 3, 1), None  # (n, H, W, C)
-        framed = self.source
-        if frame is not None:
-            (top, left), (H, W) = self.geometry.padding, image.shape[2:]
-            framed = frame[: len(image)]
-            self.inside = framed[:, top : top + H, left : left + W]
-        self.view = windows(framed, self.positions, self.geometry)[0]
+        """block: (H, n, W, C), where the patches come from or are added to."""
+        H, n, W, C = block.shape
+        P, Q = positions
+        kH, kW = g.kernel_size
+        columns = [reach(g.dilation[1] * j - g.padding[1], g.stride[1], W, Q) for j in range(kW)]
+        self.matrices: list[Tensor] = [block] * kH
+        self.taps: list[tuple[Tensor, Tensor]] = []  # (patches, pixels) of one size
+        self.outside: list[Tensor] = []  # what no pixel is copied to
+        self.left_out: list[Tensor | None] = [None] * kH  # by the first matrix of a phase
+        taken = 0
+        memory = buffers.scratch(sum(phase_rows(P, g).values()) * n * Q * kW * C)
+        for phase, rows in phase_rows(P, g).items():
+            flat = memory[taken : taken + rows * n * Q * kW * C]
+            taken += len(flat)
+            part = flat.view(rows, n, Q, kW, C)
+            if C == 1:  # tap by tap: single numbers are copied in longer runs
+                part = flat.view(kW, rows, n, Q, C).permute(1, 2, 3, 0, 4)
+            seen = kernel_rows(phase, g)  # the row of the kernel: the first of `rows` that it sees
+            for i, first in seen.items():
+                self.matrices[i] = part[first : first + P].view(P * n * Q, kW * C)
+            self.left_out[min(seen)] = part[P:]
+            top = g.dilation[0] * min(seen) - g.padding[0]
+            to_h, from_p = reach(top, g.stride[0], H, rows)
+            self.outside += [part[: from_p.start], part[from_p.stop :]]
+            for j, (to_w, from_q) in enumerate(columns):
+                self.taps.append((part[from_p, :, from_q, j], block[to_h, :, to_w]))
+                self.outside += [part[:, :, : from_q.start, j], part[:, :, from_q.stop :, j]]
+        self.outside = [view for view in self.outside if view.numel()]
 
     def gather(self) -> None:
-        """Fill cols."""
-        if self.inside is not None:
-            self.inside.copy_(self.source)
-        self.windows.copy_(self.view)
+        """Fill the matrices from the block; what lies outside of the images is 0."""
+        for view in self.outside:
+            view.zero_()
+        for patches, pixels in self.taps:
+            patches.copy_(pixels)
 
-    def spread_to(self, image: Tensor) -> None:
-        """Plan `spread`: image (n, C, H, W) is where every number of cols is added."""
-        pixels, g = image.permute(0, 2, 3, 1), self.geometry
-        self.taps = []
-        for i in range(g.kernel_size[0]):
-            for j in range(g.kernel_size[1]):
-                to_h, from_p = reach(i, 0, pixels.shape[1], self.positions[0], g)
-                to_w, from_q = reach(j, 1, pixels.shape[2], self.positions[1], g)
-                tap = self.windows[:, from_p, from_q, i, j]
-                self.taps.append((pixels[:, to_h, to_w], tap))
+    def expand(self, y: Tensor, kernel: Tensor) -> None:
+        """Fill the matrices with y (m, O) times a row of the kernel (kW·C, O), transposed, each."""
+        for matrix, left_out, row in zip(self.matrices, self.left_out, kernel, strict=True):
+            if left_out is None:
+                matrix.addmm_(y, row.T)
+            else:
+                torch.mm(y, row.T, out=matrix)
+                left_out.zero_()
 
     def spread(self) -> None:
-        """Add cols to the image, one tap at a time: within it no pixel comes twice."""
-        for pixels, tap in self.taps:
-            pixels.add_(tap)
+        """Add the matrices to the block, one tap at a time: within it no pixel comes twice."""
+        for patches, pixels in self.taps:
+            pixels.add_(patches)
 
 
-def reach(tap: int, axis: int, size: int, positions: int, g: Geometry) -> tuple[slice, slice]:
-    """(pixels, positions) that a tap links along an axis: pixel = stride · position + offset."""
-    stride, offset = g.stride[axis], g.dilation[axis] * tap - g.padding[axis]
-    first = max(0, ceil(-offset / stride))
+def kernel_rows(phase: int, g: Geometry) -> dict[int, int]:
+    """Which rows of the kernel see the rows of pixels phase, phase + s ...: {row: the first it sees}.
+
+    The first is counted from where the topmost of them begins.
+
+    >>> kernel_rows(0, Geometry((3, 3), stride=(2, 2))), kernel_rows(1, Geometry((3, 3), stride=(2, 2)))
+    ({0: 0, 2: 1}, {1: 0})
+    """
+    s, offsets = g.stride[0], [g.dilation[0] * i for i in range(g.kernel_size[0])]
+    rows = {i: offset // s for i, offset in enumerate(offsets) if offset % s == phase}
+    return {i: row - min(rows.values()) for i, row in rows.items()}
+
+
+def phase_rows(positions: int, g: Geometry) -> dict[int, int]:
+    """How many rows of pixels of every phase the kernel sees, at so many vertical positions.
+
+    >>> phase_rows(14, Geometry((3, 3), stride=(2, 2)))
+    {0: 15, 1: 14}
+    """
+    counts = {phase: kernel_rows(phase, g) for phase in range(g.stride[0])}
+    return {phase: max(rows.values()) + positions for phase, rows in counts.items() if rows}
+
+
+def reach(offset: int, stride: int, size: int, positions: int) -> tuple[slice, slice]:
+    """(pixels, positions) that pixel = stride · position + offset links, along one axis.
+
+    >>> reach(-1, 2, 5, 4)  # positions 1 and 2 see the pixels 1 and 3
+    (slice(1, 5, 2), slice(1, 3, None))
+    """
+    first = min(positions, max(0, ceil(-offset / stride)))
     count = max(0, min(positions, (size - 1 - offset) // stride + 1) - first)
     start = stride * first + offset
     return slice(start, start + stride * count, stride), slice(first, first + count)

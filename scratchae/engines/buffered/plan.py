@@ -53,6 +53,8 @@ FORMS: dict[type[Layer], type[Node]] = {
 class Plan:
     """Forward, loss and backward of a batch of that shape; `x` is where the batch has to lie.
 
+    picked: memory for a batch in torch's order; for vectors it is that of x.
+
     Raises NoFormError where a layer has no buffered form, and the layers' own errors where the shape
     does not fit.
 
@@ -69,7 +71,10 @@ class Plan:
         if y.shape != shape:
             raise NoFormError(f"for a model that turns {tuple(shape)} into {tuple(y.shape)}")
         buffers.start(shape[0])
-        self.x = buffers.image(*shape[1:]) if len(shape) == 4 else buffers.batch(*shape[1:])
+        self.x = buffers.place(*shape[1:])
+        self.picked = self.x.rows
+        if self.x.blocks:
+            self.picked = buffers.own(buffers.most, *shape[1:])[: shape[0]]
         self.nodes: list[Node] = []
         place, free = self.x, False  # the loss will compare with x
         for layer in rows_of(model):
@@ -80,7 +85,6 @@ class Plan:
             place, free = node.y, not node.needs_output
         self.y = place
         self.difference = buffers.gradient(self.y, other_than=self.x)
-        self.flat = self.difference.as_strided((self.y.numel(),), (1,))
         self.loss = buffers.own()
         dy = self.difference
         for node in reversed(self.nodes):
@@ -90,11 +94,12 @@ class Plan:
         """Fill `loss`, and every parameter's gradient where the loss is finite."""
         for node in self.nodes:
             node.forward()
-        torch.sub(self.y, self.x, out=self.difference)
-        torch.dot(self.flat, self.flat, out=self.loss).div_(len(self.flat))
+        difference = self.difference.flat
+        torch.sub(self.y.flat, self.x.flat, out=difference)
+        torch.dot(difference, difference, out=self.loss).div_(len(difference))
         if not math.isfinite(self.loss.item()):
             return
-        self.difference.mul_(2 / len(self.flat))
+        difference.mul_(2 / len(difference))
         for node in reversed(self.nodes):
             node.backward()
 

@@ -1,41 +1,40 @@
-"""Flatten and Unflatten on kept buffers: a copy, where the memory of an image is in another order."""
+"""Flatten and Unflatten on kept buffers: a copy, because an image lies in an order of its own."""
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from scratchae.engines.buffered.buffers import Buffers
 from scratchae.engines.buffered.node import Node, NoFormError
+from scratchae.engines.buffered.place import Place
 from scratchae.layers import Layer
 
 
 class BufferedReshape(Node):
     """y has the numbers of x in torch's order under another shape; dx those of dy."""
 
-    def __init__(self, layer: Layer, x: Tensor, buffers: Buffers, free: bool) -> None:
+    def __init__(self, layer: Layer, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.x = layer, x
-        shape = layer.forward(x).shape
-        if len(shape) not in (2, 4):
-            raise NoFormError(f"of {layer!r} that makes {len(shape)} axes")
-        self.y = buffers.image(*shape[1:]) if len(shape) == 4 else buffers.batch(*shape[1:])
+        shape = layer.forward(x.flat.new_empty(x.n, *x.shape)).shape[1:]
         layer.forget()
+        if len(shape) not in (1, 3) or (len(shape) == 3 and x.blocks):
+            raise NoFormError(f"of {layer!r} from {x.shape} to {tuple(shape)}")
+        self.y = buffers.place(*shape)
 
-    def link(self, dy: Tensor, buffers: Buffers, wanted: bool) -> Tensor | None:
+    def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
         self.dy = dy
         self.dx = buffers.gradient(self.x, other_than=dy) if wanted else None
         return self.dx
 
     def forward(self) -> None:
-        copy_numbers(self.x, self.y)
+        carry(self.x, self.y)
 
     def backward(self) -> None:
         if self.dx is not None:
-            copy_numbers(self.dy, self.dx)
+            carry(self.dy, self.dx)
 
 
-def copy_numbers(source: Tensor, target: Tensor) -> None:
-    """The numbers in torch's order, whatever the layouts; one of the two is contiguous."""
-    if target.is_contiguous():
-        target.view(source.shape).copy_(source)
+def carry(source: Place, target: Place) -> None:
+    """Copy the numbers in torch's order; one of the two is vectors."""
+    if target.blocks:
+        target.take(source.rows.view(-1, *target.shape))
     else:
-        target.copy_(source.view(target.shape))
+        source.give(target.rows.view(-1, *source.shape))
