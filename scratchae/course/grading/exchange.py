@@ -51,7 +51,11 @@ def pack(value: object, packer: Packer) -> object:
 def session(arguments: dict, packer: Packer) -> dict:
     """A model and an optimiser that live through all calls."""
     model, optimizer = arguments["model"], arguments["optimizer"]
-    sizes = {"Linear": ("in_features", "out_features"), "BatchNorm1d": ("num_features",), "ReLU": ()}
+    sizes = {
+        "Linear": ("in_features", "out_features"),
+        "BatchNorm1d": ("num_features",),
+        "ReLU": (),
+    }
     layers = [
         [type(layer).__name__, [getattr(layer, name) for name in sizes[type(layer).__name__]]]
         for layer in model
@@ -100,7 +104,8 @@ def read(exercise: Exercise, case: Case, answer: Answer) -> Outcome:
     changed = tuple(
         name
         for name, tensor in untouched.items()
-        if name not in mine and not (same_shape(after.get(name), tensor) and same_bits(after[name], tensor))
+        if name not in mine
+        and not (same_shape(after.get(name), tensor) and same_bits(after[name], tensor))
     )
     return Outcome(values, "", changed, shared(exercise, untouched, first), repeatable)
 

@@ -97,23 +97,19 @@ class Sitting:
         for trial in trials:
             mine = [k for k, (other, _) in enumerate(asked) if other is trial]
             if mine[-1] < len(answers):
-                found[trial] = [
-                    outcome(trial.exercise, asked[k][1], answers[k]) for k in mine
-                ]
+                found[trial] = [outcome(trial.exercise, asked[k][1], answers[k]) for k in mine]
         if len(answers) == len(asked):
             return found, ""
-        ended_at = asked[len(answers)][0]
+        ended_at, reason = asked[len(answers)][0], ending.reason
         if (file := file_of(ended_at)) not in loaded:
-            self.died_loading(file, ending.reason)
+            reason = f"{file} could not be loaded: {reason}"
+            self.deaths[file] = self.deaths.get(file, 0) + 1
+            if self.deaths[file] > 1:
+                self.unloadable[file] = reason
         if "seconds" in ending.reason:
             task = ended_at.task.name
             self.wasted[task] = self.wasted.get(task, 0) + self.cell.limits.cpu
-        return found, ending.reason
-
-    def died_loading(self, file: str, reason: str) -> None:
-        self.deaths[file] = self.deaths.get(file, 0) + 1
-        if self.deaths[file] > 1:
-            self.unloadable[file] = f"{file} could not be loaded: {reason}"
+        return found, reason
 
     def note(self, trial: Trial, header: dict) -> None:
         names = header.get("operators", [])

@@ -59,7 +59,7 @@ def trials_of(assignment: Assignment, secret: bytes, student: str) -> list[Trial
 def hidden_seed(secret: bytes, *what: object) -> int:
     """A seed that nobody can tell who has not the secret.
 
-    >>> hidden_seed(b"s", "hw1", "relu", "float32", "ada", 0) == hidden_seed(b"s", "hw1", "relu", "float32", "bob", 0)
+    >>> hidden_seed(b"secret", "hw1", "ada") == hidden_seed(b"secret", "hw1", "bob")
     False
     """
     message = "\x00".join(str(part) for part in what).encode()

@@ -209,7 +209,9 @@ class Watch:
         self.idle = 0.0 if cpu - self.cpu > 0.02 * passed else self.idle + passed
         self.cpu = cpu
         if cpu - self.start > self.limits.cpu:
-            return f"it used more than {self.limits.cpu:g} seconds of CPU time: does a loop never end?"
+            return (
+                f"it used more than {self.limits.cpu:g} seconds of CPU time: does a loop never end?"
+            )
         if self.idle > self.limits.idle:
             return f"it did nothing for {self.limits.idle:g} seconds: does it wait for something?"
         if self.clock.seconds > self.limits.wall:

@@ -153,10 +153,8 @@ def run_test(module: types.ModuleType, test: dict, body: bytes, packer: Packer) 
 
 def call(function: Callable, arguments: dict, test: dict, packer: Packer) -> dict:
     """What one call returned, and its tensors as they are afterwards."""
-    if test.get("by_name"):
-        result = function(**arguments)
-    else:
-        result = function(*arguments.values())
+    by_name = test.get("by_name")
+    result = function(**arguments) if by_name else function(*arguments.values())
     given = {name: value for name, value in arguments.items() if type(value) is Tensor}
     outputs = list(result) if type(result) in (tuple, list) else [result]
     return {

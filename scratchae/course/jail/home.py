@@ -32,6 +32,10 @@ class Home:
         self.libraries: dict[str, str] = {}
         for task in assignment.tasks:
             self.libraries[task.name] = self.add_library(assignment, task)
+        self.open_to_all()
+
+    def open_to_all(self) -> None:
+        """Compile what is there, and let every user read it."""
         compileall.compile_dir(self.path, quiet=2)
         for path in (self.path, *self.path.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)

@@ -1,7 +1,8 @@
 """Survey: what can be said of a source without running it. Runs in a child, since parsing can crash.
 
 policy: what a hand-written layer does not need, by line. prints: hashes of runs of syntax nodes, the
-names left out, from which the grader tells near-identical submissions.
+names left out, from which the grader tells near-identical submissions. unwritten: functions that do
+nothing but say that they are not written.
 """
 
 from __future__ import annotations
@@ -9,9 +10,17 @@ from __future__ import annotations
 import ast
 import hashlib
 
-MODULES = ("torch.autograd", "torch.nn", "torch.optim", "torch.func", "torch._C", "ctypes", "inspect")
+MODULES = (
+    "torch.autograd",
+    "torch.nn",
+    "torch.optim",
+    "torch.func",
+    "torch._C",
+    "ctypes",
+    "inspect",
+)
 TAUGHT = {
-    *("autograd", "backward", "requires_grad_", "requires_grad", "vjp", "jacrev", "grad_fn"),
+    *("autograd", "enable_grad", "requires_grad_", "requires_grad", "vjp", "jacrev", "grad_fn"),
     *("conv2d", "conv_transpose2d", "convolution", "unfold_copy", "im2col", "col2im", "fold"),
     *("batch_norm", "native_batch_norm", "mse_loss", "threshold_backward", "tanh_backward"),
     *("conv1d", "conv3d", "native_layer_norm", "_fused_adam_", "_fused_sgd_"),
@@ -28,11 +37,24 @@ def survey(header: dict) -> dict:
 def of(source: str) -> dict:
     try:
         tree = ast.parse(source)
-        return {"error": "", "policy": policy(tree)[:20], "prints": prints(tree)}
+        found = {"policy": policy(tree)[:20], "prints": prints(tree), "unwritten": unwritten(tree)}
+        return {"error": "", **found}
     except SyntaxError as error:
-        return {"error": f"a syntax error in line {error.lineno or 0}", "policy": [], "prints": []}
+        return {"error": f"a syntax error in line {error.lineno or 0}"}
     except (ValueError, RecursionError, MemoryError):
-        return {"error": "it is nested too deeply to be read", "policy": [], "prints": []}
+        return {"error": "it is nested too deeply, or has a byte that is no text"}
+
+
+def unwritten(tree: ast.Module) -> list[str]:
+    """Top-level functions whose whole body raises NotImplementedError."""
+    found = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1 if ast.get_docstring(node) else 0 :]
+            raises = len(body) == 1 and isinstance(body[0], ast.Raise)
+            if raises and "NotImplementedError" in ast.dump(body[0]):
+                found.append(node.name)
+    return found[:100]
 
 
 def policy(tree: ast.AST) -> list[str]:

@@ -1,9 +1,9 @@
 """Walls: how the helper is shut in on this machine.
 
-    bubblewrap   own namespaces, nothing mounted but Python and torch, read-only; no network
-    container    another user, limits and the system-call filter only: for a platform's own container,
-                 such as Gradescope's, in which no namespace can be made
-    none         nothing: only for submissions that are trusted
+bubblewrap   own namespaces, nothing mounted but Python and torch, read-only; no network
+container    another user, limits and the system-call filter only: for a platform's own container,
+             such as Gradescope's, in which no namespace can be made
+none         nothing: only for submissions that are trusted
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from scratchae.errors import ScratchaeError
 
 KINDS = ("bubblewrap", "container", "none")
 SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache")
-FIRST_UID = 1_000_000_000  # of the users that children run as, where we may choose: nobody else has these
+FIRST_UID = (
+    1_000_000_000  # of the users that children run as, where we may choose: nobody else has these
+)
 SENTENCES = {
     "bubblewrap": "Submissions ran in a bubblewrap jail: no network, no other files, limits, and a "
     "filter of system calls.",
@@ -67,7 +69,9 @@ def choose(trusted: bool = False, container: bool = False) -> str:
     """
     if trusted:
         if not hasattr(os, "fork"):
-            raise ScratchaeError("grading needs Linux or macOS: use a virtual machine or a container")
+            raise ScratchaeError(
+                "grading needs Linux or macOS: use a virtual machine or a container"
+            )
         return "none"
     why = why_no_bubblewrap()
     if not why:
