@@ -69,21 +69,28 @@ def assert_same_epochs(model, optimizer, shape, sizes, tolerance=1e-9) -> Compil
 def test_epochs_are_those_of_eager_and_each_batch_size_is_compiled_once():
     made = []
     real = torch.compile
-    optimizer = partial(Adam, weight_decay=0.1, eps=1e-3, amsgrad=True)
+    model = Sequential(Linear(4, 3), BatchNorm1d(3), LeakyReLU(), Linear(3, 4)).to(torch.float64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "compile", lambda *a, **k: made.append(1) or real(*a, **k))
-        engine = assert_same_epochs(a_bit_of_everything(), optimizer, (1, 4, 4), [(11, 4)])
+        engine = assert_same_epochs(model, partial(Adam, eps=1e-3), (4,), [(11, 4)])
     assert len(made) == 1  # of three images there is one batch: it is made as it is written
     # and what was compiled is stopped by a loss that is not finite
-    images = torch.randn(11, 1, 4, 4, dtype=torch.float64)
+    images = torch.randn(11, 4, dtype=torch.float64)
     images[5] = torch.nan
     before, steps = copy.deepcopy(weights(engine.model)), engine.optimizer.steps
     with pytest.raises(NotFiniteError) as caught:
         engine.epoch(images, torch.arange(11).roll(-4).split(4))
     assert caught.value.step == 1 and engine.optimizer.steps == steps
     assert same_bits(before, weights(engine.model))
-    with pytest.raises(ScratchaeError, match=r"Conv2d.* wants .* but got"):
+    with pytest.raises(ScratchaeError, match=r"Linear.* wants .* but got"):
         engine.step(torch.randn(3, 5, dtype=torch.float64))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", [partial(Adam, amsgrad=True, eps=1e-3), SGD])
+def test_every_kind_of_layer_is_compiled(optimizer):
+    optimizer = partial(optimizer, weight_decay=0.1)
+    assert_same_epochs(a_bit_of_everything(), optimizer, (1, 4, 4), [(11, 4), (5, 5)])
 
 
 @pytest.mark.slow
