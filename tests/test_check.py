@@ -159,3 +159,8 @@ def test_the_report_is_a_table_in_the_terminal_and_html_in_a_notebook():
     assert all(
         len(line) <= 96 for line in str(check("linear_backward", lambda *a: None)).split("\n")
     )
+
+
+def test_a_wrong_number_is_told_from_a_mistake_that_gives_no_tensor():
+    """Among the mistakes of mse_forward is one that gives a float."""
+    assert sentence(lambda p, t: (p - t).square().mean() + 1, "mse_forward")

@@ -81,7 +81,7 @@ class Examiner:
         for case, got, expected in here:
             made, mine = outcome_of(mistake, case).values.get(output), got.values.get(output)
             near = tolerance_of(self.exercise, case)
-            if made is None or mine is None or not agree(mine, made, near):
+            if not isinstance(made, Tensor) or mine is None or not agree(mine, made, near):
                 return False
             differs = differs or not agree(made, expected.values[output], near)
         return differs
