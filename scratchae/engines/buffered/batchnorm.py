@@ -17,6 +17,7 @@ import torch
 from scratchae.engines.buffered.buffers import Buffers
 from scratchae.engines.buffered.node import Node
 from scratchae.engines.buffered.place import Place
+from scratchae.engines.buffered.sums import RowSum
 from scratchae.layers.batchnorm import BatchNorm
 
 
@@ -31,15 +32,17 @@ class BufferedBatchNorm(Node):
         self.centred = x if free else buffers.place(*x.shape)
         self.y_rows, self.centred_rows, self.m = self.y.rows, self.centred.rows, len(x.rows)
         self.products = buffers.scratch(*self.rows.shape)
+        self.sum_rows = RowSum(self.rows, buffers)
+        self.sum_products = RowSum(self.products, buffers)
         small = [buffers.own(layer.num_features) for _ in range(7)]
         self.mean, self.var, self.inverse, self.scale, self.dweight, self.dbias, self.work = small
 
     def forward(self) -> None:
         layer = self.layer
-        torch.mean(self.rows, 0, out=self.mean)
+        self.sum_rows.into(self.mean).div_(self.m)
         torch.sub(self.rows, self.mean, out=self.centred_rows)
         torch.mul(self.centred_rows, self.centred_rows, out=self.products)
-        torch.mean(self.products, 0, out=self.var)
+        self.sum_products.into(self.var).div_(self.m)
         torch.add(self.var, layer.eps, out=self.inverse).rsqrt_()  # 1 / s
         if layer.weight is None:
             self.scale.copy_(self.inverse)
@@ -53,7 +56,7 @@ class BufferedBatchNorm(Node):
     def track(self) -> None:
         """Move the running statistics; the variance kept is the unbiased one."""
         layer = self.layer
-        layer.num_batches_tracked += 1
+        layer.num_batches_tracked.add_(1)
         momentum = layer.momentum
         if momentum is None:
             momentum = 1 / int(layer.num_batches_tracked)
@@ -61,15 +64,15 @@ class BufferedBatchNorm(Node):
         layer.running_var.lerp_(self.var.mul_(self.m / (self.m - 1)), momentum)
 
     def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
-        self.dy_rows = dy.rows
+        self.dy_rows, self.sum_dy = dy.rows, RowSum(dy.rows, buffers)
         return self.centred
 
     def backward(self) -> None:
         layer = self.layer
         dweight, dbias = self.dweight, self.dbias
-        torch.sum(self.dy_rows, 0, out=dbias)
+        self.sum_dy.into(dbias)
         torch.mul(self.dy_rows, self.centred_rows, out=self.products)
-        torch.sum(self.products, 0, out=dweight).mul_(self.inverse)
+        self.sum_products.into(dweight).mul_(self.inverse)
         if layer.weight is not None:
             layer.weight.grad.copy_(dweight)
             layer.bias.grad.copy_(dbias)

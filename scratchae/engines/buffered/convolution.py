@@ -15,6 +15,7 @@ from scratchae.engines.buffered.buffers import Buffers
 from scratchae.engines.buffered.node import Node, NoFormError
 from scratchae.engines.buffered.patches import Patches
 from scratchae.engines.buffered.place import Place
+from scratchae.engines.buffered.sums import RowSum
 from scratchae.layers import Conv2d, ConvTranspose2d
 from scratchae.layers.conv2d import conv2d_geometry
 from scratchae.layers.conv_transpose2d import conv_transpose2d_size
@@ -57,7 +58,7 @@ class Convolution(Node):
     def give_gradients(self) -> None:
         self.layer.weight.grad.copy_(self.dkernel.permute(3, 2, 0, 1))
         if self.layer.bias is not None:
-            torch.sum(self.dy.rows, 0, out=self.layer.bias.grad)
+            self.sum_dy.into(self.layer.bias.grad)
 
 
 class BufferedConv2d(Convolution):
@@ -74,7 +75,8 @@ class BufferedConv2d(Convolution):
         self.x_patches, self.y_rows = self.patches(x), rows_of_blocks(self.y)
 
     def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
-        self.dy, self.dy_rows, self.dx = dy, rows_of_blocks(dy), None
+        self.dy_rows, self.dx = rows_of_blocks(dy), None
+        self.sum_dy = RowSum(dy.rows, buffers)
         self.dx_patches: list[Patches] = []
         if wanted:
             self.dx = buffers.gradient(self.x, other_than=dy)
@@ -114,7 +116,7 @@ class BufferedConvTranspose2d(Convolution):
         self.y_patches, self.x_rows = self.patches(self.y), rows_of_blocks(x)
 
     def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
-        self.dy, self.dy_patches = dy, self.patches(dy)
+        self.dy_patches, self.sum_dy = self.patches(dy), RowSum(dy.rows, buffers)
         self.dx = buffers.gradient(self.x, other_than=dy) if wanted else None
         self.dx_rows = rows_of_blocks(self.dx) if wanted else [None] * len(self.x_rows)
         return self.dx
