@@ -63,5 +63,5 @@ def cloud(codes: Tensor, labels: Tensor | None) -> dict:
 
 
 def rounded(values: Tensor) -> list[float]:
-    """Six digits of each number, which a page needs no more of."""
-    return [float(f"{value:.6g}") for value in values.tolist()]
+    """Nine digits of each number, as many as a float32 tells apart."""
+    return [float(f"{value:.9g}") for value in values.tolist()]

@@ -108,13 +108,13 @@ class Pad {
 function centred(ink, side) {
   let [left, right, top, bottom, mass, x, y] = [side, -1, side, -1, 0, 0, 0];
   ink.forEach((value, i) => {
-    if (value < 0.1) return;
     const [column, row] = [i % side, Math.floor(i / side)];
-    [left, right] = [Math.min(left, column), Math.max(right, column)];
-    [top, bottom] = [Math.min(top, row), Math.max(bottom, row)];
     mass += value;
     x += value * (column + 0.5);
     y += value * (row + 0.5);
+    if (value < 0.3) return; // the faint rim of a stroke does not make it longer
+    [left, right] = [Math.min(left, column), Math.max(right, column)];
+    [top, bottom] = [Math.min(top, row), Math.max(bottom, row)];
   });
   if (right < 0) return null;
   const unit = Math.max(right - left + 1, bottom - top + 1) / BOX; // a pixel of the digit, in the pad's
