@@ -48,8 +48,9 @@ class Buffers:
         if not free:
             free = [self.example.new_empty(0)]
             self.turns += free
-        grow(free[0], prod(like.shape) * self.most)
-        return Place(free[0], self.n, like.shape)
+        largest = max(free, key=Tensor.numel)
+        grow(largest, prod(like.shape) * self.most)
+        return Place(largest, self.n, like.shape)
 
     def scratch(self, *shape: int) -> Tensor:
         """Memory that everybody may write over at any time."""
