@@ -3,13 +3,18 @@
 # make test-slow   the same with many more random cases
 # make lint   style
 # make bench  time a training step beside torch.nn
+# make chapters    run every chapter of the tutorials as a script
+# make notebooks   write the chapters as notebooks to be filled in
+# make site   build the tutorials' site in build/site;   make serve   show it
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint bench clean
+DOCS := $(VENV)/.docs
+
+.PHONY: demo test test-slow lint bench chapters notebooks site serve clean
 
 demo: $(INSTALLED)
 	$(BIN)/scratchae train fc
@@ -27,6 +32,18 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m reference.benchmark
 
+chapters: $(INSTALLED)
+	$(BIN)/python -m tutorials.tools.run
+
+notebooks: $(INSTALLED)
+	$(BIN)/python -m tutorials.tools.notebooks
+
+site: $(DOCS)
+	$(BIN)/python -m tutorials.tools.site
+
+serve: site
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site 8000
+
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
 
@@ -34,4 +51,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt "torch==$$(sed -n 's/^torch==//p' constraints.txt)"
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+$(DOCS): $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,docs]"
 	touch $@

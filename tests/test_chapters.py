@@ -1,0 +1,214 @@
+"""The chapters: each runs, has all its parts, and its checks let the solution through and nothing else."""
+
+import ast
+import re
+
+import matplotlib
+import pytest
+
+from scratchae.checking import EXERCISES, mistakes
+from tests.helpers.chapter_mistakes import OWN_MISTAKES
+from tutorials.tools.chapters import FOLDER, blank, cells, chapters, page, tags, to_write
+from tutorials.tools.notebooks import contents
+from tutorials.tools.run import run
+
+matplotlib.use("agg")
+CHAPTERS = chapters()
+PARTS = (
+    "The question",
+    "One picture",
+    "By hand",
+    "Derivation",
+    "Matrix form",
+    "Code",
+    "Write it",
+    "Check",
+    "See it",
+    "Break it",
+    "Recap card",
+    "Assignment",
+)
+every_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+def code_of(path):
+    """The code cells, and the place of each write-it cell among them."""
+    code = [cell for cell in cells(path.read_text("utf-8")) if cell.cell_type == "code"]
+    return code, [i for i, cell in enumerate(code) if "write-it" in tags(cell)]
+
+
+def prose_of(path):
+    found = cells(path.read_text("utf-8"))
+    return "\n".join(cell.source for cell in found if cell.cell_type == "markdown")
+
+
+WRITTEN = [
+    (path, at, name)
+    for path in CHAPTERS
+    for at in code_of(path)[1]
+    for name in to_write(code_of(path)[0][at])
+]
+every_part_to_write = pytest.mark.parametrize(
+    ("path", "at", "name"), WRITTEN, ids=[f"{path.stem}-{name}" for path, _, name in WRITTEN]
+)
+
+
+def run_cell(source, path, names):
+    exec(compile(source, str(path), "exec"), names)
+
+
+_stood: dict = {}
+
+
+def standing_before(path, at):
+    """The names that stand when cell `at` is reached, found once for a chapter's cells."""
+    if (path, at) not in _stood:
+        names = {"__name__": path.stem}
+        for cell in code_of(path)[0][:at]:
+            run_cell(cell.source, path, names)
+        _stood[path, at] = names
+    return dict(_stood[path, at])
+
+
+def called(name, function):
+    """The function under the name by which a check knows what it is to be."""
+
+    def renamed(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    renamed.__name__ = name
+    return renamed
+
+
+def what_checks_say(path, at, name, source, instead=None):
+    """ "" where all checks of `name` pass, else what the first that fails says.
+
+    From the write-it cell, with `source` in place of its own and `instead` in place of the function, to
+    the last cell tagged `check` that stands before the next write-it cell.
+    """
+    names = standing_before(path, at)
+    run_cell(source, path, names)
+    if instead is not None:
+        names[name] = called(name, instead)
+    checks = 0
+    for cell in code_of(path)[0][at + 1 :]:
+        if "write-it" in tags(cell):
+            break
+        if "check" not in tags(cell) and checks:
+            break
+        checks += "check" in tags(cell)
+        try:
+            run_cell(cell.source, path, names)
+        except (AssertionError, NotImplementedError) as error:
+            return str(error) or "nothing was said"
+    assert checks, f"{path.name} has no cell tagged check behind {name}"
+    return ""
+
+
+def test_the_runner_tells_a_chapter_that_fails_from_one_that_does_not(tmp_path):
+    right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
+    right.write_text("assert True")
+    wrong.write_text("assert False, 'not yet: dbias'")
+    assert run(right)[1] == ""
+    assert "not yet: dbias" in run(wrong)[1]
+
+
+@every_chapter
+def test_every_chapter_has_all_parts_of_the_shape(path):
+    headings = re.findall(r"^## (.*)$", prose_of(path), re.MULTILINE)
+    for part in PARTS:
+        assert any(heading.startswith(part) for heading in headings), part
+    assert prose_of(path).startswith(f"# {int(path.stem[2:4])}. ")
+
+
+@every_chapter
+def test_every_chapter_is_short_enough_and_asks_the_reader_to_write(path):
+    assert len(path.read_text("utf-8").splitlines()) <= 350
+    assert code_of(path)[1]
+
+
+@every_chapter
+def test_every_picture_is_described_and_only_pictures_are(path):
+    for cell in code_of(path)[0]:
+        draws = re.search(
+            r"plt\.(subplots|figure)\(|_picture\(|visualize_|loss_curves\(", cell.source
+        )
+        shown = draws and "def " not in cell.source.split(draws[0])[0].split("\n")[-1]
+        assert bool(shown) == ("alt" in cell.metadata), cell.source
+        assert len(cell.metadata.get("alt", "x" * 40)) >= 40, cell.source
+
+
+@every_chapter
+def test_every_equation_that_code_cites_is_derived(path):
+    derived = set(re.findall(r"\\tag\{(\d+\.\d+)\}", prose_of(path)))
+    number = str(int(path.stem[2:4]))
+    for cell in code_of(path)[0]:
+        cited = set(re.findall(r"#.*?\((\d+\.\d+)\)", cell.source))
+        assert {c for c in cited if c.split(".")[0] == number} <= derived, cell.source
+    assert {
+        c for c in re.findall(r"\((\d+\.\d+)\)", prose_of(path)) if c.split(".")[0] == number
+    } <= (derived)
+
+
+@every_chapter
+def test_the_page_folds_every_solution_and_shows_its_blank(path):
+    shown = page(path.read_text("utf-8")).cells
+    folded = [cell for cell in shown if "write-it" in tags(cell)]
+    assert len(folded) == len(code_of(path)[1])
+    assert all("hide-input" in tags(cell) and "your turn" not in cell.source for cell in folded)
+    assert sum("your turn: " in cell.source for cell in shown) == len(folded)
+
+
+@every_part_to_write
+def test_every_solution_passes(path, at, name):
+    assert what_checks_say(path, at, name, code_of(path)[0][at].source) == ""
+
+
+@every_part_to_write
+def test_every_blank_says_that_it_is_the_readers_turn(path, at, name):
+    source = blank(code_of(path)[0][at].source)
+    assert "your turn" in what_checks_say(path, at, name, source)
+
+
+@every_part_to_write
+def test_every_known_mistake_is_refused_by_its_name(path, at, name):
+    source = code_of(path)[0][at].source
+    wrong = [(m.function, m.sentence) for m in mistakes(name)] if name in EXERCISES else []
+    wrong += OWN_MISTAKES.get((path.stem, name), [])
+    assert len(wrong) >= 3, "a part to write needs mistakes that its check knows"
+    for function, sentence in wrong:
+        said = what_checks_say(path, at, name, source, function)
+        assert sentence in said, f"{function.__name__}: {said!r}"
+
+
+def test_blanking_leaves_signature_and_docstring_and_nothing_of_the_solution():
+    source = (
+        'def f(x):\n    """Doc."""\n    # your turn: add\n    y = x + 1\n\n    return y\n\n\nz = 3'
+    )
+    left = blank(source)
+    assert (
+        left
+        == 'def f(x):\n    """Doc."""\n    raise NotImplementedError("your turn: add")\n\n\nz = 3'
+    )
+    ast.parse(left)
+
+
+def test_the_student_notebooks_are_what_their_sources_give():
+    there = {path.name: path.read_text("utf-8") for path in (FOLDER / "notebooks").glob("*.ipynb")}
+    made = contents()
+    assert set(there) == set(made), "run make notebooks"
+    for name, text in made.items():
+        assert there[name] == text, f"{name} is not what its source gives: run make notebooks"
+
+
+@every_chapter
+def test_a_student_notebook_holds_no_solution_and_no_output(path):
+    text = contents()[f"{path.stem}.ipynb"]
+    for cell in (code_of(path)[0][at] for at in code_of(path)[1]):
+        hidden = set(cell.source.split("\n")) - set(blank(cell.source).split("\n"))
+        for line in (line.strip() for line in hidden if len(line.strip()) > 15):
+            shown_elsewhere = line in prose_of(path) or any(
+                line in other.source for other in code_of(path)[0] if other is not cell
+            )
+            assert shown_elsewhere or line not in text, line
+    assert '"outputs": []' in text and '"execution_count": 1' not in text

@@ -1,0 +1,144 @@
+"""The site: it builds, asks nothing of any other host, and a browser has nothing to complain of."""
+
+import functools
+import gzip
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tutorials.tools.chapters import chapters
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+RESOURCE = re.compile(
+    r'<(?:img|script|link|source|iframe)\b[^>]*?(?:src|href)="(?:https?:)?//[^"]*"'
+)
+
+
+def need(there: object, words: str) -> None:
+    """Skip visibly where something is missing; continuous integration has to have it."""
+    if not there:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(words)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    need(find_spec("sphinx") and find_spec("myst_nb"), 'needs pip install -e ".[docs]"')
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "tutorials.tools.site", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture
+def browser(site):
+    """(a new page of Chromium, the site's address, what went wrong): all other hosts are blocked."""
+    need(CHROMIUM, "needs chromium: apt-get install chromium")
+    need(find_spec("playwright"), 'needs pip install -e ".[docs]"')
+    from playwright.sync_api import sync_playwright
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Handler, directory=str(site))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address, trouble = f"http://127.0.0.1:{server.server_port}/", []
+
+    def gate(route):
+        if route.request.url.startswith(address):
+            route.continue_()
+        else:
+            trouble.append(f"asks for {route.request.url}")
+            route.abort()
+
+    with sync_playwright() as tool:
+        chromium = tool.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
+        page = chromium.new_page()
+        page.route("**/*", gate)
+        page.on("console", lambda m: m.type == "error" and trouble.append(f"console: {m.text}"))
+        page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
+        page.on("requestfailed", lambda request: trouble.append(f"failed: {request.url}"))
+        yield page, address, trouble
+        chromium.close()
+    server.shutdown()
+
+
+def pages(site):
+    return sorted(path for path in site.rglob("*.html") if "_static" not in path.parts)
+
+
+def test_no_page_names_a_resource_of_another_host(site):
+    for path in pages(site):
+        found = RESOURCE.findall(path.read_text("utf-8"))
+        assert not [tag for tag in found if 'rel="canonical"' not in tag], path
+
+
+def test_every_chapter_has_its_page_of_at_most_100_kb_as_it_is_sent(site):
+    for path in chapters():
+        text = (site / "chapters" / f"{path.stem}.html").read_bytes()
+        assert len(gzip.compress(text)) <= 100_000, path.stem
+
+
+def test_every_picture_has_words_for_those_who_cannot_see_it(site):
+    for path in pages(site):
+        for tag in re.findall(r"<img\b[^>]*>", path.read_text("utf-8")):
+            alt = re.search(r'alt="([^"]*)"', tag)
+            assert alt and len(alt[1]) >= 20 and not alt[1].startswith("../"), (path, tag)
+
+
+def test_formulas_are_drawn_and_none_is_left_as_source(site):
+    for path in chapters():
+        text = (site / "chapters" / f"{path.stem}.html").read_text("utf-8")
+        assert text.count('class="katex"') >= 5, path.stem
+        assert "katex-error" not in text
+
+
+def test_a_browser_finds_nothing_to_complain_of_on_any_page(site, browser):
+    page, address, trouble = browser
+    for path in pages(site):
+        page.goto(address + path.relative_to(site).as_posix())
+        page.wait_for_load_state("networkidle")
+        width = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert width <= 0, f"{path} is wider than the window"
+    assert not trouble
+
+
+def test_no_chapter_is_wider_than_a_phone(site, browser):
+    page, address, trouble = browser
+    page.set_viewport_size({"width": 390, "height": 800})
+    for path in chapters():
+        page.goto(f"{address}chapters/{path.stem}.html")
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, f"{path.stem} is {width} pixels wide"
+    assert not trouble
+
+
+def test_the_search_finds_a_chapter_without_any_other_host(browser):
+    page, address, trouble = browser
+    page.goto(f"{address}search.html?q=transpose")
+    page.wait_for_selector("ul.search li a")
+    assert "transpose" in page.inner_text("ul.search").lower()
+    assert not trouble
+
+
+def test_a_solution_opens_when_it_is_asked_for(browser):
+    page, address, trouble = browser
+    page.goto(f"{address}chapters/ch02_linear.html")
+    solution = page.locator("details", has_text="Show a solution").first
+    assert "dy_rows.T @ rows" not in page.locator("body").inner_text()
+    solution.locator("summary").click()
+    assert "dy_rows.T @ rows" in page.locator("body").inner_text()
+    assert not trouble

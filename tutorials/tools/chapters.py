@@ -1,0 +1,121 @@
+"""Chapters: how a `chNN_name.py` (jupytext's py:percent) becomes a page and a student notebook.
+
+A cell with the tag `write-it` holds functions in full. Where the comment `# your turn: what to do`
+stands, the reader's part begins: blanked, it and the rest of its block become one line that
+raises NotImplementedError. The page shows the blank, and the solution folded below it. A cell
+with the tag `predict` has its output folded there, and one with the tag `picture` its code. Comment
+lines from `# alt:` on, at the head of a cell, describe its figure to those who cannot see it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import jupytext
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+FOLDER = Path(__file__).parents[1]
+YOUR_TURN = re.compile(r"^( *)# (your turn: .*)$")
+ALT = re.compile(r"\A# alt: ((?:.*\n)(?:#.*\n)*)")
+INSTALL = """\
+# Where scratchae is missing, as in Google Colab, this installs it.
+import importlib.util
+
+if importlib.util.find_spec("scratchae") is None:
+    %pip install --quiet scratchae"""
+
+
+def chapters() -> list[Path]:
+    """The chapters' files, in order."""
+    return sorted(FOLDER.glob("ch[0-9][0-9]_*.py"))
+
+
+def cells(text: str) -> list[NotebookNode]:
+    """The cells of a chapter's text; `alt` in the metadata where the source has it."""
+    found = jupytext.reads(text, fmt="py:percent").cells
+    for cell in found:
+        if cell.cell_type == "code" and (alt := ALT.match(cell.source)):
+            cell.metadata["alt"] = " ".join(re.sub(r"^#", "", alt[1], flags=re.M).split())
+            cell.source = cell.source[alt.end() :]
+        if "picture" in tags(cell):
+            cell.source += ";"  # what its last line returns is not shown
+    return found
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def to_write(cell: NotebookNode) -> list[str]:
+    """The names that a `write-it` cell defines."""
+    kinds = ast.FunctionDef | ast.ClassDef
+    return [node.name for node in ast.parse(cell.source).body if isinstance(node, kinds)]
+
+
+def blank(source: str) -> str:
+    """The source without the solution.
+
+    >>> print(blank("def double(x):\\n    # your turn: twice x\\n    y = 2 * x\\n    return y"))
+    def double(x):
+        raise NotImplementedError("your turn: twice x")
+    """
+    kept, hidden = [], None  # the indentation of the block that is being left out
+    for line in source.split("\n"):
+        indentation = len(line) - len(line.lstrip())
+        if hidden is not None and (not line.strip() or indentation >= hidden):
+            continue
+        if hidden is not None:
+            kept += [""] * (2 if indentation == 0 else 1)
+            hidden = None
+        if turn := YOUR_TURN.match(line):
+            hidden = indentation
+            line = f'{turn[1]}raise NotImplementedError("{turn[2]}")'
+        kept.append(line)
+    return "\n".join(kept)
+
+
+def page(text: str) -> NotebookNode:
+    """The chapter as the site shows it."""
+    shown = []
+    for cell in cells(text):
+        options = {}
+        if "alt" in cell.metadata:
+            options["image"] = {"alt": cell.metadata.pop("alt")}
+        if "write-it" in tags(cell):
+            shown.append(new_markdown_cell(f"```python\n{blank(cell.source)}\n```"))
+            cell.source = re.sub(r"^ *# your turn: .*\n", "", cell.source, flags=re.M)
+            cell.metadata.tags = [*tags(cell), "hide-input"]
+            options |= prompts("Show a solution", "Hide the solution")
+        if "picture" in tags(cell):
+            cell.metadata.tags = [*tags(cell), "hide-input"]
+            options |= prompts("Show the code of the picture", "Hide the code")
+        if "predict" in tags(cell):
+            cell.metadata.tags = [*tags(cell), "hide-output"]
+            options |= prompts("Show what happens", "Hide what happens")
+        if options:
+            cell.metadata["mystnb"] = options
+        shown.append(cell)
+    return notebook(shown)
+
+
+def student(text: str, name: str) -> NotebookNode:
+    """The chapter to be worked on: no solution, no output; the ids of its cells depend on nothing."""
+    found = [new_code_cell(INSTALL), *cells(text)]
+    for i, cell in enumerate(found):
+        if "write-it" in tags(cell):
+            cell.source = blank(cell.source)
+        cell.source = re.sub(r"\]\((ch\d\d_\w+)\.py\)", r"](\1.ipynb)", cell.source)
+        cell.id = f"{name.split('_')[0]}-{i:02d}"
+    return notebook(found)
+
+
+def prompts(show: str, hide: str) -> dict[str, str]:
+    return {"code_prompt_show": show, "code_prompt_hide": hide}
+
+
+def notebook(found: list[NotebookNode]) -> NotebookNode:
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return new_notebook(cells=found, metadata={"kernelspec": kernel})

@@ -1,0 +1,72 @@
+"""Build the site: python -m tutorials.tools.site [FOLDER]. It asks nothing of the network.
+
+Pages, chapters and the tables of reference/results are laid side by side in build/site-source,
+so that links among them are plain. Outputs of chapters are kept between builds in
+a cache that is named by the sources of the library: a changed layer runs every chapter again.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from sphinx.cmd.build import main as sphinx_build
+
+import scratchae
+from tutorials.tools.chapters import FOLDER, chapters
+
+ROOT = FOLDER.parent
+BUILD = ROOT / "build"
+SOURCE = BUILD / "site-source"
+KERNEL = """\
+c.InlineBackend.figure_formats = {"retina"}
+c.IPKernelApp.log_level = "ERROR"
+"""
+
+
+def lay_out() -> None:
+    """Copy all sources to SOURCE; times are kept, so that only what changed is read again."""
+    wanted = {path.relative_to(FOLDER / "pages"): path for path in files(FOLDER / "pages")}
+    wanted |= {Path("chapters", path.name): path for path in chapters()}
+    results = ROOT / "reference" / "results"
+    wanted |= {Path("results", path.name): path for path in results.glob("*.md")}
+    for old in files(SOURCE):
+        if old.relative_to(SOURCE) not in wanted:
+            old.unlink()
+    for name, path in wanted.items():
+        (SOURCE / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, SOURCE / name)
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def fingerprint() -> str:
+    """Of the library and of torch."""
+    digest = hashlib.sha256(torch.__version__.encode())
+    for path in sorted(Path(scratchae.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def build(folder: Path) -> int:
+    """Sphinx's exit code; every warning is an error."""
+    lay_out()
+    profile = BUILD / "ipython" / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    (profile / "ipython_kernel_config.py").write_text(KERNEL)
+    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm's remark on widgets
+    os.environ["IPYTHONDIR"] = str(BUILD / "ipython")
+    os.environ["SCRATCHAE_CHAPTER_CACHE"] = str(BUILD / f"chapters-{fingerprint()}")
+    options = ["-W", "--keep-going", "-q", "-c", str(Path(__file__).parent)]
+    return sphinx_build([*options, "-d", str(BUILD / "doctrees"), str(SOURCE), str(folder)])
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else BUILD / "site"
+    if code := build(folder):
+        sys.exit(code)
+    print(f"the site is in {folder}: open {folder / 'index.html'}, or run make serve")
