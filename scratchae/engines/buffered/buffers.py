@@ -48,9 +48,11 @@ class Buffers:
         if not free:
             free = [self.example.new_empty(0)]
             self.turns += free
-        largest = max(free, key=Tensor.numel)
-        grow(largest, prod(like.shape) * self.most)
-        return Place(largest, self.n, like.shape)
+        count = prod(like.shape) * self.most
+        large_enough = [t for t in free if t.numel() >= count]
+        chosen = min(large_enough or [max(free, key=Tensor.numel)], key=Tensor.numel)
+        grow(chosen, count)
+        return Place(chosen, self.n, like.shape)
 
     def scratch(self, *shape: int) -> Tensor:
         """Memory that everybody may write over at any time."""
