@@ -2,12 +2,14 @@
 
 The layers are not compiled as they are written, in Python, but as what they do: the step is run
 once and its operations on tensors are listed (a graph of torch.fx), forward pass, loss, backward
-pass and update in one. The compiler fuses what lies side by side in that list.
+pass and update in one. The compiler fuses what lies side by side in that list. (The few factors
+that depend on the number of the step stay outside: see device/updates.py.)
 """
 
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,7 +17,8 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from scratchae.engines.device import DeviceEngine
-from scratchae.engines.device.step import Step
+from scratchae.engines.device.flat import Net
+from scratchae.engines.device.step import Step, count, move
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Sequential
 from scratchae.optim import Optimizer
@@ -37,13 +40,16 @@ class CompiledEngine(DeviceEngine):
         super().__init__(model, optimizer, precision)
         self.captured = optimizer.value.is_cuda
 
-    def prepare(self, step: Step, images: Tensor, order: Tensor) -> Step | None:
+    def prepare(self, net: Net, images: Tensor, order: Tensor) -> Step | None:
         if len(order) == 1 and order.numel() < len(images):
-            return step  # the short last batch: compiling would take longer than it can save
+            return super().prepare(
+                net, images, order
+            )  # the short last batch: compiling would take longer than it can save
+        names = list(self.tensors)
+        step = partial(move, net, self.optimizer)
         try:
             listed = operations_of(step, self.tensors, images, order)
             compiled = torch.compile(listed, fullgraph=True, dynamic=False)
-            names = list(self.tensors)
             copies = [self.tensors[name].clone() for name in names]
             with warnings.catch_warnings():  # the compiler's own, about parts of torch it uses
                 warnings.simplefilter("ignore", DeprecationWarning)
@@ -53,9 +59,12 @@ class CompiledEngine(DeviceEngine):
         except Exception as error:  # the compiler's own are of many kinds
             self.fall_back(f"cannot compile this step ({first_line(error)})")
             return None
-        return lambda tensors, images, order: compiled(
-            [tensors[name] for name in names], images, order
-        )
+
+        def count_and_move(tensors: dict[str, Tensor], images: Tensor, order: Tensor) -> Tensor:
+            count(self.optimizer, tensors)
+            return compiled([tensors[name] for name in names], images, order)
+
+        return count_and_move
 
 
 def operations_of(

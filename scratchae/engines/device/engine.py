@@ -14,7 +14,7 @@ from scratchae.engines.device.bf16 import Bf16Net
 from scratchae.engines.device.capture import Recording
 from scratchae.engines.device.flat import Net, flatten_buffers, places
 from scratchae.engines.device.step import Step, counters, device_step
-from scratchae.engines.device.updates import MOVED
+from scratchae.engines.device.updates import has_device_form
 from scratchae.layers import Sequential
 from scratchae.optim import Optimizer
 
@@ -44,7 +44,7 @@ class DeviceEngine(Engine):
     def __init__(self, model: Sequential, optimizer: Optimizer, precision: str = "float32") -> None:
         super().__init__(model, optimizer)
         self.net = NETS[precision]
-        self.tensors = counters(optimizer.value.device)
+        self.tensors = counters(optimizer.value)
         self.addresses: list[int] = []  # of the model's and the optimizer's tensors
         self.steps: dict[tuple, Step] = {}  # laid out, by what they were laid out for
         self.recordings: dict[Step, Recording] = {}
@@ -134,13 +134,12 @@ class DeviceEngine(Engine):
         settings = [getattr(o, name) for name in o.hyperparameters if name != "lr"]
         key = (images.shape, images.dtype, order.shape, modes, *settings)
         if key not in self.steps:
-            step = partial(device_step, self.net(self.model), self.optimizer)
-            self.steps[key] = self.prepare(step, images, order)
+            self.steps[key] = self.prepare(self.net(self.model), images, order)
         return self.steps[key]
 
-    def prepare(self, step: Step, images: Tensor, order: Tensor) -> Step | None:
-        """The step in the form in which it will be carried out."""
-        return step
+    def prepare(self, net: Net, images: Tensor, order: Tensor) -> Step | None:
+        """A step in the form in which it will be carried out or recorded."""
+        return partial(device_step, net, self.optimizer)
 
     def recording(self, step: Step, images: Tensor, order: Tensor) -> Recording:
         """The step's CUDA graph; a new one where a tensor no longer lies where it was recorded."""
@@ -170,7 +169,7 @@ def no_device_form(model: Sequential, optimizer: Optimizer) -> str | None:
     >>> no_device_form(model, SGD([model[0].bias]))
     "wants an optimizer of all the model's parameters, in their order"
     """
-    if type(optimizer) not in MOVED:
+    if not has_device_form(optimizer):
         return f"has no form of {type(optimizer).__name__}"
     if list(map(id, optimizer.parameters)) != list(map(id, model.parameters())):
         return "wants an optimizer of all the model's parameters, in their order"
