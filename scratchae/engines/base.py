@@ -70,7 +70,7 @@ class Engine:
         self.optimizer.step()
 
     def pick(self, images: Tensor, index: Tensor) -> Tensor:
-        """The images (B, ...) at index (B,), good until the next call."""
+        """The images (B, ...) at index (B,), good until the next step."""
         return images.index_select(0, index)
 
     @torch.inference_mode()
@@ -86,10 +86,9 @@ class Engine:
         """
         total = torch.zeros((), dtype=torch.float64, device=images.device)
         for number, index in enumerate(batches, start=1):
-            x = self.pick(images, index)
-            loss = self.step(x)
+            loss = self.step(self.pick(images, index))
             if not math.isfinite(loss.item()):
-                raise NotFiniteError(number, loss.item(), x)
+                raise NotFiniteError(number, loss.item(), images.index_select(0, index))
             total += loss.double() * len(index)
             progress()
         return total

@@ -53,7 +53,7 @@ FORMS: dict[type[Layer], type[Node]] = {
 class Plan:
     """Forward, loss and backward of a batch of that shape; `x` is where the batch has to lie.
 
-    picked: memory for a batch in torch's order; for vectors it is that of x.
+    picked: memory for a batch in torch's order, until the step; for vectors it is that of x.
 
     Raises NoFormError where a layer has no buffered form, and the layers' own errors where the shape
     does not fit.
@@ -74,7 +74,7 @@ class Plan:
         self.x = buffers.place(*shape[1:])
         self.picked = self.x.rows
         if self.x.blocks:
-            self.picked = buffers.own(buffers.most, *shape[1:])[: shape[0]]
+            self.picked = buffers.scratch(*shape)
         self.nodes: list[Node] = []
         place, free = self.x, False  # the loss will compare with x
         for layer in rows_of(model):
