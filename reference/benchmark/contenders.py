@@ -1,0 +1,180 @@
+"""Contenders: the same training step by everything that one might pick.
+
+A factory takes a case and its batches and gives a Contender, ready to step: zero the gradients,
+forward, mean squared error, backward, Adam. All start from the same weights.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from reference.benchmark.cases import ADAM, Case
+from reference.benchmark.machine import version
+from reference.twins import twin
+from scratchae.engines import ENGINES, make_engine
+from scratchae.errors import ScratchaeError
+from scratchae.optim import Adam
+
+REFERENCE = "torch.nn"  # as everybody runs it: the others' times and losses are compared with it
+
+
+class UnusableError(Exception):
+    """A contender cannot run here; the text says why."""
+
+
+@dataclass
+class Contender:
+    """step(x) for x in `feed`, over and over; each call does `steps_a_call` steps.
+
+    step returns the loss before the move, or one for each of its steps. wait: returns when all that
+    was asked for is done. compiled_bytes: the memory of a step, where a compiler knows it.
+    """
+
+    step: Callable[[Any], Any]
+    feed: list
+    steps_a_call: int = 1
+    wait: Callable[[], object] = lambda: None
+    compiled_bytes: Callable[[], int] | None = None
+
+
+Factory = Callable[[Case, list[Tensor]], Contender]
+
+
+def scratchae(case: Case, batches: list[Tensor], engine: str) -> Contender:
+    """Ours: an engine's step. On a GPU an epoch at a time, so that an engine can run ahead."""
+    model = case.build().train()
+    if engine == "compile":
+        check_compiler(case)
+    try:
+        stepper = make_engine(engine, model, Adam(model.parameters(), **ADAM))
+    except ScratchaeError as error:
+        raise UnusableError(str(error)) from error
+    if case.device == "cpu":
+        return Contender(stepper.step, batches)
+    images = torch.cat(batches)
+    indices = torch.arange(len(images), device=images.device).split(case.batch_size)
+
+    def epoch(_: None) -> Tensor:
+        return stepper.epoch(images, indices) / len(images)
+
+    return Contender(epoch, [None], len(batches), torch.cuda.synchronize)
+
+
+def torch_nn(case: Case, batches: list[Tensor], **options) -> Contender:
+    """torch.nn, autograd and torch.optim.Adam with those options."""
+    model = twin(case.build()).train()
+    optimizer = torch.optim.Adam(model.parameters(), **ADAM, **options)
+
+    def step(x: Tensor) -> Tensor:
+        loss = mse_loss(model(x), x)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return Contender(step, batches, wait=waiter(case))
+
+
+def torch_compile(case: Case, batches: list[Tensor], mode: str | None = None) -> Contender:
+    """Forward and backward of torch.nn compiled, then the fused Adam."""
+    check_compiler(case)
+    model = twin(case.build()).train()
+    optimizer = torch.optim.Adam(model.parameters(), **ADAM, fused=True)
+    loss_of = torch.compile(lambda x: mse_loss(model(x), x), mode=mode)
+
+    def step(x: Tensor) -> Tensor:
+        loss = loss_of(x)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return Contender(step, batches, wait=waiter(case))
+
+
+def torch_compile_whole(case: Case, batches: list[Tensor], mode: str | None = None) -> Contender:
+    """Forward, gradient and Adam in one compiled graph, which asks for Adam written as a formula."""
+    check_compiler(case)
+    model = twin(case.build()).train()
+    parameters = {name: p.detach() for name, p in model.named_parameters()}
+    buffers = dict(model.named_buffers())
+    m, v = ({name: torch.zeros_like(p) for name, p in parameters.items()} for _ in "mv")
+    t = torch.zeros((), device=case.device)
+
+    def loss_of(parameters: dict, buffers: dict, x: Tensor) -> Tensor:
+        return mse_loss(torch.func.functional_call(model, (parameters, buffers), (x,)), x)
+
+    @torch.compile(fullgraph=True, mode=mode)
+    def step(x: Tensor) -> Tensor:
+        gradients, loss = torch.func.grad_and_value(loss_of)(parameters, dict(buffers), x)
+        t.add_(1)
+        scale, root = ADAM["lr"] / (1 - 0.9**t), (1 - 0.999**t).sqrt()
+        for name, p in parameters.items():
+            g = gradients[name] + ADAM["weight_decay"] * p
+            m[name].lerp_(g, 0.1)
+            v[name].mul_(0.999).addcmul_(g, g, value=0.001)
+            p.sub_(scale * m[name] / (v[name].sqrt() / root + 1e-8))
+        return loss
+
+    return Contender(step, batches, wait=waiter(case))
+
+
+def jax_jit(case: Case, batches: list[Tensor], scan: bool) -> Contender:
+    """JAX, jitted, the state donated; with `scan` all batches in one call."""
+    if version("jax") is None:
+        raise UnusableError("JAX is not installed: pip install -e '.[bench]'")
+    from reference.benchmark.jax_step import jax_contender
+
+    return jax_contender(case, batches, scan)
+
+
+def waiter(case: Case) -> Callable[[], object]:
+    return torch.cuda.synchronize if case.device.startswith("cuda") else lambda: None
+
+
+def check_compiler(case: Case) -> None:
+    if case.device == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
+        raise UnusableError("torch.compile finds no C++ compiler: install g++")
+
+
+def contenders(device: torch.device) -> dict[str, Factory]:
+    """Every contender of a device by its name.
+
+    >>> list(contenders(torch.device("cpu")))[:2]
+    ['scratchae eager', 'scratchae buffered']
+    """
+    found: dict[str, Factory] = {
+        f"scratchae {engine}": partial(scratchae, engine=engine) for engine in ENGINES
+    }
+    found |= {
+        "torch.nn, Adam for-loop": partial(torch_nn, foreach=False),
+        REFERENCE: torch_nn,
+        "torch.nn, Adam foreach": partial(torch_nn, foreach=True),
+        "torch.nn, Adam fused": partial(torch_nn, fused=True),
+        "torch.compile": torch_compile,
+        "torch.compile, whole step": torch_compile_whole,
+    }
+    if device.type == "cuda":
+        found |= {
+            "torch.compile, reduce-overhead": partial(torch_compile, mode="reduce-overhead"),
+            "torch.compile, whole step, reduce-overhead": partial(
+                torch_compile_whole, mode="reduce-overhead"
+            ),
+        }
+    return found | {
+        "JAX jit": partial(jax_jit, scan=False),
+        "JAX scan": partial(jax_jit, scan=True),
+    }
+
+
+def compiles(name: str) -> bool:
+    """Does that contender need many seconds before its first step?"""
+    return "compile" in name

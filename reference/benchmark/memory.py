@@ -1,0 +1,120 @@
+"""Memory: the most that is there at once in a step, counted the same way for all.
+
+torch's profiler tells of every allocation and every free of torch's allocator, also those of
+compiled code. The contender is made, and steps twice, while it listens; then the third step is
+looked at: all that is there at its highest point, less the batches, the weights and Adam's two
+averages, which everybody has. What is left is gradients, buffers kept between steps,
+activations and temporaries. On a GPU it is torch's own peak since before the contender was made, since a
+captured graph keeps its memory out of later counts. What libraries take from the
+system themselves, such as oneDNN's scratchpads, is seen on neither side.
+
+JAX does not tell: there it is what the compiler says that the step needs beside its arguments.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import accumulate, groupby
+from pathlib import Path
+
+import torch
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from reference.benchmark.cases import Case
+from reference.benchmark.contenders import Contender, Factory, UnusableError
+from reference.benchmark.steps import feed
+from reference.benchmark.worker import Worker
+
+MEASURED = "the step that is looked at"
+
+
+def measure_memory(
+    cases: list[Case], factories: dict[str, Factory], told=print
+) -> tuple[list[dict], dict[str, str]]:
+    """A row for each case with the bytes of every contender, and why which are missing."""
+    rows, missing = [], {}
+    for threads, group in groupby(cases, lambda case: case.threads):
+        with Worker(threads, expected=(UnusableError,)) as worker:
+            for case in group:
+                found = {}
+                for name, factory in factories.items():
+                    try:
+                        found[name] = worker.ask(step_bytes, factory, case)
+                    except UnusableError as error:
+                        missing[name] = str(error)
+                rows.append({"model": case.model, "batch_size": case.batch_size, "bytes": found})
+                told(f"{case}: memory counted")
+    return rows, missing
+
+
+def step_bytes(state: dict, factory: Factory, case: Case) -> int:
+    """In the worker: bytes beside batches, weights and Adam's averages."""
+    batches = case.batches()
+    shared = 3 * sum(p.numel() * p.element_size() for p in case.build().parameters())
+    count = cpu_peak if case.device == "cpu" else cuda_peak
+    contender, peak = count(partial(factory, case, batches))
+    return peak - shared if contender.compiled_bytes is None else contender.compiled_bytes()
+
+
+def cpu_peak(make: Callable[[], Contender]) -> tuple[Contender, int]:
+    """The contender, and the most bytes that there are in its third step."""
+    with (
+        quiet_stderr(),
+        profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events,
+    ):
+        contender = make()
+        take_steps(contender, 0, 2)
+        with record_function(MEASURED):
+            take_steps(contender, 2, 3)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "trace.json")
+        events.export_chrome_trace(str(path))
+        trace = json.loads(path.read_text(encoding="utf-8", errors="replace"))["traceEvents"]
+    return contender, peak_during(trace, MEASURED)
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """The profiler's library writes two lines to the error stream, past Python's: not inside."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def cuda_peak(make: Callable[[], Contender]) -> tuple[Contender, int]:
+    """The contender, and the most that torch held since before it was made, beside the batches."""
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    contender = make()
+    take_steps(contender, 0, 3)
+    return contender, torch.cuda.max_memory_allocated() - before
+
+
+def take_steps(contender: Contender, first: int, behind: int) -> None:
+    for call in range(first, behind):
+        contender.step(feed(contender, call))
+    contender.wait()
+
+
+def peak_during(trace: list[dict], name: str) -> int:
+    """The highest sum of all allocations and frees so far, within the span of that name.
+
+    >>> memory = [{"name": "[memory]", "ts": t, "args": {"Bytes": b}} for t, b in [(0, 8), (5, 4), (9, 9)]]
+    >>> peak_during([{"name": "step", "ph": "X", "ts": 4, "dur": 2}, *memory], "step")
+    12
+    """
+    span = next(e for e in trace if e["name"] == name and e.get("ph") == "X")
+    changes = sorted((e for e in trace if e["name"] == "[memory]"), key=lambda e: e["ts"])
+    before = [e["args"]["Bytes"] for e in changes if e["ts"] < span["ts"]]
+    inside = [e["args"]["Bytes"] for e in changes if 0 <= e["ts"] - span["ts"] <= span["dur"]]
+    return max(accumulate(inside, initial=sum(before)))

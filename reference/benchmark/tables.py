@@ -1,0 +1,140 @@
+"""Tables in Markdown, from the file of results."""
+
+from __future__ import annotations
+
+from reference.benchmark.contenders import REFERENCE
+from reference.benchmark.goals import fastest, goal_lines
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table.
+
+    >>> print(markdown(["a", "b"], [["1", "2"]]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    lines = [f"| {' | '.join(cells)} |" for cells in (header, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
+
+
+def readme_table(results: dict) -> str:
+    """Milliseconds of a step: torch.nn, the fastest of every other kind, ours; the best ratio."""
+    kinds = {
+        "torch.nn": lambda row: REFERENCE,
+        "torch.nn, fastest Adam": lambda row: fastest(row, "torch.nn"),
+        "torch.compile": lambda row: fastest(row, "torch.compile"),
+        "JAX jit": lambda row: fastest(row, "JAX jit"),
+        "JAX scan": lambda row: fastest(row, "JAX scan"),
+    }
+    rows = results["steps"]["rows"]
+    engines = list(dict.fromkeys(n for row in rows for n in row["ms"] if n.startswith("scratchae")))
+    kinds |= {engine: lambda row, engine=engine: engine for engine in engines}
+    kinds = {
+        kind: of
+        for kind, of in kinds.items()
+        if any(of(row) in row["ms"] for row in rows)
+        and (kind != "torch.nn, fastest Adam" or any(of(row) != REFERENCE for row in rows))
+    }
+    lines = []
+    for row in rows:
+        times = [row["ms"].get(of(row)) for of in kinds.values()]
+        best = row["ms"][REFERENCE] / row["ms"][fastest(row, "scratchae")]
+        lines.append(
+            [row["model"], str(row["batch_size"]), str(row["threads"])]
+            + ["" if ms is None else f"{ms:.2f}" for ms in times]
+            + [f"{best:.2f}"]
+        )
+    return markdown(["model", "batch", "threads", *kinds, "ratio"], lines)
+
+
+def steps_table(results: dict) -> str:
+    """Every contender's median, quartiles, ratio and loss difference, case by case."""
+    lines = []
+    for row in results["steps"]["rows"]:
+        for name, ms in row["ms"].items():
+            low, _, high = row["ms_quartiles"][name]
+            case = [row["model"], str(row["batch_size"]), str(row["threads"]), name]
+            numbers = [f"{ms:.3f}", f"{low:.3f} to {high:.3f}", f"{row['ratio'][name]:.2f}"]
+            lines.append([*case, *numbers, f"{row['loss_difference'][name]:.0e}"])
+    header = ["model", "batch", "threads", "step by", "ms", "quartiles", "ratio", "losses part by"]
+    return markdown(header, lines)
+
+
+def memory_table(results: dict) -> str:
+    """Megabytes of a step, and as a share of torch.nn's."""
+    lines = []
+    for row in results["memory"]["rows"]:
+        for name, count in row["bytes"].items():
+            share = f"{count / row['bytes'][REFERENCE]:.2f}" if REFERENCE in row["bytes"] else ""
+            lines.append([row["model"], str(row["batch_size"]), name, f"{count / 1e6:.2f}", share])
+    return markdown(["model", "batch", "step by", "MB", "of torch.nn's"], lines)
+
+
+def whole_table(results: dict) -> str:
+    """Seconds of whole runs."""
+    lines = []
+    for row in results["whole"]["rows"]:
+        for name, seconds in row["seconds"].items():
+            case = [row["model"], str(row["epochs"]), str(row["threads"]), name]
+            numbers = [f"{seconds:.1f}", f"{row['read_seconds'][name]:.2f}"]
+            lines.append(
+                [*case, *numbers, f"{row['ratio'][name]:.2f}", f"{row['losses'][name][-1]:.4f}"]
+            )
+    header = [
+        "model",
+        "epochs",
+        "threads",
+        "run by",
+        "s",
+        "of it reading",
+        "times ours",
+        "last loss",
+    ]
+    return markdown(header, lines)
+
+
+def in_words(about: dict) -> str:
+    """What a part was measured with, in a sentence."""
+    jax = f", JAX {about['jax']}" if about.get("jax") else ""
+    return (
+        f"{about['device']}, {about['processors']} processors, torch {about['torch']}{jax}, "
+        f"Python {about['python']}, float32, {about['date']}; denormals: {about['denormals']}."
+    )
+
+
+PARTS = {
+    "steps": (
+        "Training steps",
+        steps_table,
+        "Medians of bursts in which all took turns, each in a process of its own; ratio: how many "
+        "times as fast as torch.nn with its defaults. The same first weights and batches: the losses "
+        "of the first steps part by no more than the last column says, relatively.",
+    ),
+    "memory": (
+        "Memory of a step",
+        memory_table,
+        "The most that is there at once beside the batches, the weights and Adam's two averages: "
+        "gradients, kept buffers, activations and temporaries, as torch's allocator tells; for JAX what "
+        "its compiler says that the step needs beside its arguments.",
+    ),
+    "whole": (
+        "Whole runs",
+        whole_table,
+        "Seconds from the CSV on the disk to the last epoch. As published: scaled image by image, "
+        "DataLoader, denormals as they come. Same first weights and batches for all.",
+    ),
+}
+
+
+def report(results: dict, device: str) -> str:
+    """The whole file: goals, then a table for each part that was measured."""
+    sections = ["# Benchmark", "## Goals", "\n".join(f"- {x}" for x in goal_lines(results, device))]
+    for part, (title, table, words) in PARTS.items():
+        if part in results:
+            found = results[part]
+            missing = [f"Missing: {name}: {why}." for name, why in found["missing"].items()]
+            data = [f"Images: {found['about']['data']}."] if "data" in found["about"] else []
+            sections += [f"## {title}", words, in_words(found["about"]), *data, *missing]
+            sections += [table({part: found})]
+    return "\n\n".join(sections) + "\n"
