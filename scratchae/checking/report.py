@@ -30,10 +30,9 @@ class Row:
 
     @property
     def text(self) -> str:
-        """The sentence, and for a named mistake the chapter that has more."""
-        return (
-            f"{self.sentence} (chapter {self.mistake.chapter})" if self.mistake else self.sentence
-        )
+        """The sentence, and for a named mistake the chapter that has more, if there is one."""
+        chapter = self.mistake.chapter if self.mistake else 0
+        return f"{self.sentence} (chapter {chapter})" if chapter else self.sentence
 
 
 @dataclass(frozen=True)
