@@ -12,7 +12,7 @@
 #
 # One agreement holds in all chapters: **the gradient of the loss $L$ with respect to `foo` is called `dfoo`**,
 # and it has the shape of `foo`. So `dweight[o, i]` answers one question: *if `weight[o, i]` grows by a little,
-# how many times as much does the loss grow?* (Chapter 1 has asked that before.)
+# how many times as much does the loss grow?* ([Chapter 1](ch01_loss.py) has asked that before.)
 
 # %%
 import matplotlib.pyplot as plt
@@ -346,5 +346,5 @@ assert not torch.equal(forgetful(dy, x, weight)[0], right[0])
 #
 # ## Assignment
 #
-# **hw1** asks for this layer, the activations of chapter 3 and the loss. The library's
-# own version is `scratchae/layers/linear.py`: read it now, it holds nothing that is new to you.
+# **hw1** asks for this layer, the activations of chapter 3 and the loss. The library's own version is
+# `scratchae/layers/linear.py`: read it now, it holds nothing that is new to you.
