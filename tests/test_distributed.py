@@ -221,6 +221,8 @@ def test_the_gradient_is_that_of_one_worker_on_the_joined_batch(drawn, name, cou
     model, shape = drawn
     assume(sum(counts) > 1)
     g = torch.Generator().manual_seed(seed)
+    for p in model.parameters():
+        p.copy_(torch.randn(p.shape, generator=g, dtype=p.dtype))
     x = torch.rand(sum(counts), *shape, generator=g, dtype=torch.float64) * 2 - 1
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the buffered engine has no form")
@@ -230,7 +232,8 @@ def test_the_gradient_is_that_of_one_worker_on_the_joined_batch(drawn, name, cou
         expected = alone.fill_gradients(x).item()
     for loss, gradients, buffers in everybodys:
         assert loss == pytest.approx(expected, rel=1e-12)
-        close(gradients, alone.optimizer.grad)
+        largest = alone.optimizer.grad.abs().max().clamp(min=1)  # some are zero by cancellation
+        close(gradients / largest, alone.optimizer.grad / largest)
         for own, (_, buffer) in zip(buffers, model.named_buffers(), strict=True):
             close(own, buffer)
         assert torch.equal(gradients, everybodys[0][1])
@@ -262,7 +265,7 @@ def test_an_engine_that_makes_whole_steps_cannot_be_used():
 # ------------------------------------------------------------------------------- processes
 def lockstep(workers, name, engine):
     """Largest differences from a single process over three epochs with a last batch of one image."""
-    warnings.simplefilter("ignore")
+    warnings.simplefilter("error")  # no engine is to fall back to another
     found, single = [], build(name, 1).to(torch.float64)
     model = build(name, 1 + workers.rank).to(torch.float64)  # rank 0's weights are to win
     alone = Engine(single, Adam(single.parameters(), weight_decay=1e-5))
@@ -284,7 +287,7 @@ def lockstep(workers, name, engine):
 @pytest.mark.parametrize("size", [2, 3])
 @pytest.mark.parametrize("name", ["fc", "conv"])
 def test_processes_train_in_lockstep_with_a_single_one(name, size):
-    for engine in ENGINES if name == "fc" else ["eager"]:
+    for engine in ENGINES:
         for difference, replicas_are_equal in together(size, lockstep, name, engine):
             assert difference < 1e-10
             assert replicas_are_equal
@@ -420,7 +423,7 @@ def endless(workers, folder):
 
 
 def wait_for_epochs(folder: Path, count: int) -> None:
-    history, until = folder / "history.csv", time.monotonic() + 120
+    history, until = folder / "history.csv", time.monotonic() + 300
     while not (history.exists() and len(history.read_text().splitlines()) > count):
         assert time.monotonic() < until, "training did not begin"
         time.sleep(0.05)
@@ -502,7 +505,7 @@ def test_a_killed_worker_ends_the_job_with_one_sentence_and_a_run_to_go_on_with(
     job, pids = training(size, model)
     assert len(pids) == size
     os.kill(pids[rank], signal.SIGKILL)
-    assert job.wait(120) != 0
+    assert job.wait(300) != 0
     assert gone(pids)
     again = f"torchrun --nproc-per-node {size} -m scratchae train {model} --out run --resume"
     (sentence,) = said(tmp_path)
@@ -512,7 +515,7 @@ def test_a_killed_worker_ends_the_job_with_one_sentence_and_a_run_to_go_on_with(
     done = open_run(tmp_path / "run").epoch
     words = [*again.split()[4:], "--epochs", done + 1]
     assert words[0] == "scratchae"
-    assert torchrun(size, *words[1:], folder=tmp_path).wait(120) == 0
+    assert torchrun(size, *words[1:], folder=tmp_path).wait(300) == 0
     assert open_run(tmp_path / "run").epoch == done + 1
     assert (tmp_path / "run" / "pictures" / "loss.png").exists()
 
@@ -522,7 +525,7 @@ def test_a_killed_worker_ends_the_job_with_one_sentence_and_a_run_to_go_on_with(
 def test_a_job_that_is_told_to_stop_says_how_to_go_on(number, training, tmp_path):
     job, pids = training(2, "fc")
     job.send_signal(number)
-    assert job.wait(120) != 0
+    assert job.wait(300) != 0
     assert gone(pids)
     (sentence,) = said(tmp_path)
     assert sentence.startswith(

@@ -5,6 +5,7 @@ and `fit` finds the others; no call to anything in here is needed.
 """
 
 from scratchae.distributed.batchnorm import SyncBatchNorm1d, SyncBatchNorm2d
+from scratchae.distributed.buffered import BufferedSyncBatchNorm
 from scratchae.distributed.convert import convert_sync_batchnorm, revert_sync_batchnorm
 from scratchae.distributed.engine import DataParallel
 from scratchae.distributed.shares import check_batch_size, dealt_out, share_of
@@ -13,6 +14,7 @@ from scratchae.distributed.voice import one_voice
 from scratchae.distributed.workers import WorkerLostError, Workers, join
 
 __all__ = [
+    "BufferedSyncBatchNorm",
     "DataParallel",
     "SyncBatchNorm1d",
     "SyncBatchNorm2d",

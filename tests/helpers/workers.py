@@ -15,7 +15,7 @@ import torch
 
 from scratchae.distributed import Workers, join
 
-PATIENCE = 120  # seconds for processes that should have ended long before
+PATIENCE = 300  # seconds for processes that should have ended long before
 CONTEXT = multiprocessing.get_context("forkserver")  # imports torch once, then forks
 CONTEXT.set_forkserver_preload(["tests.test_distributed"])
 
