@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from scratchae.data import load
 from scratchae.data.dataset import Dataset
-from scratchae.engines import ENGINES, BufferedEngine, Engine, NotFiniteError, make_engine
+from scratchae.engines import BufferedEngine, Engine, NotFiniteError, make_engine
 from scratchae.engines.device import DeviceEngine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import (
@@ -317,7 +317,7 @@ def test_what_a_layer_refuses_the_buffered_engine_refuses_in_the_same_sentence()
 
 
 def test_an_unknown_engine_is_answered_with_those_there_are():
-    with pytest.raises(ScratchaeError, match=f"no engine 'warp': use {', '.join(ENGINES)}"):
+    with pytest.raises(ScratchaeError, match="'warp': use eager, buffered, compile or graph"):
         make_engine("warp", build("fc"), None)
 
 

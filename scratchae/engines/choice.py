@@ -33,7 +33,8 @@ def make_engine(
     'buffered'
     """
     if name not in ENGINES:
-        raise ScratchaeError(f"there is no engine {name!r}: use {', '.join(ENGINES)}")
+        *others, last = ENGINES
+        raise ScratchaeError(f"there is no engine {name!r}: use {', '.join(others)} or {last}")
     if precision == "float32":
         return ENGINES[name](model, optimizer)
     if precision != "bf16":
