@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -19,7 +20,11 @@ from scratchae.checking.outcome import (
 )
 from scratchae.course.jail.wire import Other, Packer, Unsent, WireError, natural, unpack, word
 
-LONGEST_TEXT = 160
+LONGEST_TEXT, MOST_NUMBERS = 160, 1_000_000
+
+
+class TooLargeError(Exception):
+    """More numbers than any right answer has: the diagnosis would take for ever over them."""
 
 
 @dataclass
@@ -75,6 +80,8 @@ def outcome(exercise: Exercise, case: Case, answer: Answer) -> Outcome:
     try:
         return read(exercise, case, answer)
     except WireError as error:
+        return Outcome({}, str(error))
+    except TooLargeError as error:
         return Outcome({}, str(error))
     except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError):
         return Outcome({}, "its answer does not hold what was asked for")
@@ -140,10 +147,14 @@ def stand_in(value: object) -> object:
         return type(value.name or "object", (), {})()
     if not isinstance(value, Unsent):
         return value
+    if prod(value.shape) > MOST_NUMBERS:
+        raise TooLargeError(
+            f"it returned a tensor of {prod(value.shape)} numbers: see to its shape"
+        )
     dtype = getattr(torch, value.dtype, None)
     if value.kind == "sparse" or not isinstance(dtype, torch.dtype):
         return type(f"{value.kind}_tensor", (), {})()
-    if value.kind in ("cpu", "large"):  # another dtype, or too many numbers
+    if value.kind in ("cpu", "large"):  # another dtype, or too many bytes
         return torch.zeros((), dtype=dtype).expand(value.shape)
     return torch.empty(value.shape, dtype=dtype, device="meta")
 

@@ -22,7 +22,7 @@ td:nth-child(2) { white-space: nowrap; width: 1%; }
 .ok { color: var(--ok); } .wrong { color: var(--wrong); } .note { opacity: 0.75; }
 img { max-width: 100%; }
 """.strip()
-MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~&:@])")
+MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|~:@])")
 
 
 def page(title: str, body: str) -> str:
@@ -48,10 +48,11 @@ def safe(text: object) -> str:
 def plain(text: object) -> str:
     """Text for Markdown, in which nothing of it is markup.
 
-    >>> plain("<b> *a*")
-    '\\\\<b\\\\> \\\\*a\\\\*'
+    >>> print(plain("<b> *a*"))
+    &lt;b&gt; \\*a\\*
     """
-    return MARKDOWN.sub(r"\\\1", harmless(str(text)).replace("\n", " "))
+    text = MARKDOWN.sub(r"\\\1", harmless(str(text)).replace("\n", " "))
+    return html.escape(text, quote=False)
 
 
 def to_html(assignment: Assignment, result: dict, said: str) -> str:

@@ -83,6 +83,7 @@ class Sitting:
         job, asked = self.job(trials, library)
         answers: list[Answer] = []
         loaded: set[str] = set()
+        forged = ""
         for header, body in self.cell.run(job):
             if "loaded" in header:
                 loaded.add(str(header["loaded"]))
@@ -90,23 +91,23 @@ class Sitting:
                 answers.append(Answer(header, body))
                 self.note(asked[len(answers) - 1][0], header)
             else:
-                break  # out of order: forged
+                forged = "its answers were not those that were asked for"
+                break
             if len(answers) == len(asked):
                 break
-        ending = self.cell.ending
         for trial in trials:
             mine = [k for k, (other, _) in enumerate(asked) if other is trial]
             if mine[-1] < len(answers):
                 found[trial] = [outcome(trial.exercise, asked[k][1], answers[k]) for k in mine]
         if len(answers) == len(asked):
             return found, ""
-        ended_at, reason = asked[len(answers)][0], ending.reason
+        ended_at, reason = asked[len(answers)][0], forged or self.cell.ending.reason
         if (file := file_of(ended_at)) not in loaded:
             reason = f"{file} could not be loaded: {reason}"
             self.deaths[file] = self.deaths.get(file, 0) + 1
             if self.deaths[file] > 1:
                 self.unloadable[file] = reason
-        if "seconds" in ending.reason:
+        if "seconds" in reason:
             task = ended_at.task.name
             self.wasted[task] = self.wasted.get(task, 0) + self.cell.limits.cpu
         return found, reason

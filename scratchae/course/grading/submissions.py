@@ -51,14 +51,17 @@ class Waiting:
             fitting = [e for e in entries if fits(e.path.name, name) and not is_litter(e.path)]
             if not fitting:
                 continue
-            best = min(fitting, key=lambda e: (len(e.path.parts), -version(e.path), str(e.path)))
-            level = [e for e in fitting if len(e.path.parts) == len(best.path.parts)]
-            if len(level) > 1 and version(best.path) == 0:
-                problems.append(f"there are {len(level)} files {name}: {best.path} was taken")
-            try:
-                files[name] = best.read(LARGEST_FILE)
-            except RefusedError as error:
-                problems.append(f"refused: {error}")
+            fitting.sort(key=lambda e: (len(e.path.parts), -version(e.path), str(e.path)))
+            level = [e for e in fitting if len(e.path.parts) == len(fitting[0].path.parts)]
+            for entry in fitting:
+                try:
+                    files[name] = entry.read(LARGEST_FILE)
+                except RefusedError as error:
+                    problems.append(f"refused: {error}")
+                    continue
+                if len(level) > 1 and version(entry.path) == 0:
+                    problems.append(f"there are {len(level)} files {name}: {entry.path} was taken")
+                break
         return Submission(self.student, files, tuple(problems))
 
 

@@ -18,7 +18,7 @@ class Limits:
     wall: float = 60.0
     task: float = 10.0
     memory: int = 1024 * MEGABYTE
-    answer: int = 32 * MEGABYTE
+    answer: int = 4 * MEGABYTE
     threads: int = 64
 
     def rlimits(self, held: int) -> dict[str, int]:

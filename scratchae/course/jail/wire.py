@@ -20,8 +20,8 @@ from torch import Tensor
 HEAD = struct.Struct("<4sIQ")
 MAGIC = b"scae"
 MOST_HEADER = 256 * 1024
-MOST_BODY = 32 * 1024 * 1024
-MOST_AXES = 8
+MOST_BODY = 4 * 1024 * 1024
+MOST_AXES = 6
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 

@@ -1,0 +1,186 @@
+"""Trying every attack in a jail of this machine, one behind the other, with a victim after each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scratchae.course.assignment import Assignment, load_assignment
+from scratchae.course.grading.grader import Grader, Submission
+from scratchae.course.jail import Cell, Home, InfrastructureError, Limits
+from scratchae.course.selftest.archives import ARCHIVES, output
+from scratchae.course.selftest.attack import Attack, Scene
+from scratchae.course.selftest.endings import ENDINGS
+from scratchae.course.selftest.forgeries import FORGERIES
+from scratchae.course.selftest.probes import PROBES
+
+ATTACKS: tuple[Attack, ...] = (*ENDINGS, *PROBES, *FORGERIES)
+LIMITS = Limits(cpu=2.0, idle=2.0, wall=30.0, task=2.0, memory=256 * 1024 * 1024)
+RIGHT = """\
+# SOURCE-OF-THE-PREVIOUS-STUDENT
+import torch
+
+
+def relu_forward(x):
+    return x.clamp(min=0)
+
+
+def tanh_forward(x):
+    return torch.tanh(x)
+"""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An attack, whether it was contained, and how."""
+
+    name: str
+    contained: bool
+    how: str
+
+
+def names() -> list[str]:
+    """Every attack's name, in the order in which they are tried."""
+    return [*(attack.name for attack in ATTACKS), *ARCHIVES, OUTPUT]
+
+
+OUTPUT = "terminal escapes, HTML and spreadsheet formulas in output"
+
+
+def selftest(
+    walls: str, only: str = "", tell: Callable[[Tried], None] = lambda tried: None
+) -> list[Tried]:
+    """Try all attacks (or those with `only` in their name); `tell` hears of each as it is done."""
+    found = []
+    for tried in try_all(walls, only):
+        tell(tried)
+        found.append(tried)
+    return found
+
+
+def try_all(walls: str, only: str) -> Iterator[Tried]:
+    assignment = small_assignment()
+    with scene() as (aims, server), contextlib.ExitStack() as stack:
+        home = Home(assignment, walls != "none")
+        stack.callback(home.close)
+        cell = stack.enter_context(Cell(home, walls, LIMITS))
+        grader = Grader(assignment, b"secret of the selftest", cell)
+        cell.start()
+        for attack in ATTACKS:
+            if only in attack.name:
+                yield try_one(attack, aims, grader, server)
+        for name, act in ARCHIVES.items():
+            if only in name:
+                with tempfile.TemporaryDirectory() as folder:
+                    (Path(folder) / "in").mkdir()
+                    yield Tried(name, *act(Path(folder) / "in"))
+        if only in OUTPUT:
+            yield Tried(OUTPUT, *output(assignment, grader))
+
+
+def small_assignment() -> Assignment:
+    """Two tasks of one file: one to attack with, and one to see that nothing else is hurt."""
+    hw1 = load_assignment("hw1")
+    tasks = tuple(
+        replace(hw1.task(name), public=1, hidden=1) for name in ("relu_forward", "tanh_forward")
+    )
+    return replace(hw1, tasks=tasks)
+
+
+def try_one(attack: Attack, aims: Scene, grader: Grader, server: socket.socket) -> Tried:
+    """Grade the hostile submission, look at what it did, and then at a victim's grade."""
+    home = str(grader.cell.home.path)
+    before = processes_of(home)
+    files = {"activations.py": attack.source(aims).encode()}
+    files |= {name: text.encode() for name, text in attack.extra.items()}
+    right = {"activations.py": RIGHT.encode()}
+    try:
+        grader.grade(Submission("the previous student", right))
+        result = grader.grade(Submission("mallory", files))
+        victim = grader.grade(Submission("the next student", right))
+    except InfrastructureError as error:
+        return Tried(attack.name, False, f"the grader was hurt: {error}")
+    contained, how = judge(attack, result)
+    harm = harm_done(aims, server)
+    if victim["score"] != victim["points"]:
+        harm.append("the next student lost points")
+    if len(processes_of(home)) > len(before):
+        harm.append("a process was left over")
+    return Tried(attack.name, contained and not harm, "; ".join([how, *harm]))
+
+
+def judge(attack: Attack, result: dict) -> tuple[bool, str]:
+    """Whether the submission got what it wanted."""
+    hostile, other = result["tasks"]
+    said = [row["sentence"] for row in hostile["rows"] if not row["passed"]]
+    how = next((s for s in said if s), "")
+    if attack.kind == "flag":
+        return bool(result["flags"]), f"flagged: {'; '.join(result['flags'][:2])}"
+    if not attack.alone and other["earned"] != other["points"]:
+        return False, f"the other task lost points: {other['rows'][0]['sentence']}"
+    if attack.kind == "probe":
+        reached = [sentence for sentence in said if "reached" in sentence]
+        told = any("refused" in sentence for sentence in said)
+        how = (reached or [how])[0].partition("relu_forward: ")[2] or (reached or [how])[0]
+        how = how.partition(": ")[2] if how.startswith("it stopped with RuntimeError") else how
+        return told and not reached, how
+    if attack.kind == "ends" and attack.reason not in how:
+        return False, f"another end than {attack.reason!r}: {how}"
+    return hostile["earned"] == 0, how or "no points"
+
+
+def harm_done(aims: Scene, server: socket.socket) -> list[str]:
+    """What changed outside the jail."""
+    harm = []
+    if sorted(path.name for path in aims.loot.iterdir()) != ["other.py"]:
+        harm.append("another student's folder was changed")
+    with contextlib.suppress(OSError):
+        os.kill(aims.victim, 0)
+        return harm + heard(server)
+    return [*harm, "a process of this machine was killed"]
+
+
+def heard(server: socket.socket) -> list[str]:
+    with contextlib.suppress(OSError):
+        server.accept()[0].close()
+        return ["it reached the network"]
+    return []
+
+
+def processes_of(home: str) -> list[int]:
+    """Every process of this machine that was started for this jail; forks keep the command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if home.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+@contextlib.contextmanager
+def scene() -> Iterator[tuple[Scene, socket.socket]]:
+    """Things to attack, that everybody may write to, and a look at them afterwards."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as server:
+        loot, secret = Path(folder) / "loot", Path(folder) / "secret"
+        loot.mkdir()
+        (loot / "other.py").write_text("the work of another student")
+        secret.write_text("the secret of the course")
+        for path in (Path(folder), loot, loot / "other.py"):
+            path.chmod(0o777)
+        secret.chmod(0o600)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.setblocking(False)
+        victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100_000)"])
+        try:
+            yield Scene(loot, server.getsockname()[1], victim.pid, secret), server
+        finally:
+            victim.kill()
+            victim.wait()
