@@ -35,7 +35,10 @@ from scratchae.training.step import evaluating
 from tests.helpers.browser import DESK, PHONE, chromium, frame, opened
 from tests.helpers.runs import few_digits
 
-OTHERS = ["fc,latent=1", "fc,latent=2", "fc,latent=8"]
+OTHERS = [
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("fc,latent=1", "fc,latent=2", "fc,latent=8")
+]
 NEAR = 0.15  # of 2, the range of a pixel: what int8 weights may cost
 
 
@@ -96,15 +99,10 @@ def middle(page, selector: str) -> tuple[float, float]:
 # --- the page as a whole
 
 
-@pytest.mark.parametrize(
-    ("name", "scheme"),
-    [("fc", "light"), ("fc", "dark"), ("conv", "dark"), *((name, "light") for name in OTHERS)],
-)
-def test_it_opens_from_a_file_asks_for_nothing_and_does_not_complain(
-    browser, trained, name, scheme
-):
+@pytest.mark.parametrize("name", ["fc", "conv", *OTHERS])
+def test_it_opens_from_a_file_asks_for_nothing_and_does_not_complain(browser, trained, name):
     run, path = trained(name)
-    with opened(browser, path, color_scheme=scheme) as watched:
+    with opened(browser, path, color_scheme="dark" if name == "conv" else "light") as watched:
         page = watched.page
         assert run.model.name in page.locator("#about").inner_text()
         assert page.locator("#cloud").is_visible() == (name != "conv")
@@ -158,19 +156,19 @@ def test_fifty_digits_are_given_back_as_python_gives_them_back(browser, trained,
 
 @pytest.mark.parametrize("name", ["fc", "conv"])
 def test_a_decode_takes_5_ms_at_the_most(browser, trained, name):
-    """The median of 31 batches of 10 decodes: a process that is paused spoils few of them."""
+    """The median of 400 decodes, each timed alone: what a busy machine interrupts is in the rest."""
     with opened(browser, trained(name)[1]) as watched:
-        batches = watched.page.evaluate(
+        times = watched.page.evaluate(
             """() => {
               const code = new Float32Array(size(content.codeShape)).fill(0.3);
-              return Array.from({ length: 31 }, () => {
+              return Array.from({ length: 400 }, () => {
                 const start = performance.now();
-                for (let i = 0; i < 10; i++) decoder.forward(code);
-                return (performance.now() - start) / 10;
+                decoder.forward(code);
+                return performance.now() - start;
               });
             }"""
         )
-    assert np.median(batches) <= 5
+    assert np.median(times) <= 5
 
 
 @st.composite
@@ -214,7 +212,7 @@ def networks(draw) -> tuple[Sequential, tuple[int, ...]]:
 
 
 @given(network=networks(), seed=st.integers(0, 99))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_any_layers_compute_what_the_library_computes(fc_forever, network, seed):
     """Against a copy whose weights are the rounded ones, so that nothing but rounding is left."""
     model, shape = network
@@ -238,20 +236,20 @@ def fc_forever(browser, trained):
         yield watched.page
 
 
-def test_points_stand_where_their_codes_are_and_lead_back_to_them(browser, trained):
-    for name in ["fc", *OTHERS]:
-        with opened(browser, trained(name)[1]) as watched:
-            found = watched.page.evaluate(
-                """() => codes.places.slice(0, 40).map((place, i) => {
-                  cloud.depth = 0;
-                  const [x, y, near] = cloud.project(place);
-                  cloud.depth = near;
-                  return [Array.from(codes.placeOf(cloud.codeAt(x, y))), place];
-                })"""
-            )
-        for back, place in found:
-            known = 1 if name == "fc,latent=1" else 3  # there the second number is a digit's row
-            np.testing.assert_allclose(back[:known], place[:known], atol=1e-3)
+@pytest.mark.parametrize("name", ["fc", *OTHERS])
+def test_points_stand_where_their_codes_are_and_lead_back_to_them(browser, trained, name):
+    with opened(browser, trained(name)[1]) as watched:
+        found = watched.page.evaluate(
+            """() => codes.places.slice(0, 40).map((place, i) => {
+              cloud.depth = 0;
+              const [x, y, near] = cloud.project(place);
+              cloud.depth = near;
+              return [Array.from(codes.placeOf(cloud.codeAt(x, y))), place];
+            })"""
+        )
+    for back, place in found:
+        known = 1 if name == "fc,latent=1" else 3  # there the second number is a digit's row
+        np.testing.assert_allclose(back[:known], place[:known], atol=1e-3)
 
 
 # --- the pointer

@@ -54,10 +54,13 @@ class LayerView {
   }
 }
 
+/** How many of `count` to put in a row, at most `most`, so that all rows are about as long. */
+const evenly = (count, most) => Math.ceil(count / Math.ceil(count / most));
+
 /** Units (F,) as squares in rows. */
 function drawUnits(canvas, values, limit, room) {
   const cell = values.length <= 16 ? 20 : 11;
-  const columns = Math.min(values.length, Math.floor(room / cell));
+  const columns = evenly(values.length, Math.floor(room / cell));
   const width = columns * cell;
   const context = fit(canvas, width, Math.ceil(values.length / columns) * cell);
   canvas.style.width = `${width}px`;
@@ -74,7 +77,7 @@ function drawUnits(canvas, values, limit, room) {
 function drawMaps(canvas, values, [C, H, W], limit, room) {
   const side = C === 1 ? 112 : C <= 16 ? 56 : C <= 32 ? 42 : 32;
   const gap = 3;
-  const columns = Math.min(C, Math.floor(room / (side + gap)));
+  const columns = evenly(C, Math.floor(room / (side + gap)));
   const height = Math.round((side * H) / W);
   const width = columns * (side + gap);
   const context = fit(canvas, width, Math.ceil(C / columns) * (height + gap));

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,18 +16,23 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 740}
 
 
+def need(there: object, words: str) -> None:
+    """Skip, visibly, where something is missing; continuous integration has to have it."""
+    if not there:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(words)
+
+
 @contextmanager
 def chromium() -> Iterator:
-    """The browser that is installed; without one, or without playwright, the tests are skipped."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="there is no playwright: pip install -e '.[test]'"
-    )
+    """The system's browser, driven by playwright; without one the tests are skipped."""
+    need(find_spec("playwright"), "there is no playwright: pip install -e '.[test]'")
     program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        pytest.skip("there is no Chromium to open pages in: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
+    need(program, "there is no Chromium to open pages in: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
         options = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"]
-        browser = driver.chromium.launch(executable_path=program, args=options)
+        browser = driver.chromium.launch(executable_path=program, args=options, timeout=180_000)
         try:
             yield browser
         finally:
@@ -48,7 +55,7 @@ def opened(browser, path: Path, viewport: dict = DESK, **options) -> Iterator[Wa
     try:
         watched = Watched(context.new_page())
         page = watched.page
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(180_000)  # of a busy machine
         page.on("request", lambda request: watched.requests.append(request.url))
         page.on("console", lambda message: watched.complaints.append(message.text))
         page.on("pageerror", lambda error: watched.complaints.append(str(error)))
