@@ -9,9 +9,10 @@ import inspect
 import io
 import json
 import os
+import signal
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -50,11 +51,12 @@ def main() -> None:
     torch.set_num_threads(1)
     assignment = load_assignment(request["assignment"])
     say(answers, {"ready": True})
+    watch = Watch(answers, request["limit"])
     for name in request["tasks"]:
         printed = Short()
-        with redirect_stdout(printed), redirect_stderr(printed):
+        with redirect_stdout(printed), redirect_stderr(Short()):  # torch warns there
             task, folder = assignment.task(name), Path(request["folder"])
-            answer = answer_to(assignment, task, folder, request["seed"], request["hidden"])
+            answer = answer_to(assignment, task, folder, request["seed"], request["hidden"], watch)
         say(answers, answer | {"printed": printed.getvalue()})
 
 
@@ -63,13 +65,34 @@ def say(stream: TextIO, answer: dict) -> None:
     stream.flush()
 
 
-def answer_to(assignment: Assignment, task: Task, folder: Path, seed: int, hidden: bool) -> dict:
+@dataclass(frozen=True)
+class Watch:
+    """Inside, the process ends when it has used up its seconds of CPU time; then says that all ran."""
+
+    answers: TextIO
+    limit: float
+
+    def __enter__(self) -> None:
+        self.set(self.limit)
+
+    def __exit__(self, *error: object) -> None:
+        self.set(0)
+        say(self.answers, {"ran": True})
+
+    def set(self, seconds: float) -> None:
+        if hasattr(signal, "setitimer"):  # Windows has none: there the parent's clock has to do
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def answer_to(
+    assignment: Assignment, task: Task, folder: Path, seed: int, hidden: bool, watch: Watch
+) -> dict:
     """The rows of one task, or its trouble."""
     if assignment.kind == "contest":
-        return contest_answer(assignment, task, folder)
+        return contest_answer(assignment, task, folder, watch)
     exercise = EXERCISES[task.exercise]
     cases = exercise.cases(seed, task.hidden if hidden else task.public)
-    with library(library_sources(assignment, task)):
+    with library(library_sources(assignment, task)), watch:
         try:
             function = load_function(
                 folder, task, exercise.reference.__name__, arguments_of(exercise)
@@ -81,10 +104,10 @@ def answer_to(assignment: Assignment, task: Task, folder: Path, seed: int, hidde
     return written(judge(exercise, list(zip(cases, got, expected, strict=True))))
 
 
-def contest_answer(assignment: Assignment, task: Task, folder: Path) -> dict:
+def contest_answer(assignment: Assignment, task: Task, folder: Path, watch: Watch) -> dict:
     """The rows of a contest, and what the ranking needs."""
     digits = public_digits(assignment)
-    with library(library_sources(assignment, task)):
+    with library(library_sources(assignment, task)), watch:
         try:
             found = measure(folder, task, digits)
         except SubmissionError as error:

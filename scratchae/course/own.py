@@ -88,6 +88,10 @@ def record(exercises: list[tuple[Exercise, int]]) -> str:
     """JSON of exercises and of their public cases: (exercise, how many cases of every corner)."""
     entries = []
     for exercise, each in exercises:
+        if exercise.call is not None:
+            raise ScratchaeError(
+                f"{exercise.name} has a `call` of its own, which a student's folder cannot hold: leave it out"
+            )
         entries.append(
             {
                 "name": exercise.name,

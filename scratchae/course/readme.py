@@ -7,7 +7,7 @@ from pathlib import Path
 from scratchae.course.assignment import Assignment
 
 TODO = {
-    "write": "Every function that says `your turn` in these files is yours; change nothing else's name.",
+    "write": "Every function that says `your turn` in these files is yours. Leave their names as they are.",
     "mend": "One line in each of these files is wrong. Find it and mend it.",
     "contest": "Write `build` in model.py, train with `python train.py`, hand in both files.",
 }

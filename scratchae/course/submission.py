@@ -110,7 +110,7 @@ def load_module(path: Path) -> dict:
         raise SubmissionError(
             f"{path.name} calls exit() while it is loaded: leave it out"
         ) from error
-    except Exception as error:
+    except BaseException as error:
         own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
         line = f" in line {own[-1].lineno}" if own else ""
         raise SubmissionError(
@@ -142,6 +142,8 @@ def without_exit(function: Callable) -> Callable:
             return function(*arguments)
         except SystemExit as error:
             raise RuntimeError("it calls exit()") from error
+        except (KeyboardInterrupt, GeneratorExit) as error:
+            raise RuntimeError("it ends the program that checks it") from error
         except RecursionError as error:
             raise RecursionError("it calls itself without end") from error.with_traceback(None)
 
