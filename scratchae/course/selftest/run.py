@@ -66,23 +66,43 @@ def selftest(
 
 
 def try_all(walls: str, only: str) -> Iterator[Tried]:
-    assignment = small_assignment()
-    with scene() as (aims, server), contextlib.ExitStack() as stack:
-        home = Home(assignment, walls != "none")
-        stack.callback(home.close)
-        cell = stack.enter_context(Cell(home, walls, LIMITS))
-        grader = Grader(assignment, b"secret of the selftest", cell)
-        cell.start()
-        for attack in ATTACKS:
-            if only in attack.name:
-                yield try_one(attack, aims, grader, server)
-        for name, act in ARCHIVES.items():
+    with Stage(walls) as stage:
+        for name in names():
             if only in name:
-                with tempfile.TemporaryDirectory() as folder:
-                    (Path(folder) / "in").mkdir()
-                    yield Tried(name, *act(Path(folder) / "in"))
-        if only in OUTPUT:
-            yield Tried(OUTPUT, *output(assignment, grader))
+                yield stage.try_attack(name)
+
+
+class Stage:
+    """A jail, and around it things to attack. `try_attack` tries one by its name."""
+
+    def __init__(self, walls: str) -> None:
+        self.walls = walls
+        self.assignment = small_assignment()
+
+    def __enter__(self) -> Stage:
+        with contextlib.ExitStack() as stack:
+            self.aims, self.server = stack.enter_context(scene())
+            home = Home(self.assignment, self.walls != "none")
+            stack.callback(home.close)
+            cell = stack.enter_context(Cell(home, self.walls, LIMITS))
+            self.grader = Grader(self.assignment, b"secret of the selftest", cell)
+            cell.start()
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+    def try_attack(self, name: str) -> Tried:
+        """Really do it, and say whether it was contained."""
+        if name in ARCHIVES:
+            with tempfile.TemporaryDirectory() as folder:
+                (Path(folder) / "in").mkdir()
+                return Tried(name, *ARCHIVES[name](Path(folder) / "in"))
+        if name == OUTPUT:
+            return Tried(name, *output(self.assignment, self.grader))
+        (attack,) = (attack for attack in ATTACKS if attack.name == name)
+        return try_one(attack, self.aims, self.grader, self.server)
 
 
 def small_assignment() -> Assignment:
