@@ -76,7 +76,7 @@ def grade_batch(
         first = next(todo, None)
         if first is not None:
             with Pool(setup, min(workers, max(1, len(waiting) - len(done)))) as pool:
-                pool.canary(task.name for task in assignment.tasks)
+                pool.canary(task.name for task in assignment.tasks if assignment.kind != "contest")
                 for graded in pool.grade(chain_of(first, todo), void):
                     student = graded.submission.student
                     if graded.table is None:
@@ -106,7 +106,8 @@ def fingerprint(assignment: Assignment, secret: bytes) -> str:
     """What a grade depends on besides the submission: another one means that all is graded anew."""
     parts = [scratchae.__version__, assignment.path.read_text(encoding="utf-8")]
     parts += [repr(sorted(library_sources(assignment, task).items())) for task in assignment.tasks]
-    parts += [repr(sorted(master_sources(assignment).items()))]
+    if assignment.kind != "contest":
+        parts += [repr(sorted(master_sources(assignment).items()))]
     for folder in ("checking", "course"):
         for path in sorted((Path(scratchae.__file__).parent / folder).rglob("*.py")):
             parts.append(path.read_text(encoding="utf-8"))

@@ -30,6 +30,8 @@ def mistakes_made(results: list[dict]) -> list[tuple[str, str, int]]:
 
 def known_prints(assignment: Assignment) -> set[int]:
     """Hashes of what everybody was given, and of the answers."""
+    if assignment.kind == "contest":
+        return set()
     sources = [*master_sources(assignment).values(), *blanked_sources(assignment).values()]
     return {p for source in sources for p in survey_of(source).get("prints", ())}
 
@@ -65,6 +67,13 @@ def sections(
         scores.append(line_of(task.name, task.points, earned))
     scores.append(line_of("all tasks", assignment.points, [r["score"] for r in results]))
     found.append(("Points", ["task", "of", "mean", "median", "full marks", "none"], scores))
+    boards = [r for r in results if r.get("leaderboard")]
+    boards.sort(key=lambda r: [entry["value"] for entry in r["leaderboard"]])
+    ranks = [
+        [str(i), r["student"], *(f"{entry['value']:g}" for entry in r["leaderboard"])]
+        for i, r in enumerate(boards, 1)
+    ]
+    found.append(("Ranking", ["rank", "student", "error", "parameters", "code"], ranks))
     made = [
         [str(n), task, mistake, sentence.get((exercise[task], mistake), "")]
         for task, mistake, n in mistakes_made(results)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from scratchae.course.assignment import load_assignment
 from scratchae.course.grading.canary import mistakes_lose, reference_earns_all, whole_home
+from scratchae.course.grading.contest import ContestGrader, contest_is_well
 from scratchae.course.grading.grader import Grader
 from scratchae.course.jail import Cell, Home, InfrastructureError, Limits
 
@@ -65,11 +66,17 @@ class Bench:
         self.assignment = load_assignment(setup.assignment)
         self.home = Home(self.assignment, setup.walls != "none")
         self.cell = Cell(self.home, setup.walls, setup.limits)
-        self.grader = Grader(self.assignment, setup.secret, self.cell)
+        contest = self.assignment.kind == "contest"
+        self.grader = (ContestGrader if contest else Grader)(
+            self.assignment, setup.secret, self.cell
+        )
         self.whole: Home | None = None
 
     def canary(self, task: str) -> None:
         """Raise InfrastructureError where something is not well."""
+        if isinstance(self.grader, ContestGrader):
+            contest_is_well(self.grader)
+            return
         if not task:
             reference_earns_all(self.grader)
             return

@@ -43,6 +43,8 @@ def main(job: int, answer: int, bpf: bytes, limits: dict) -> None:
         header, body = read_job(job)
         if "survey" in header:
             send(answer, importlib.import_module("survey").survey(header))
+        elif "model" in header:
+            run_model(answer, header, body)
         else:
             run_tests(answer, header, body)
     os._exit(0)
@@ -149,6 +151,29 @@ def run_test(module: types.ModuleType, test: dict, body: bytes, packer: Packer) 
     state = objects["model"].state_dict() if "model" in objects else {}
     packed = {name: packer.pack(tensor) for name, tensor in state.items()}
     return {"calls": calls, "state": packed, "operators": sorted(operators.names)[:200]}
+
+
+def run_model(answer: int, header: dict, body: bytes) -> None:
+    """Build the model of a contest, give it its weights, and encode or decode."""
+    sys.path.insert(0, header["library"])
+    packer, reply = Packer(), {}
+    try:
+        module = load("model.py", header["files"]["model.py"], "")
+        if isinstance(module, dict):
+            reply = module
+        else:
+            model = module.build(torch.Generator().manual_seed(0))
+            model.load_state_dict({k: unpack(v, body) for k, v in header["state"].items()})
+            model.eval()
+            x = unpack(header["x"], body)
+            if header["model"] == "encode":
+                result = model.encode(x.reshape(-1, *model.input_shape))
+            else:
+                result = model.decode(x)
+            reply = {"result": packer.pack(result)}
+    except BaseException as error:
+        reply = {"raised": told(error, "model.py")}
+    send(answer, reply, bytes(packer.body))
 
 
 def call(function: Callable, arguments: dict, test: dict, packer: Packer) -> dict:
