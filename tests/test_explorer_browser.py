@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchae.data import digit_from_picture, load
+from scratchae.data import Dataset, Images, digit_from_picture, load
 from scratchae.explorer import write_page
 from scratchae.explorer.network import describe
 from scratchae.explorer.quantise import quantise
@@ -30,7 +30,7 @@ from scratchae.layers import (
     Unflatten,
 )
 from scratchae.models import build
-from scratchae.training import fit
+from scratchae.training import Run, Settings, fit
 from scratchae.training.step import evaluating
 from tests.helpers.browser import DESK, PHONE, chromium, frame, opened
 from tests.helpers.runs import few_digits
@@ -113,6 +113,24 @@ def test_it_opens_from_a_file_asks_for_nothing_and_does_not_complain(browser, tr
             frame(page)
             assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
         assert watched.requests == [path.as_uri()]
+        assert not watched.complaints
+
+
+@pytest.mark.parametrize("count", [1, 2, 30])
+@pytest.mark.parametrize("name", ["fc", "conv", *OTHERS])
+def test_few_digits_that_nobody_named_can_be_explored(browser, tmp_path, name, count):
+    run = Run(build(name), Settings(name, "", None, "", 1, 64, 1e-3, 0.0, 0))
+    path = tmp_path / "page.html"
+    write_page(run, Dataset("plain", Images(few_digits().train.pixels[:count])), path)
+    with opened(browser, path) as watched:
+        page = watched.page
+        page.locator("#samples button").first.click()
+        page.locator("#others button, #samples button").last.click()
+        if name != "conv":
+            page.locator("#cloud").click()
+        frame(page)
+        assert page.locator("#legend button").count() == 0
+        assert "A is a digit" in page.locator("#ends").inner_text()
         assert not watched.complaints
 
 

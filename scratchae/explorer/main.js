@@ -162,7 +162,7 @@ function setUp() {
     $('encoder-of').textContent = `of ${named(digit.label)} from the data`;
   });
   $('clear').addEventListener('click', () => pad.clear(true));
-  for (const digit of [digits.at(half), digits.at(-1)]) path.pick(encoded(digit), digit.label);
+  for (const digit of [digits[half] ?? digits[0], digits.at(-1)]) path.pick(encoded(digit), digit.label);
   if (cloud) setUpCloud();
   const first = digits[Math.min(3, digits.length - 1)];
   pad.show(first.pixels);
