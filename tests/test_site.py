@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tutorials.tools.chapters import chapters
 
@@ -34,11 +35,21 @@ def need(there: object, words: str) -> None:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     need(find_spec("sphinx") and find_spec("myst_nb"), 'needs pip install -e ".[docs]"')
-    folder = tmp_path_factory.mktemp("site")
+    base = tmp_path_factory.getbasetemp()
+    # workers of pytest-xdist share what the first of them builds
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / "site"
+    with FileLock(base / "site.lock"):
+        if not (folder / "complete").exists():
+            build_site(folder)
+            (folder / "complete").touch()
+    return folder
+
+
+def build_site(folder):
     command = [sys.executable, "-m", "tutorials.tools.site", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return folder
 
 
 @pytest.fixture

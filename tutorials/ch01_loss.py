@@ -255,7 +255,7 @@ ax.legend(loc="upper center")
 
 # %% [markdown]
 # On the right the curve of $f$ spoils the slope, on the left rounding does. With 32 bits one can have about five
-# digits, with 64 about eleven; that is why gradients are checked with 64.
+# digits, with 64 about ten; that is why gradients are checked with 64.
 #
 # ## Break it
 #

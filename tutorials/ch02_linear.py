@@ -229,7 +229,7 @@ assert report, "\n".join(report.sentences)
 
 # %% [markdown]
 # But who says that the library, to which that compared you, is right? Ask the definition of the derivative, as
-# in chapter 1: `gradcheck` moves each number a little, in 64 bits, and sees what the loss does.
+# in [chapter 1](ch01_loss.py): `gradcheck` moves each number a little, in 64 bits, and sees what the loss does.
 
 # %% tags=["check"]
 generator = torch.Generator().manual_seed(0)

@@ -1,5 +1,7 @@
 """Wrong versions of what chapters ask for beyond the library's exercises, with what the check must say."""
 
+import csv
+
 import torch
 
 
@@ -30,7 +32,110 @@ def one_number(f, x, h=1e-5):
     return (f(x + h) - f(x - h)) / (2 * h)
 
 
+class Chain:
+    """A right Sequential, to be spoilt."""
+
+    def __init__(self, *layers):
+        self.layers = layers
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy):
+        for layer in reversed(self.layers):
+            dy = layer.backward(dy)
+        return dy
+
+
+class WalkedForwards(Chain):
+    def backward(self, dy):
+        for layer in self.layers:
+            dy = layer.backward(dy)
+        return dy
+
+
+class SameForAll(Chain):
+    def backward(self, dy):
+        for layer in reversed(self.layers):
+            dx = layer.backward(dy)
+        return dx
+
+
+class NothingReturned(Chain):
+    def backward(self, dy):
+        super().backward(dy)
+
+
+class SameInputForAll(Chain):
+    def forward(self, x):
+        return [layer.forward(x) for layer in self.layers][-1]
+
+
+def table_of(path):
+    with path.open(newline="") as file:
+        _, *lines = csv.reader(file)
+    return torch.tensor([[int(cell) for cell in line] for line in lines])
+
+
+def heading_as_digit(path):
+    table = table_of(path)
+    table = torch.cat([torch.zeros_like(table[:1]), table])
+    return table[:, 1:].to(torch.uint8).reshape(-1, 28, 28), table[:, 0]
+
+
+def rows_left_long(path):
+    table = table_of(path)
+    return table[:, 1:].to(torch.uint8), table[:, 0]
+
+
+def label_as_pixel(path):
+    table = table_of(path)
+    return table[:, :-1].to(torch.uint8).reshape(-1, 28, 28), table[:, 0]
+
+
+def pixels_as_floats(path):
+    table = table_of(path)
+    return table[:, 1:].float().reshape(-1, 28, 28), table[:, 0]
+
+
+def rows_as_columns(path):
+    table = table_of(path)
+    return table[:, 1:].to(torch.uint8).reshape(-1, 28, 28).transpose(1, 2), table[:, 0]
+
+
+def labels_as_floats(path):
+    table = table_of(path)
+    return table[:, 1:].to(torch.uint8).reshape(-1, 28, 28), table[:, 0].float()
+
+
+def pictures_first(model, x):
+    codes = model.encode(x)
+    return model.decode(codes), codes
+
+
 OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check must say)]
+    ("ch00_pixels", "read_digits"): [
+        (heading_as_digit, "the heading was read as a digit"),
+        (rows_left_long, "each digit is one long row"),
+        (label_as_pixel, "the label is among the pixels"),
+        (pixels_as_floats, "want torch.uint8"),
+        (rows_as_columns, "rows and columns are exchanged"),
+        (labels_as_floats, "labels are to be torch.int64"),
+    ],
+    ("ch00_pixels", "normalise"): [
+        (lambda pixels: pixels.float() / 255, "that is 0 to 1"),
+        (lambda pixels: pixels.float() / 255 - 0.5, "that is -0.5 to 0.5"),
+        (lambda pixels: pixels.float(), "0 and 255 are to become -1 and 1"),
+        (lambda pixels: (pixels.double() / 255 - 0.5) / 0.5, "want torch.float32"),
+    ],
+    ("ch00_pixels", "telephone"): [
+        (pictures_first, "the pictures come first here"),
+        (lambda model, x: model(x), "give back two things"),
+        (lambda model, x: (model.encode(x), x), "the pictures are the originals"),
+        (lambda model, x: (model.encode(x), model(0 * x)), "what the decoder makes of the codes"),
+    ],
     ("ch01_loss", "numeric_grad"): [
         (numeric_grad_with(lambda f, x, s, h: (f(x + s) - f(x)) / h), "from one side"),
         (numeric_grad_with(lambda f, x, s, h: (f(x + s) - f(x - s)) / h), "divided by h"),
@@ -39,5 +144,11 @@ OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check
         (numeric_grad_with(lambda f, x, s, h: (f(x - s) - f(x + s)) / (2 * h)), "sign is wrong"),
         (moved_for_good, "x has been changed"),
         (one_number, "want a tensor like x"),
+    ],
+    ("ch03_activations", "Sequential"): [
+        (WalkedForwards, "begin at the last layer"),
+        (SameForAll, "the gradient that the one behind it returned"),
+        (NothingReturned, "has to return dx"),
+        (SameInputForAll, "output is the next one's input"),
     ],
 }

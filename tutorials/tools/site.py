@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from sphinx.cmd.build import main as sphinx_build
 
 import scratchae
@@ -67,6 +68,9 @@ def build(folder: Path) -> int:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else BUILD / "site"
-    if code := build(folder):
+    BUILD.mkdir(exist_ok=True)
+    with FileLock(BUILD / "site.lock"):  # two at a time would read each other's half-made files
+        code = build(folder)
+    if code:
         sys.exit(code)
     print(f"the site is in {folder}: open {folder / 'index.html'}, or run make serve")
