@@ -30,8 +30,8 @@ class StandIn:
 
     def replay(self):
         self.replays += 1
-        for step, tensors, images, order, loss in self.calls:
-            loss.copy_(step(tensors, images, order))
+        for step, tensors, loss in self.calls:
+            loss.copy_(step(tensors))
 
 
 @contextmanager
@@ -64,14 +64,14 @@ class Recorded(DeviceEngine):
 
     name, captured = "recorded", True
 
-    def prepare(self, net, images, order):
-        real = super().prepare(net, images, order)
+    def prepare(self, net, tensors):
+        real = super().prepare(net, tensors)
 
-        def step(tensors, images, order):
+        def step(tensors):
             if StandIn.recording is None:
-                return real(tensors, images, order)
-            loss = torch.zeros((), dtype=images.dtype)
-            StandIn.recording.calls.append((real, dict(tensors), images, order, loss))
+                return real(tensors)
+            loss = torch.zeros((), dtype=tensors["images"].dtype)
+            StandIn.recording.calls.append((real, dict(tensors), loss))
             return loss
 
         return step
@@ -132,11 +132,10 @@ def test_several_steps_are_made_by_one_replay(on_a_cpu):
 
 def test_recording_carries_nothing_out(on_a_cpu):
     _, engine = pair()
-    images, order = numbers(12), torch.arange(12).view(3, 4)
-    engine.settle()
-    before = {name: tensor.clone() for name, tensor in engine.tensors.items()}
-    engine.recording(engine.laid_out(images, order), images, order)
-    assert all(torch.equal(engine.tensors[name], tensor) for name, tensor in before.items())
+    tensors = engine.gather(numbers(12), torch.arange(12).view(3, 4))
+    before = {name: tensor.clone() for name, tensor in tensors.items()}
+    engine.recording(engine.laid_out(tensors), tensors)
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in before.items())
     assert engine.optimizer.steps == 0
 
 

@@ -24,7 +24,7 @@ from scratchae.training import Run, Settings
 ALLOWED = {
     "matrix products": "mm bmm addmm addmm_ baddbmm matmul dot mv",
     "elementwise": "add add_ sub sub_ rsub mul mul_ div div_ neg square pow sqrt sqrt_ rsqrt "
-    "rsqrt_ reciprocal reciprocal_ exp exp_ tanh sign sign_ where gt ge lt le eq clamp clamp_min "
+    "rsqrt_ reciprocal reciprocal_ exp exp_ tanh sign sign_ where gt gt_ ge lt le eq clamp clamp_min "
     "clamp_ maximum addcmul "
     "addcmul_ addcdiv addcdiv_ lerp lerp_ abs ne isfinite",
     "reductions": "sum mean amax all",
@@ -33,8 +33,9 @@ ALLOWED = {
     "flatten unflatten mT numpy_T set_",
     "copies and new tensors": "clone copy_ _to_copy cat zeros zeros_like new_zeros empty "
     "empty_like new_empty ones full scalar_tensor zero_ fill_ empty_strided new_empty_strided resize_ "
-    "index_select arange lift_fresh",
+    "index_select arange stack full_like lift_fresh",
     "numbers to Python": "_local_scalar_dense is_nonzero item",
+    "messages between workers": "allreduce_ allgather_ broadcast_",
 }
 FORBIDDEN = (  # none of these may ever be put on the list above
     *("convolution", "conv", "unfold_backward", "im2col", "col2im", "batch_norm", "threshold"),
@@ -91,10 +92,8 @@ def test_a_training_step_runs_nothing_but_arithmetic(name, optimizer):
 def test_the_compiler_and_a_graph_are_given_nothing_but_arithmetic(name, optimizer, precision):
     model = build(name)
     engine = DeviceEngine(model, optimizer(model.parameters(), weight_decay=1e-5), precision)
-    engine.settle()
-    images, order = torch.rand(5, *model.input_shape), torch.tensor([[2, 0, 4]])
-    step = engine.laid_out(images, order)
-    listed = operations_of(step, engine.tensors, images, order).graph.nodes
+    tensors = engine.gather(torch.rand(5, *model.input_shape), torch.tensor([[2, 0, 4]]))
+    listed = operations_of(engine.laid_out(tensors), tensors).graph.nodes
     recorder = Recorder()
     recorder.names = {
         node.target.overloadpacket.__name__

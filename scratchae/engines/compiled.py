@@ -2,14 +2,12 @@
 
 The layers are not compiled as they are written, in Python, but as what they do: the step is run
 once and its operations on tensors are listed (a graph of torch.fx), forward pass, loss, backward
-pass and update in one. The compiler fuses what lies side by side in that list. (The few factors
-that depend on the number of the step stay outside: see device/updates.py.)
+pass and update in one. The compiler fuses what lies side by side in that list.
 """
 
 from __future__ import annotations
 
 import warnings
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,7 +16,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from scratchae.engines.device import DeviceEngine
 from scratchae.engines.device.flat import Net
-from scratchae.engines.device.step import Step, count, move
+from scratchae.engines.device.step import Step, copies
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Sequential
 from scratchae.optim import Optimizer
@@ -40,53 +38,40 @@ class CompiledEngine(DeviceEngine):
         super().__init__(model, optimizer, precision)
         self.captured = optimizer.value.is_cuda
 
-    def prepare(self, net: Net, images: Tensor, order: Tensor) -> Step | None:
-        if len(order) == 1 and order.numel() < len(images):
-            return super().prepare(
-                net, images, order
-            )  # the short last batch: compiling would take longer than it can save
-        names = list(self.tensors)
-        step = partial(move, net, self.optimizer)
+    def prepare(self, net: Net, tensors: dict[str, Tensor]) -> Step | None:
+        step, order = super().prepare(net, tensors), tensors["order"]
+        if len(order) == 1 and order.numel() < len(tensors["images"]):
+            return step  # the short last batch: compiling would take longer than it can save
+        names = list(tensors)
         try:
-            listed = operations_of(step, self.tensors, images, order)
-            compiled = torch.compile(listed, fullgraph=True, dynamic=False)
-            copies = [self.tensors[name].clone() for name in names]
+            compiled = torch.compile(operations_of(step, tensors), fullgraph=True, dynamic=False)
             with warnings.catch_warnings():  # the compiler's own, about parts of torch it uses
                 warnings.simplefilter("ignore", DeprecationWarning)
-                compiled(copies, images, order)  # so that it is known to work
+                compiled(list(copies(tensors).values()))  # so that it is known to work
         except ScratchaeError:
             raise  # what a layer has to say about its input
         except Exception as error:  # the compiler's own are of many kinds
             self.fall_back(f"cannot compile this step ({first_line(error)})")
             return None
-
-        def count_and_move(tensors: dict[str, Tensor], images: Tensor, order: Tensor) -> Tensor:
-            count(self.optimizer, tensors)
-            return compiled([tensors[name] for name in names], images, order)
-
-        return count_and_move
+        return lambda tensors: compiled([tensors[name] for name in names])
 
 
-def operations_of(
-    step: Step, tensors: dict[str, Tensor], images: Tensor, order: Tensor
-) -> GraphModule:
+def operations_of(step: Step, tensors: dict[str, Tensor]) -> GraphModule:
     """What a step does, as a list of operations on its tensors; it is carried out on copies.
 
-    >>> from scratchae.engines.device.flat import Net
     >>> from scratchae.layers import ReLU
-    >>> def step(tensors, images, order):
-    ...     return ReLU().forward(images[order] + tensors["total"])
-    >>> found = operations_of(step, {"total": torch.ones(())}, torch.ones(2, 1), torch.tensor([0, 1]))
+    >>> def step(tensors):
+    ...     return ReLU().forward(tensors["total"] + 1)
+    >>> found = operations_of(step, {"total": torch.ones(())})
     >>> [node.name for node in found.graph.nodes if node.op == "call_function"]
-    ['index', 'add', 'clamp']
+    ['add', 'clamp']
     """
     names = list(tensors)
-    copies = [tensor.clone() for tensor in tensors.values()]
 
-    def of_a_list(values: list[Tensor], images: Tensor, order: Tensor) -> Tensor:
-        return step(dict(zip(names, values, strict=True)), images, order)
+    def of_a_list(values: list[Tensor]) -> Tensor:
+        return step(dict(zip(names, values, strict=True)))
 
-    return make_fx(of_a_list)(copies, images, order)
+    return make_fx(of_a_list)(list(copies(tensors).values()))
 
 
 def first_line(error: Exception) -> str:

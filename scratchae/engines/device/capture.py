@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from scratchae.engines.device.step import Step
+from scratchae.engines.device.step import Step, copies
 from scratchae.errors import ScratchaeError
 
 STEPS_A_REPLAY = 8  # the cost of starting a replay is spread over them
@@ -21,25 +21,25 @@ STEPS_A_REPLAY = 8  # the cost of starting a replay is spread over them
 class Recording:
     """A step recorded for good, with all that it reads and writes at its place.
 
-    step: of tensors, images (N, ...) and order (K, B), as `device_step`. tensors are left as they
-    were: recording carries nothing out. addresses: where all of it lay. Raises ScratchaeError
-    where a step asks for a number that is on the device, which a recording cannot.
+    tensors: as `device_step` takes them; they are left as they were, recording carries nothing out.
+    addresses: where those lie that are not copied in by `run`. Raises ScratchaeError where a step
+    asks for a number that is on the device, which a recording cannot.
     """
 
-    def __init__(
-        self, step: Step, tensors: dict[str, Tensor], images: Tensor, order: Tensor, addresses: list
-    ) -> None:
-        self.images, self.order, self.addresses = images, order.clone(), addresses
+    def __init__(self, step: Step, tensors: dict[str, Tensor], addresses: list[int]) -> None:
+        self.addresses = addresses
+        self.inputs = {name: tensors[name].clone() for name in ("order", "factors")}
+        self.tensors = tensors | self.inputs
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by the number of steps
-        self.rehearse(step, tensors)
+        self.rehearse(step)
         pool = torch.cuda.graph_pool_handle()
-        counts = [1, STEPS_A_REPLAY] if len(order) > STEPS_A_REPLAY else [1]
+        counts = [1, STEPS_A_REPLAY] if len(tensors["order"]) > STEPS_A_REPLAY else [1]
         try:
             for count in counts:
                 self.graphs[count] = torch.cuda.CUDAGraph()
                 with torch.cuda.graph(self.graphs[count], pool=pool):
                     for _ in range(count):
-                        loss = step(tensors, images, self.order)
+                        loss = step(self.tensors)
                 if count == 1:
                     self.loss = loss
         except RuntimeError as error:
@@ -48,28 +48,23 @@ class Recording:
                 "use the eager engine"
             ) from error
 
-    def rehearse(self, step: Step, tensors: dict[str, Tensor]) -> None:
-        """Two steps aside, taken back: libraries set themselves up in the first ones."""
-        before = {name: tensor.clone() for name, tensor in tensors.items()}
+    def rehearse(self, step: Step) -> None:
+        """Two steps aside, on copies: libraries set themselves up in the first ones."""
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
-        try:
-            with torch.cuda.stream(aside):
-                for _ in range(2):
-                    tensors["row"].zero_()
-                    step(tensors, self.images, self.order)
-        finally:
-            torch.cuda.current_stream().wait_stream(aside)
-            for name, tensor in before.items():
-                tensors[name].copy_(tensor)
+        with torch.cuda.stream(aside):
+            for _ in range(2):
+                step(copies(self.tensors))
+        torch.cuda.current_stream().wait_stream(aside)
 
-    def run(self, order: Tensor, progress: Callable[[], object]) -> Tensor:
+    def run(self, tensors: dict[str, Tensor], progress: Callable[[], object]) -> Tensor:
         """Make the steps of all rows of order; the loss of the last, good until the next run.
 
         progress runs ahead of the device, which is not waited for.
         """
-        self.order.copy_(order)
-        left = len(order)
+        for name, place in self.inputs.items():
+            place.copy_(tensors[name])
+        left = len(tensors["order"])
         while left:
             count = STEPS_A_REPLAY if left > STEPS_A_REPLAY else 1  # the last alone, for its loss
             self.graphs[count].replay()

@@ -14,7 +14,7 @@ from scratchae.engines.device.bf16 import Bf16Net
 from scratchae.engines.device.capture import Recording
 from scratchae.engines.device.flat import Net, flatten_buffers, places
 from scratchae.engines.device.step import Step, counters, device_step
-from scratchae.engines.device.updates import has_device_form
+from scratchae.engines.device.updates import factors, has_device_form
 from scratchae.layers import Sequential
 from scratchae.optim import Optimizer
 
@@ -44,7 +44,7 @@ class DeviceEngine(Engine):
     def __init__(self, model: Sequential, optimizer: Optimizer, precision: str = "float32") -> None:
         super().__init__(model, optimizer)
         self.net = NETS[precision]
-        self.tensors = counters(optimizer.value)
+        self.tensors = counters(optimizer.value.device)
         self.addresses: list[int] = []  # of the model's and the optimizer's tensors
         self.steps: dict[tuple, Step] = {}  # laid out, by what they were laid out for
         self.recordings: dict[Step, Recording] = {}
@@ -97,24 +97,27 @@ class DeviceEngine(Engine):
         """Make the steps; the loss of the last, or None where there is no device form."""
         if self.eager:
             return None
-        self.settle()
-        tensors, optimizer = self.tensors, self.optimizer
-        tensors["steps"].fill_(optimizer.steps)
-        tensors["lr"].fill_(optimizer.lr)
-        tensors["total"].zero_()
-        tensors["row"].zero_()
-        step = self.laid_out(images, order)
+        tensors = self.gather(images, order)
+        step = self.laid_out(tensors)
         if step is None:
             return None
         try:
             if self.captured:
-                return self.recording(step, images, order).run(order, progress)
+                return self.recording(step, tensors).run(tensors, progress)
             for _ in range(len(order)):
-                loss = step(tensors, images, order)
+                loss = step(tensors)
                 progress()
             return loss
         finally:
-            optimizer.steps = int(tensors["steps"])
+            self.optimizer.steps += int(tensors["row"])
+
+    def gather(self, images: Tensor, order: Tensor) -> dict[str, Tensor]:
+        """All that `device_step` takes, ready for the first row of order."""
+        self.settle()
+        self.tensors["row"].zero_()
+        self.tensors["total"].zero_()
+        inputs = {"images": images, "order": order, "factors": factors(self.optimizer, len(order))}
+        return self.tensors | inputs
 
     def settle(self) -> None:
         """Find the tensors of the model and the optimizer, and bring the buffers together."""
@@ -127,27 +130,26 @@ class DeviceEngine(Engine):
             self.tensors |= flatten_buffers(model)
             self.addresses = [tensor.data_ptr() for tensor in (*flat, *buffers)]
 
-    def laid_out(self, images: Tensor, order: Tensor) -> Step | None:
-        """The step for such images and batches; None, after a warning, where it cannot be made."""
+    def laid_out(self, tensors: dict[str, Tensor]) -> Step | None:
+        """The step for tensors like these; None, after a warning, where it cannot be made."""
         modes = tuple(layer.training for _, layer in self.model.leaves())
-        o = self.optimizer
+        o, images = self.optimizer, tensors["images"]
         settings = [getattr(o, name) for name in o.hyperparameters if name != "lr"]
-        key = (images.shape, images.dtype, order.shape, modes, *settings)
+        key = (images.shape, images.dtype, tensors["order"].shape, modes, *settings)
         if key not in self.steps:
-            self.steps[key] = self.prepare(self.net(self.model), images, order)
+            self.steps[key] = self.prepare(self.net(self.model), tensors)
         return self.steps[key]
 
-    def prepare(self, net: Net, images: Tensor, order: Tensor) -> Step | None:
+    def prepare(self, net: Net, tensors: dict[str, Tensor]) -> Step | None:
         """A step in the form in which it will be carried out or recorded."""
         return partial(device_step, net, self.optimizer)
 
-    def recording(self, step: Step, images: Tensor, order: Tensor) -> Recording:
+    def recording(self, step: Step, tensors: dict[str, Tensor]) -> Recording:
         """The step's CUDA graph; a new one where a tensor no longer lies where it was recorded."""
-        addresses = [images.data_ptr(), *self.addresses]
+        addresses = [tensors["images"].data_ptr(), *self.addresses]
         found = self.recordings.get(step)
         if found is None or found.addresses != addresses:
-            found = Recording(step, self.tensors, images, order, addresses)
-            self.recordings[step] = found
+            found = self.recordings[step] = Recording(step, tensors, addresses)
         return found
 
     def fall_back(self, reason: str) -> None:
