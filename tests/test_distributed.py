@@ -1,6 +1,7 @@
 """Several workers make the steps of one: the same gradients, statistics, losses and images."""
 
 import copy
+import math
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from reference import scaling
 from scratchae.cli import main
 from scratchae.data import Batches
 from scratchae.distributed import (
@@ -38,6 +40,7 @@ from scratchae.optim import SGD, Adam
 from scratchae.training import fit, open_run
 from tests.helpers.runs import few_digits, same_bits, weights, write_npz
 from tests.helpers.workers import Processes, in_threads, together
+from tests.test_written_by_hand import Recorder, only_arithmetic
 
 ROOT = Path(__file__).parents[1]
 ENGINES = ["eager", "buffered"]  # those that leave a gap between gradients and update
@@ -291,6 +294,28 @@ def test_processes_train_in_lockstep_with_a_single_one(name, size):
         for difference, replicas_are_equal in together(size, lockstep, name, engine):
             assert difference < 1e-10
             assert replicas_are_equal
+
+
+def recorded(workers, name):
+    """What runs in two steps of every engine, one of them without images."""
+    with Recorder() as recorder:
+        for engine in ENGINES:
+            model = build(name, 1)
+            engine = make_engine(engine, model, Adam(model.parameters(), weight_decay=1e-5))
+            engine = DataParallel(engine, workers)
+            x = torch.rand(5, *model.input_shape) * 2 - 1
+            engine.step(x)
+            engine.step(x if workers.rank else x[:0])
+    only_arithmetic(recorder)
+    return recorder.names
+
+
+@pytest.mark.parametrize(
+    "name, messages", [("fc", {"allreduce_"}), ("conv", {"allreduce_", "allgather_"})]
+)
+def test_a_step_of_several_workers_runs_nothing_but_arithmetic_and_messages(name, messages):
+    for names in together(2, recorded, name):
+        assert messages <= names
 
 
 def notes(workers):
@@ -644,3 +669,25 @@ def test_on_two_gpus_training_over_nccl_gives_the_losses_of_the_cpu():
         assert total == [2.0, 2.0, 2.0]
         assert index == rank
         assert loss == pytest.approx(single.rows[-1]["train_loss"], rel=1e-2)
+
+
+# ------------------------------------------------------------------------------- simulation
+@given(st.integers(2, 1024), st.floats(1e-7, 1e-3), st.floats(1e8, 1e12))
+def test_the_simulation_sends_at_least_what_has_to_be_sent(p, alpha, beta):
+    """The gradients once out and once in, and word from p workers; and less than all of it in turn."""
+    size = 4 * sum(tensor.numel() for tensor in build("fc").parameters())
+    seconds = scaling.sending("fc", p, alpha, beta)
+    assert seconds >= size / beta
+    assert seconds >= alpha * math.log2(p)
+    assert seconds <= 2 * (p - 1) * (alpha + (size + 8) / beta)
+    assert scaling.sending("conv", p, alpha, beta) >= 5 * 2 * alpha  # five BatchNorms
+
+
+def test_one_worker_is_its_own_measure_in_the_simulation_and_free_messages_make_it_ideal():
+    steps = {batch: 1e-3 * batch for batch in scaling.BATCHES}
+    for row in scaling.predict("conv", steps, (0.0, math.inf)):
+        assert row["weak_efficiency"] == pytest.approx(1)
+        assert row["strong_speedup"] == pytest.approx(row["workers"])
+    first, *_, last = scaling.predict("conv", steps, (1e-3, 1e9))
+    assert first["weak_efficiency"] == first["strong_speedup"] == 1
+    assert last["weak_efficiency"] < 1 and last["strong_speedup"] < last["workers"]

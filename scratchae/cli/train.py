@@ -80,6 +80,8 @@ def train(
     """Train an autoencoder and draw what it learned.
 
     Example: scratchae train conv --data train.csv --epochs 10 --out runs/first
+
+    By several processes together: torchrun --nproc-per-node 2 -m scratchae train conv
     """
     from scratchae import data, models
     from scratchae.distributed import join, one_voice

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -119,7 +120,9 @@ def one_voice(workers: Workers) -> Iterator[Voice]:
         yield voice
         return
     workers.store.set(f"home/{workers.rank}", f"process {os.getpid()} on {socket.gethostname()}")
-    with signals_in_a_pipe() as inbox:
+    with signals_in_a_pipe() as inbox, warnings.catch_warnings():
+        if not workers.writes:
+            warnings.simplefilter("ignore")  # rank 0 says the same
         threading.Thread(target=voice.listen, args=(inbox,), daemon=True).start()
         try:
             yield voice
@@ -132,6 +135,8 @@ def one_voice(workers: Workers) -> Iterator[Voice]:
                 workers.store.add("speakers", 1)  # the traceback says what is to be said
                 workers.store.set("said", "")
             raise
+        with suppress(RuntimeError):
+            workers.store.set(f"here/{workers.rank}", "")  # whoever is done is not missing
 
 
 @contextmanager
