@@ -3,6 +3,8 @@
 from datetime import datetime
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import booleans, integers, lists, sampled_from, tuples
 
 from scratchae.checking import EXERCISES, Row, mistakes
 from scratchae.checking.check import check_one
@@ -81,6 +83,18 @@ def test_a_corner_counts_only_if_hidden_and_public_cases_are_right():
     assert points_of(task, right) == 20
     assert points_of(task, right + hidden) == 15
     assert points_of(task, []) == 0
+
+
+@given(sampled_from(sorted(TASKS)), lists(tuples(integers(0, 9), booleans()), max_size=30))
+def test_points_lie_between_nothing_and_all_and_another_wrong_row_never_adds_any(name, drawn):
+    task = TASKS[name]
+    tests = [*task.corners, "inputs stay as they are", "a second call gives the same"]
+    rows = [Row(name, tests[i % len(tests)], "wrong" if bad else "") for i, bad in drawn]
+    points = points_of(task, rows)
+    assert 0 <= points <= task.points
+    for test in tests:
+        assert points_of(task, [*rows, Row(name, test, "wrong")]) <= points
+    assert points_of(task, reversed(rows)) == points
 
 
 @pytest.mark.parametrize("exercise", FAULTS)

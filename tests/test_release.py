@@ -6,12 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import data, sampled_from, sets
 from typer.testing import CliRunner
 
 from scratchae.cli import app
 from scratchae.course.assignment import load_assignment, names
 from scratchae.course.blank import blank, solution
 from scratchae.course.examine import examine
+from scratchae.course.faults import choose
 from scratchae.course.leaks import find_leaks, secrets
 from scratchae.course.library import (
     blanked_functions,
@@ -122,7 +125,7 @@ def test_a_planted_leak_is_found_wherever_it_stands(tmp_path, file, text):
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(text)
     known = ["linear.py", "helper.py", "page.md", "notes.txt", "doc.py", "begin.py", "end.md"]
-    assert find_leaks(tmp_path, load_assignment("hw1"), known)
+    assert find_leaks(tmp_path, secrets(load_assignment("hw1")), known)
 
 
 @pytest.mark.parametrize("where", ["source", "outputs"])
@@ -132,7 +135,7 @@ def test_a_leak_in_a_notebook_is_found_in_cells_and_in_outputs(tmp_path, where):
     cell = next(c for c in page["cells"] if c["cell_type"] == "code")
     cell[where] = [line] if where == "source" else [{"output_type": "stream", "text": [line]}]
     (tmp_path / "hw1.ipynb").write_text(json.dumps(page))
-    assert find_leaks(tmp_path, load_assignment("hw1"))
+    assert find_leaks(tmp_path, secrets(load_assignment("hw1")), None)
 
 
 def test_the_search_finds_every_solution_in_the_library_itself(tmp_path):
@@ -140,7 +143,7 @@ def test_the_search_finds_every_solution_in_the_library_itself(tmp_path):
         assignment = load_assignment(name)
         for file in assignment.files:
             (tmp_path / Path(file).name).write_text(original(file, assignment))
-        said = " ".join(find_leaks(tmp_path, assignment))
+        said = " ".join(find_leaks(tmp_path, secrets(assignment), None))
         missing = [e for e, file in secrets(assignment).items() if e not in said]
         assert not [e for e in missing if secrets(assignment)[e] in assignment.files]
 
@@ -181,7 +184,7 @@ def test_the_release_of_hw1_is_whole_and_says_not_yet_for_every_task(hw1):
         *("linear.py", "activations.py", "losses.py"),
         *("assignment.toml", "hw1.ipynb", "README.md"),
     }
-    assert not find_leaks(hw1, load_assignment("hw1"), [p.name for p in hw1.iterdir()])
+    assert not find_leaks(hw1, secrets(load_assignment("hw1")), [p.name for p in hw1.iterdir()])
     results = examine(assignment, hw1)
     assert [r.points for r in results] == [0] * 8
     assert all(r.not_yet for r in results)
@@ -212,6 +215,44 @@ def test_the_answers_stand_on_the_blanked_library(name, tmp_path):
     assert [r.said for r in examine(assignment, tmp_path)] == ["all is right"] * len(
         assignment.tasks
     )
+
+
+FILES = sorted(file for file in library_sources(load_assignment("hw6")) if "__init__" not in file)
+
+
+@given(data())
+def test_blanking_any_functions_of_any_file_leaves_all_else_as_it_was(drawn):
+    text = original(drawn.draw(sampled_from(FILES)), load_assignment("hw1"))
+    functions = [n.name for n in ast.parse(text).body if isinstance(n, ast.FunctionDef)]
+    chosen = drawn.draw(sets(sampled_from(functions))) if functions else set()
+    before, after = ast.parse(text), ast.parse(blank(text, chosen))
+    for old, new in zip(before.body, after.body, strict=True):
+        if getattr(old, "name", None) not in chosen:
+            assert ast.unparse(old) == ast.unparse(new)
+            continue
+        assert ast.unparse(old.args) == ast.unparse(new.args)
+        assert ast.get_docstring(old) == ast.get_docstring(new)
+        assert ast.unparse(new.body[-1]).startswith("raise NotImplementedError(")
+        assert len(new.body) == 1 + (ast.get_docstring(old) is not None)
+
+
+def test_a_bug_hunt_that_tells_the_mended_line_or_holds_a_cache_is_not_written(
+    tmp_path, monkeypatch
+):
+    hw5 = load_assignment("hw5")
+    fault = choose(hw5, "ada")["mse_backward"]
+    given = student_files(hw5, "ada")
+    (line,) = (x for x in original("scratchae/losses.py", hw5).splitlines() if fault.right in x)
+    leaky = given | {"README.md": f"{given['README.md']}\n    {line.strip()}\n"}
+    for files in (leaky, given | {"old.pyc": ""}):
+        monkeypatch.setattr("scratchae.course.release.student_files", lambda *_, f=files: f)
+        with pytest.raises(ScratchaeError, match="it leaks"):
+            release(hw5, tmp_path / "out", "ada")
+
+
+def test_a_bug_hunt_without_a_name_is_answered_by_a_sentence(tmp_path):
+    with pytest.raises(ScratchaeError, match="--student NAME"):
+        release(load_assignment("hw5"), tmp_path / "out")
 
 
 def test_blanking_a_function_without_docstring_or_of_one_line():

@@ -55,21 +55,23 @@ def measure(folder: Path, task: Task, digits: Tensor) -> Measured:
     """Load a student's model and its weights and try them on digits (N, 28, 28) in [-1, 1].
 
     Runs the student's code: call it inside `submission.library`. Raises SubmissionError; what `build`
-    raises comes out as it is.
+    raises comes out as it is. The decoder is another model than the encoder; a grader has them in two
+    processes, so that nothing but the code gets from one to the other.
     """
     if (folder / "model.py").is_file() and (folder / "model.py").stat().st_size > LONGEST:
         raise SubmissionError(
             f"model.py is longer than {LONGEST:,} bytes: keep weights in their file"
         )
     build = load_function(folder, task, "build", ["generator"])
-    model = build(torch.Generator().manual_seed(0))
+    encoder, decoder = (build(torch.Generator().manual_seed(0)) for _ in range(2))
     state = read_weights(folder / "weights.safetensors")
     try:
-        model.load_state_dict(state)
-        x = digits.reshape(-1, *model.input_shape)
-        model.eval()
-        code = rounded(model.encode(x))
-        y = model.decode(code)
+        for model in (encoder, decoder):
+            model.load_state_dict(state)
+            model.eval()
+        x = digits.reshape(-1, *encoder.input_shape)
+        code = rounded(encoder.encode(x))
+        y = decoder.decode(code)
     except SubmissionError:
         raise
     except Exception as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from scratchae.course.assignment import Assignment
@@ -32,14 +32,13 @@ def secrets(assignment: Assignment) -> dict[str, str]:
     return found
 
 
-def find_leaks(
-    folder: Path, assignment: Assignment, known: Iterable[str] | None = None
-) -> list[str]:
+def find_leaks(folder: Path, secret: Collection[str], known: Iterable[str] | None) -> list[str]:
     """A sentence for every leak in the folder; none if there is none.
 
-    known: the files that may be there, relative to the folder (None: any).
+    secret: normalised expressions, those of `secrets`. known: the files that may be there, relative
+    to the folder (None: any).
     """
-    secret, found = secrets(assignment), []
+    found = []
     for path in sorted(p for p in folder.rglob("*") if not p.is_dir()):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or path.suffix not in READABLE:

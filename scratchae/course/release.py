@@ -15,7 +15,7 @@ from scratchae.course import own
 from scratchae.course.assignment import Assignment, load_assignment
 from scratchae.course.examine import examine
 from scratchae.course.faults import choose
-from scratchae.course.leaks import expressions, find_leaks, parsed
+from scratchae.course.leaks import expressions, find_leaks, parsed, secrets
 from scratchae.course.library import blanked_sources, library_sources, master_sources, original
 from scratchae.course.notebook import notebook
 from scratchae.course.readme import readme
@@ -124,10 +124,9 @@ def quoted(value: object) -> str:
 def prove(assignment: Assignment, folder: Path, files: dict[str, str], student: str) -> None:
     """Raise ScratchaeError unless the folder is fit to be handed out."""
     name = assignment.name
-    leaks = find_leaks(folder, assignment, files)
-    if assignment.kind == "mend":
-        leaks = [leak for leak in leaks if leak.split(": ", 1)[-1] in mended(assignment, student)]
-    if leaks:
+    mend = assignment.kind == "mend"
+    secret = mended(assignment, student) if mend else secrets(assignment)
+    if leaks := find_leaks(folder, secret, files):
         raise ScratchaeError(f"{name} is not released, for it leaks: {'; '.join(leaks[:3])}")
     for file in (file for file in files if file.endswith(".py")):
         try:
@@ -137,7 +136,7 @@ def prove(assignment: Assignment, folder: Path, files: dict[str, str], student: 
                 f"{name} is not released: {file} does not compile: {error}"
             ) from error
     for result in examine(load_assignment(folder), folder):
-        if result.points or not (result.not_yet or assignment.kind == "mend"):
+        if result.points or not (result.not_yet or mend):
             raise ScratchaeError(
                 f"{name} is not released: {result.task.name} earns {result.points:g} points as it is "
                 f"handed out, and its check says: {result.said}"
