@@ -1,5 +1,7 @@
 """The benchmark: nobody is fast and wrong, nobody is left out silently, and what it says is measured."""
 
+import doctest
+import importlib
 import os
 import subprocess
 import sys
@@ -41,6 +43,7 @@ from reference.twins import twin
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
+DOCUMENTED = ["cases", "goals", "growth", "machine", "memory", "pictures", "results", "steps"]
 SMALL = Case("fc", 8, threads=1)
 BEFORE = os.environ.get("OMP_NUM_THREADS")
 
@@ -49,7 +52,7 @@ def silent(line):
     """Told what is done, it says nothing."""
 
 
-def skips_the_update(case, batches):
+def skips_the_update(case, images):
     """torch.nn's step whose weights are put back every time."""
     model = twin(case.build())
     start = {name: p.clone() for name, p in model.state_dict().items()}
@@ -63,14 +66,14 @@ def skips_the_update(case, batches):
         model.load_state_dict(start)
         return loss.detach()
 
-    return Contender(step, batches)
+    return Contender(step, case.batches(images))
 
 
-def fails(case, batches):
+def fails(case, images):
     raise ZeroDivisionError("as it must")
 
 
-def is_unusable(case, batches):
+def is_unusable(case, images):
     raise UnusableError("it is not there")
 
 
@@ -131,8 +134,9 @@ def test_losses_that_are_no_numbers_are_refused_and_so_are_those_just_out_of_bou
 
 def test_who_is_missing_is_named_with_the_reason_and_who_fails_is_no_mere_gap():
     factories = {REFERENCE: torch_nn, "absent": is_unusable}
-    rows, missing = measure([SMALL], factories, QUICK, silent)
-    assert missing == {"absent": "it is not there"} and list(rows[0]["ms"]) == [REFERENCE]
+    rows = measure([SMALL], factories, QUICK, silent)
+    assert rows[0]["missing"] == {"absent": "it is not there"}
+    assert list(rows[0]["ms"]) == [REFERENCE]
     with pytest.raises(WorkerError, match="ZeroDivisionError: as it must"):
         measure([SMALL], {REFERENCE: torch_nn, "broken": fails}, QUICK, silent)
 
@@ -140,12 +144,12 @@ def test_who_is_missing_is_named_with_the_reason_and_who_fails_is_no_mere_gap():
 def test_a_missing_jax_is_said(monkeypatch):
     monkeypatch.setattr("reference.benchmark.contenders.version", lambda package: None)
     with pytest.raises(UnusableError, match=r"JAX is not installed: pip install -e '.\[bench\]'"):
-        jax_jit(SMALL, SMALL.batches(), scan=False)
+        jax_jit(SMALL, SMALL.images(), scan=False)
 
 
 def test_an_engine_that_is_not_for_this_device_is_missing_with_its_own_sentence():
     with pytest.raises(UnusableError, match="wants CUDA"):
-        scratchae(SMALL, SMALL.batches(), engine="graph")
+        scratchae(SMALL, SMALL.images(), engine="graph")
 
 
 # Workers
@@ -167,12 +171,12 @@ def test_a_worker_has_the_threads_processors_and_denormals_that_it_was_given():
 
 
 def test_memory_is_counted_to_the_byte():
-    rows, _ = measure_memory([SMALL], {"known": keeps_and_makes}, silent)
+    rows = measure_memory([SMALL], {"known": keeps_and_makes}, silent)
     shared = 3 * sum(p.numel() for p in SMALL.build().parameters()) * 4
     assert rows[0]["bytes"]["known"] + shared == pytest.approx(40_000_000 + 12_000_000, abs=4096)
 
 
-def keeps_and_makes(case, batches):
+def keeps_and_makes(case, images):
     """Keeps 40 MB; a step has at most 12 MB more at once, of 16 MB that it makes."""
     kept = torch.zeros(10_000_000)
 
@@ -183,7 +187,7 @@ def keeps_and_makes(case, batches):
         third = torch.zeros(1_000_000)
         return (second[0] + third[0] + kept[0]).clone()
 
-    return Contender(step, batches)
+    return Contender(step, case.batches(images))
 
 
 # What is made of the results
@@ -202,6 +206,7 @@ def row(model, batch, threads, **ms):
         "ratio": {name: ms[REFERENCE] / t for name, t in ms.items()},
         "steps_compared": 40,
         "loss_difference": dict.fromkeys(ms, 1e-7),
+        "missing": {"JAX scan": "JAX is not installed"},
     }
 
 
@@ -227,11 +232,7 @@ def made_up():
     ]
     steps = [row("fc", 64, 1, ours=2, nn=4), row("fc", 64, 2, ours=2, nn=4.6, jit=4)]
     parts = {"steps": steps, "memory": [memory], "whole": [whole], "growth": growth}
-    absent = {"JAX scan": "JAX is not installed"}
-    return {
-        name: {"about": about, "missing": absent if name == "steps" else {}, "rows": rows}
-        for name, rows in parts.items()
-    }
+    return {name: {"about": about, "rows": rows} for name, rows in parts.items()}
 
 
 def test_goals_stand_beside_what_was_reached():
@@ -345,6 +346,13 @@ def test_a_quick_run_measures_every_part(tmp_path):
     assert "bundled sample" in results["whole"]["about"]["data"]
     assert {row["axis"] for row in results["growth"]["rows"]} == {"batch", "depth", "width"}
     assert "JAX jit: left out by --quick or --only" in done.output
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_examples_in_the_benchmarks_docstrings(name):
+    module = importlib.import_module(f"reference.benchmark.{name}")
+    found = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL)
+    assert found.failed == 0 and found.attempted > 0
 
 
 def test_a_mistake_on_the_command_line_is_one_sentence():

@@ -10,23 +10,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 
 from reference.benchmark import machine
 from reference.benchmark.cases import Case
 from reference.benchmark.contenders import REFERENCE, Factory, compiles, contenders
-from reference.benchmark.growth import measure_growth
+from reference.benchmark.growth import AXES, measure_growth
 from reference.benchmark.memory import measure_memory
 from reference.benchmark.pictures import growth_picture, steps_picture
 from reference.benchmark.results import RESULTS, read_results, renewed, write_results
-from reference.benchmark.steps import QUICK, Effort, measure
+from reference.benchmark.steps import LIGHT, QUICK, Effort, measure
 from reference.benchmark.tables import report
-from reference.benchmark.whole import measure_whole
+from reference.benchmark.whole import DENORMALS, measure_whole
 from scratchae.data import load
+from scratchae.engines import ENGINES
 from scratchae.errors import ScratchaeError
 from scratchae.files import write_text
+from scratchae.models import build
 from scratchae.plots import save
 from scratchae.training.loop import choose_device
 
@@ -61,42 +62,53 @@ def main(
 ) -> None:
     """Measure training by hand beside torch.nn, torch.compile and JAX; write and print what was found."""
     place = choose_device(device)
-    kind, names = place.type, models.split(",")
-    counts = threads or ([1, 2] if kind == "cpu" else [torch.get_num_threads()])
-    counts = [n for n in counts if n <= machine.cpu_count()] or [1]
-    factories = chosen(contenders(place), only, quick)
-    effort, engine = QUICK if quick else Effort(), engine or BEST[kind]
-    sizes = batch_size or [64, 512]
-    cases = [Case(m, size, n, kind) for n in counts for m in names for size in sizes]
-    most = [case for case in cases if case.threads == counts[-1]]
-    left_out = {
-        name: "left out by --quick or --only" for name in contenders(place) if name not in factories
-    }
-    found = read_results(results, kind)
-    for part in [] if redraw else parts or list(Part):
-        extra, missing = {}, left_out
-        if part == Part.steps:
-            rows, more = measure(cases, factories, effort, console.print)
-            missing = left_out | more
-        elif part == Part.memory:
-            rows, more = measure_memory(most, factories, console.print)
-            missing = left_out | more
-        elif part == Part.whole:
+    kind, names, engine = place.type, models.split(","), engine or BEST[place.type]
+    counts = threads or ([1, 2][: machine.cpu_count()] if kind == "cpu" else [1])
+    check(names, engine, counts)
+    known, effort, light = contenders(place), *((QUICK, QUICK) if quick else (Effort(), LIGHT))
+    factories = chosen(known, only, quick)
+    missing = {name: "left out by --quick or --only" for name in known if name not in factories}
+    cases = [Case(m, n, t, kind) for t in counts for m in names for n in batch_size or [64, 512]]
+    most, told = counts[-1], console.print
+
+    def rows_of(part: Part, extra: dict) -> list[dict]:
+        """What is measured; `extra` takes what else is to be told about it."""
+        if part == Part.growth:
+            points = 2 if quick else max(map(len, AXES.values()))
+            return measure_growth(most, kind, engine, light, points, told)
+        if part == Part.whole:
             with tempfile.TemporaryDirectory() as folder:
                 path, extra["data"] = plain_csv(csv, Path(folder))
-                arguments = (path, names, counts[-1], kind, engine, epochs, console.print)
-                rows, missing = measure_whole(*arguments), {}
+                extra["denormals"] = DENORMALS
+                return measure_whole(path, names, most, kind, engine, epochs, told)
+        if part == Part.steps:
+            rows = measure(cases, factories, effort, told)
         else:
-            points = 2 if quick else 9
-            rows = measure_growth(counts[-1], kind, engine, effort, points, console.print)
-            missing = {}
-        about = machine.about(place) | extra
-        found = renewed(found, part.value, about, rows, missing)
+            rows = measure_memory([c for c in cases if c.threads == most], factories, told)
+        return [row | {"missing": missing | row["missing"]} for row in rows]
+
+    found = read_results(results, kind)
+    for part in [] if redraw else parts or list(Part):
+        extra: dict = {}
+        rows = rows_of(part, extra)
+        found = renewed(found, part.value, machine.about(place) | extra, rows)
         if write:
             write_results(results, kind, found)
     if write:
         draw(found, results, kind)
     console.print(report(found, kind), soft_wrap=True, markup=False)
+
+
+def check(models: list[str], engine: str, threads: list[int]) -> None:
+    """One sentence where something asked for is not there."""
+    for name in models:
+        build(name)
+    if engine not in ENGINES:
+        raise ScratchaeError(f"there is no engine {engine!r}: use {', '.join(ENGINES)}")
+    if not all(1 <= count <= machine.cpu_count() for count in threads):
+        raise ScratchaeError(
+            f"this process may use {machine.cpu_count()} processors: ask for so many --threads or fewer"
+        )
 
 
 def draw(found: dict, folder: Path, kind: str) -> None:
@@ -121,6 +133,8 @@ def chosen(known: dict[str, Factory], only: str, quick: bool) -> dict[str, Facto
 
 def plain_csv(csv: Path | None, folder: Path) -> tuple[Path, str]:
     """A CSV that is not compressed, and what is in it; without one the bundled sample as a CSV."""
+    if csv is not None and not csv.exists():
+        raise ScratchaeError(f"there is no file {csv}: check the path")
     if csv is None:
         from reference.csv_benchmark import write_kaggle_csv
 

@@ -22,7 +22,8 @@ class Case:
     """A model by its name, images a step, threads and device.
 
     >>> case = Case("fc", 64, threads=1)
-    >>> len(case.batches()), case.batches()[0].shape
+    >>> batches = case.batches(case.images())
+    >>> len(batches), batches[0].shape
     (40, torch.Size([64, 784]))
     """
 
@@ -40,12 +41,15 @@ class Case:
         """How many batches go round: 40 of 64 images, fewer larger ones."""
         return max(2, min(40, 2560 // self.batch_size))
 
-    def batches(self) -> list[Tensor]:
-        """`count` batches of bundled digits, as the model takes them, on the device."""
+    def images(self) -> Tensor:
+        """`count` batches of bundled digits, one behind the other, as the model takes them."""
         model, images = build(self.model, SEED), load(test=0.0).train
         index = torch.arange(self.count * self.batch_size) % len(images)
-        pixels = pixels_for(model, images.select(index), torch.device(self.device))
-        return list(pixels.split(self.batch_size))
+        return pixels_for(model, images.select(index), torch.device(self.device))
+
+    def batches(self, images: Tensor) -> list[Tensor]:
+        """`images` cut into batches, which are views."""
+        return list(images.split(self.batch_size))
 
     def __str__(self) -> str:
         return (

@@ -1,6 +1,6 @@
 """Contenders: the same training step by everything that one might pick.
 
-A factory takes a case and its batches and gives a Contender, ready to step: zero the gradients,
+A factory takes a case and its images and gives a Contender, ready to step: zero the gradients,
 forward, mean squared error, backward, Adam. All start from the same weights.
 """
 
@@ -45,10 +45,10 @@ class Contender:
     compiled_bytes: Callable[[], int] | None = None
 
 
-Factory = Callable[[Case, list[Tensor]], Contender]
+Factory = Callable[[Case, Tensor], Contender]
 
 
-def scratchae(case: Case, batches: list[Tensor], engine: str) -> Contender:
+def scratchae(case: Case, images: Tensor, engine: str) -> Contender:
     """Ours: an engine's step. On a GPU an epoch at a time, so that an engine can run ahead."""
     model = case.build().train()
     if engine == "compile":
@@ -58,17 +58,16 @@ def scratchae(case: Case, batches: list[Tensor], engine: str) -> Contender:
     except ScratchaeError as error:
         raise UnusableError(str(error)) from error
     if case.device == "cpu":
-        return Contender(stepper.step, batches)
-    images = torch.cat(batches)
+        return Contender(stepper.step, case.batches(images))
     indices = torch.arange(len(images), device=images.device).split(case.batch_size)
 
     def epoch(_: None) -> Tensor:
         return stepper.epoch(images, indices) / len(images)
 
-    return Contender(epoch, [None], len(batches), torch.cuda.synchronize)
+    return Contender(epoch, [None], case.count, torch.cuda.synchronize)
 
 
-def torch_nn(case: Case, batches: list[Tensor], **options) -> Contender:
+def torch_nn(case: Case, images: Tensor, **options) -> Contender:
     """torch.nn, autograd and torch.optim.Adam with those options."""
     model = twin(case.build()).train()
     optimizer = torch.optim.Adam(model.parameters(), **ADAM, **options)
@@ -80,10 +79,10 @@ def torch_nn(case: Case, batches: list[Tensor], **options) -> Contender:
         optimizer.step()
         return loss.detach()
 
-    return Contender(step, batches, wait=waiter(case))
+    return Contender(step, case.batches(images), wait=waiter(case))
 
 
-def torch_compile(case: Case, batches: list[Tensor], mode: str | None = None) -> Contender:
+def torch_compile(case: Case, images: Tensor, mode: str | None = None) -> Contender:
     """Forward and backward of torch.nn compiled, then the fused Adam."""
     check_compiler(case)
     model = twin(case.build()).train()
@@ -97,10 +96,10 @@ def torch_compile(case: Case, batches: list[Tensor], mode: str | None = None) ->
         optimizer.step()
         return loss.detach()
 
-    return Contender(step, batches, wait=waiter(case))
+    return Contender(step, case.batches(images), wait=waiter(case))
 
 
-def torch_compile_whole(case: Case, batches: list[Tensor], mode: str | None = None) -> Contender:
+def torch_compile_whole(case: Case, images: Tensor, mode: str | None = None) -> Contender:
     """Forward, gradient and Adam in one compiled graph, which asks for Adam written as a formula."""
     check_compiler(case)
     model = twin(case.build()).train()
@@ -124,16 +123,16 @@ def torch_compile_whole(case: Case, batches: list[Tensor], mode: str | None = No
             p.sub_(scale * m[name] / (v[name].sqrt() / root + 1e-8))
         return loss
 
-    return Contender(step, batches, wait=waiter(case))
+    return Contender(step, case.batches(images), wait=waiter(case))
 
 
-def jax_jit(case: Case, batches: list[Tensor], scan: bool) -> Contender:
+def jax_jit(case: Case, images: Tensor, scan: bool) -> Contender:
     """JAX, jitted, the state donated; with `scan` all batches in one call."""
     if version("jax") is None:
         raise UnusableError("JAX is not installed: pip install -e '.[bench]'")
     from reference.benchmark.jax_step import jax_contender
 
-    return jax_contender(case, batches, scan)
+    return jax_contender(case, images, scan)
 
 
 def waiter(case: Case) -> Callable[[], object]:

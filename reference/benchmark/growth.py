@@ -30,8 +30,8 @@ def measure_growth(
     points_of = {axis: values[:points] for axis, values in AXES.items()}
     places = [(axis, value) for axis, values in points_of.items() for value in values]
     cases = [case_at(axis, value, threads, device) for axis, value in places]
-    steps, _ = measure(cases, factories, effort, told)
-    memory, _ = measure_memory(cases, factories, told)
+    steps = measure(cases, factories, effort, told)
+    memory = measure_memory(cases, factories, told)
     return [
         {"axis": axis, "value": value, "threads": threads, "ms": step["ms"], "bytes": kept["bytes"]}
         for (axis, value), step, kept in zip(places, steps, memory, strict=True)

@@ -23,10 +23,12 @@ from scratchae.layers import (
     Tanh,
 )
 
+jax.config.update("jax_default_matmul_precision", "float32")  # no TF32 on a GPU
+
 IMAGES = ("NHWC", "HWIO", "NHWC")  # input, weight, output
 
 
-def jax_contender(case: Case, batches: list[Tensor], scan: bool) -> Contender:
+def jax_contender(case: Case, images: Tensor, scan: bool) -> Contender:
     """jit of one step, or of a lax.scan over all batches; the state is donated."""
     if not any(device.platform == platform_of(case) for device in jax.devices()):
         raise UnusableError(f"this JAX knows no {case.device}: pip install -U 'jax[cuda12]'")
@@ -36,7 +38,7 @@ def jax_contender(case: Case, batches: list[Tensor], scan: bool) -> Contender:
     parameters = [parameters_of(layer) for layer in layers]
     zeros = jax.tree.map(jnp.zeros_like, parameters)
     state = {"p": parameters, "m": zeros, "v": jax.tree.map(jnp.copy, zeros), "t": jnp.zeros(())}
-    feed = [jnp.asarray(channels_last(x.cpu().numpy())) for x in batches]
+    feed = [jnp.asarray(channels_last(x.cpu().numpy())) for x in case.batches(images)]
     if scan:
         feed = [jnp.stack(feed)]
         many = jax.jit(lambda state, xs: lax.scan(one_step, state, xs), donate_argnums=0)
@@ -55,7 +57,7 @@ def jax_contender(case: Case, batches: list[Tensor], scan: bool) -> Contender:
         return analysis.temp_size_in_bytes + max(0, new)
 
     wait = lambda: jax.block_until_ready(state)  # noqa: E731
-    return Contender(step, feed, len(batches) if scan else 1, wait, compiled_bytes)
+    return Contender(step, feed, case.count if scan else 1, wait, compiled_bytes)
 
 
 def platform_of(case: Case) -> str:

@@ -2,7 +2,7 @@
 
 torch's profiler tells of every allocation and every free of torch's allocator, also those of
 compiled code. The contender is made, and steps twice, while it listens; then the third step is
-looked at: all that is there at its highest point, less the batches, the weights and Adam's two
+looked at: all that is there at its highest point, less the images, the weights and Adam's two
 averages, which everybody has. What is left is gradients, buffers kept between steps,
 activations and temporaries. On a GPU it is torch's own peak since before the contender was made, since a
 captured graph keeps its memory out of later counts. What libraries take from the
@@ -33,31 +33,30 @@ from reference.benchmark.worker import Worker
 MEASURED = "the step that is looked at"
 
 
-def measure_memory(
-    cases: list[Case], factories: dict[str, Factory], told=print
-) -> tuple[list[dict], dict[str, str]]:
-    """A row for each case with the bytes of every contender, and why which are missing."""
-    rows, missing = [], {}
+def measure_memory(cases: list[Case], factories: dict[str, Factory], told=print) -> list[dict]:
+    """A row for each case with the bytes of every contender; "missing" says why somebody is."""
+    rows = []
     for threads, group in groupby(cases, lambda case: case.threads):
         with Worker(threads, expected=(UnusableError,)) as worker:
             for case in group:
-                found = {}
+                found, missing = {}, {}
                 for name, factory in factories.items():
                     try:
                         found[name] = worker.ask(step_bytes, factory, case)
                     except UnusableError as error:
                         missing[name] = str(error)
-                rows.append({"model": case.model, "batch_size": case.batch_size, "bytes": found})
+                row = {"model": case.model, "batch_size": case.batch_size, "bytes": found}
+                rows.append(row | {"missing": missing})
                 told(f"{case}: memory counted")
-    return rows, missing
+    return rows
 
 
 def step_bytes(state: dict, factory: Factory, case: Case) -> int:
-    """In the worker: bytes beside batches, weights and Adam's averages."""
-    batches = case.batches()
+    """In the worker: bytes beside images, weights and Adam's averages."""
+    images = case.images()
     shared = 3 * sum(p.numel() * p.element_size() for p in case.build().parameters())
     count = cpu_peak if case.device == "cpu" else cuda_peak
-    contender, peak = count(partial(factory, case, batches))
+    contender, peak = count(partial(factory, case, images))
     return peak - shared if contender.compiled_bytes is None else contender.compiled_bytes()
 
 
@@ -92,7 +91,7 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def cuda_peak(make: Callable[[], Contender]) -> tuple[Contender, int]:
-    """The contender, and the most that torch held since before it was made, beside the batches."""
+    """The contender, and the most that torch held since before it was made, beside the images."""
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     contender = make()

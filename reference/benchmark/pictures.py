@@ -11,6 +11,7 @@ from reference.benchmark.growth import FIXED
 from scratchae.plots.style import BLUE, FAINT, RED, headline, styled
 
 COLOURS = {"scratchae": BLUE, "torch": RED, "JAX": "#ddaa33"}
+PLAIN = FuncFormatter(lambda value, _: f"{value:g}")  # 0.5, not 5 x 10^-1
 MARKS = {1: "o", 2: "s"}  # by threads
 
 
@@ -26,7 +27,7 @@ def steps_picture(part: dict) -> Figure:
     names = list(dict.fromkeys(name for row in rows for name in row["ms"]))
     across = min(2, len(panels))
     down = -(-len(panels) // across)
-    figure = Figure((4.6 * across + 1.2, 0.9 + down * (0.8 + 0.21 * len(names))))
+    figure = Figure((3.6 * across + 2.2, 1.1 + down * (0.8 + 0.21 * len(names))))
     axes = figure.subplots(down, across, squeeze=False, sharey=True).flat
     threads = sorted({row["threads"] for row in rows})
     for ax, panel in zip(axes, panels, strict=False):
@@ -34,8 +35,7 @@ def steps_picture(part: dict) -> Figure:
             if (row["model"], row["batch_size"]) == panel:
                 draw_steps(ax, row, names, threads)
         ax.set_title(f"{panel[0]}, batch {panel[1]}")
-        ax.set_xscale("log")
-        plain_ticks(ax, "x")
+        ax.set_xlim(left=0)
         ax.set_xlabel("milliseconds a step")
     for ax in list(axes)[len(panels) :]:
         ax.set_visible(False)
@@ -45,8 +45,9 @@ def steps_picture(part: dict) -> Figure:
     for count in threads:
         label = f"{count} thread{'s'[: count > 1]}"
         first.plot([], [], mark_of(count), color="grey", markersize=5, label=label)
-    figure.legend(loc="outside right upper", handlelength=1.2)
-    headline(figure, f"A training step, by hand and by others: {part['about']['device']}")
+    figure.legend(loc="outside lower center", handlelength=1.2, ncols=len(threads))
+    words = "Medians of bursts in turn, and their quartiles; the dashed line is torch.nn"
+    headline(figure, f"A training step on {part['about']['device']}\n{words}")
     return figure
 
 
@@ -86,14 +87,16 @@ def growth_picture(part: dict) -> Figure:
             ax.set(xscale="log", yscale="log")
             ax.xaxis.set_major_locator(FixedLocator(values))
             ax.xaxis.set_minor_locator(NullLocator())
-            plain_ticks(ax, "y")
-            ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter(PLAIN)
+            ax.yaxis.set_minor_formatter(NullFormatter())
+            ax.xaxis.set_major_formatter(PLAIN)
         axes[0, column].set_title(FIXED[axis])
         axes[1, column].set_xlabel(
             {"batch": "images a step", "depth": "hidden layers"}.get(axis, axis)
         )
     axes[0, 0].set_ylabel("milliseconds a step")
-    axes[1, 0].set_ylabel("MB beside weights and averages")
+    axes[1, 0].set_ylabel("MB a step")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(names))
     threads = rows[0]["threads"]
@@ -117,11 +120,3 @@ def growth_in_words(rows: list[dict]) -> str:
         grown = [f"x {last['ms'][n] / first['ms'][n]:.3g} with {n}" for n in (REFERENCE, ours)]
         words.append(f"{axis} x {last['value'] / first['value']:g}: time {', '.join(grown)}")
     return "\n".join(words)
-
-
-def plain_ticks(ax: Axes, which: str) -> None:
-    """Plain numbers on a logarithmic axis, such as 0.5, 1, 2, 5."""
-    axis = ax.xaxis if which == "x" else ax.yaxis
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())

@@ -17,7 +17,7 @@ KEYS = {  # what tells a row of a part from the others
 
 
 def read_results(folder: Path, device: str) -> dict:
-    """The parts measured so far: {"steps": {"about", "missing", "rows"}, ...}."""
+    """The parts measured so far: {"steps": {"about", "rows"}, ...}."""
     path = folder / f"benchmark-{device}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
@@ -26,16 +26,16 @@ def write_results(folder: Path, device: str, results: dict) -> None:
     write_text(folder / f"benchmark-{device}.json", json.dumps(results, indent=1) + "\n")
 
 
-def renewed(results: dict, part: str, about: dict, rows: list[dict], missing: dict) -> dict:
+def renewed(results: dict, part: str, about: dict, rows: list[dict]) -> dict:
     """The results with these rows in place of older ones of their kind.
 
     Older rows of other kinds stay where they were measured with the same machine and versions.
 
-    >>> old = renewed({}, "whole", {"torch": "2"}, [{"model": "fc"}, {"model": "conv"}], {})
-    >>> new = renewed(old, "whole", {"torch": "2"}, [{"model": "fc", "x": 1}], {})
+    >>> old = renewed({}, "whole", {"torch": "2"}, [{"model": "fc"}, {"model": "conv"}])
+    >>> new = renewed(old, "whole", {"torch": "2"}, [{"model": "fc", "x": 1}])
     >>> new["whole"]["rows"]
     [{'model': 'fc', 'x': 1}, {'model': 'conv'}]
-    >>> renewed(old, "whole", {"torch": "3"}, [{"model": "fc"}], {})["whole"]["rows"]
+    >>> renewed(old, "whole", {"torch": "3"}, [{"model": "fc"}])["whole"]["rows"]
     [{'model': 'fc'}]
     """
     was = results.get(part, {"about": about, "rows": []})
@@ -43,7 +43,7 @@ def renewed(results: dict, part: str, about: dict, rows: list[dict], missing: di
     if {**was["about"], "date": None} == {**about, "date": None}:
         merged = {key_of(part, row): row for row in was["rows"]}
     merged |= {key_of(part, row): row for row in rows}
-    return {**results, part: {"about": about, "missing": missing, "rows": list(merged.values())}}
+    return {**results, part: {"about": about, "rows": list(merged.values())}}
 
 
 def key_of(part: str, row: dict) -> tuple:

@@ -30,11 +30,12 @@ class Effort:
     A step that takes longer than a burst is a burst.
     """
 
-    rounds: int = 15
+    rounds: int = 11
     burst: float = 0.1
     limit: float = 30.0
 
 
+LIGHT = Effort(rounds=7, burst=0.05, limit=10.0)
 QUICK = Effort(rounds=3, burst=0.005, limit=2.0)
 
 
@@ -44,21 +45,21 @@ class WrongContenderError(ScratchaeError):
 
 def measure(
     cases: Iterable[Case], factories: dict[str, Factory], effort: Effort, told=print
-) -> tuple[list[dict], dict[str, str]]:
-    """A row for each case, and why which contenders are missing.
+) -> list[dict]:
+    """A row for each case; "missing" says why somebody is.
 
     factories: by name; one is REFERENCE. told: is called with a line when a case is done.
     """
-    rows, missing = [], {}
+    rows = []
     for threads, group in groupby(cases, lambda case: case.threads):
         with ExitStack() as stack:
             workers = {name: stack.enter_context(worker_for(name, threads)) for name in factories}
             for case in group:
                 began = time.perf_counter()
-                row = compare(case, workers, factories, effort, missing)
+                row = compare(case, workers, factories, effort)
                 rows.append(row)
                 told(f"{case}: measured in {time.perf_counter() - began:.0f} s")
-    return rows, missing
+    return rows
 
 
 def worker_for(name: str, threads: int) -> Worker:
@@ -70,13 +71,12 @@ def compare(
     workers: dict[str, Worker],
     factories: dict[str, Factory],
     effort: Effort,
-    missing: dict[str, str],
 ) -> dict:
     """One row: milliseconds a step of every contender, and how far its losses are from torch.nn's."""
     steps = max(case.count, 10)
     for name, worker in workers.items():
         worker.start(prepare, factories[name], case, steps)
-    losses = {}
+    losses, missing = {}, {}
     for name, worker in workers.items():
         try:
             losses[name] = worker.result()
@@ -108,6 +108,7 @@ def compare(
         "ratio": {name: medians[REFERENCE] / ms for name, ms in medians.items()},
         "steps_compared": steps,
         "loss_difference": differences,
+        "missing": missing,
     }
 
 
@@ -139,7 +140,7 @@ def check_losses(name: str, losses: list[float], reference: list[float]) -> floa
 def prepare(state: dict, factory: Factory, case: Case, steps: int) -> list[float]:
     """In the worker: make the contender anew and do its first steps; the mean loss of every call."""
     state.clear()
-    contender = state["contender"] = factory(case, case.batches())
+    contender = state["contender"] = factory(case, case.images())
     return [
         mean(contender.step(feed(contender, i))) for i in range(steps // contender.steps_a_call)
     ]
