@@ -120,7 +120,7 @@ def test_a_run_ends_where_that_of_eager_ends_and_resumes(name, tmp_path):
     quick = partial(fit, name, few_digits(), batch_size=64, device="cpu", progress=False)
     eager, compiled = quick(epochs=2), quick(epochs=2, engine="compile")
     for a, b in zip(eager.rows, compiled.rows, strict=True):
-        assert b["train_loss"] == pytest.approx(a["train_loss"], rel=1e-5)
+        assert b["train_loss"] == pytest.approx(a["train_loss"], rel=1e-4)
         assert b["test_loss"] == pytest.approx(a["test_loss"], rel=2e-3)
     for epochs in (1, 2):
         resumed = quick(epochs=epochs, engine="compile", out=tmp_path / "run", resume=True)

@@ -134,8 +134,8 @@ class DeviceEngine(Engine):
         """The step for tensors like these; None, after a warning, where it cannot be made."""
         modes = tuple(layer.training for _, layer in self.model.leaves())
         o, images = self.optimizer, tensors["images"]
-        settings = [getattr(o, name) for name in o.hyperparameters if name != "lr"]
-        key = (images.shape, images.dtype, tensors["order"].shape, modes, *settings)
+        settings = str([getattr(o, name) for name in o.hyperparameters if name != "lr"])
+        key = (images.shape, images.dtype, tensors["order"].shape, modes, settings)
         if key not in self.steps:
             self.steps[key] = self.prepare(self.net(self.model), tensors)
         return self.steps[key]
