@@ -14,7 +14,8 @@ from scratchae.cli import sweep
 from scratchae.cli import reconstruct
 from scratchae.cli import models
 from scratchae.cli import profile
-from scratchae.cli import course, course_check, course_grade, course_release, course_selftest
+from scratchae.cli import course, course_check, course_grade, course_gradescope, course_release
+from scratchae.cli import course_selftest
 from scratchae.cli import info
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "course",
     "course_check",
     "course_grade",
+    "course_gradescope",
     "course_release",
     "course_selftest",
     "explore",

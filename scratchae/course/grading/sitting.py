@@ -68,7 +68,7 @@ class Sitting:
         """Why a trial is not even tried, or ""."""
         if reason := self.unloadable.get(file_of(trial)):
             return reason
-        if self.wasted.get(trial.task.name, 0) >= self.cell.limits.task:
+        if self.wasted.get(trial.task.name, 0) > self.cell.limits.task:
             return GAVE_UP.format(seconds=self.cell.limits.task)
         return ""
 
