@@ -3,6 +3,7 @@
 import base64
 import copy
 import json
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchae.data import Dataset, Images, digit_from_picture, load
+from scratchae.explorer import network as exported
 from scratchae.explorer import write_page
 from scratchae.explorer.network import describe
 from scratchae.explorer.quantise import quantise
@@ -55,8 +57,10 @@ def trained(browser, tmp_path_factory):
 
     def get(name: str):
         if name not in made:
-            data, epochs = (few_digits(train=1500), 2) if name == "conv" else (digits, 3)
-            run = fit(name, data, epochs=epochs, device="cpu", progress=False)
+            data = few_digits(train=1500) if name == "conv" else digits
+            epochs = {"fc": 20, "conv": 2}.get(name, 3)
+            quick = {"engine": "buffered", "device": "cpu", "progress": False}
+            run = fit(name, data, epochs=epochs, **quick)
             path = tmp_path_factory.mktemp("pages") / f"{len(made)}.html"
             write_page(run, digits, path)
             made[name] = run, path
@@ -229,20 +233,25 @@ def networks(draw) -> tuple[Sequential, tuple[int, ...]]:
     return Sequential(*layers).eval(), shape
 
 
-@given(network=networks(), seed=st.integers(0, 99))
+@given(
+    network=networks(), seed=st.integers(0, 99), dtype=st.sampled_from([torch.int8, torch.int16])
+)
 @settings(max_examples=40)
-def test_any_layers_compute_what_the_library_computes(fc_forever, network, seed):
+def test_any_layers_compute_what_the_library_computes(fc_forever, network, seed, dtype):
     """Against a copy whose weights are the rounded ones, so that nothing but rounding is left."""
     model, shape = network
     rounded = copy.deepcopy(model)
     for _, layer in rounded.leaves():
         if isinstance(layer, Linear | Conv2d | ConvTranspose2d):
-            q, scale = quantise(layer.weight)
+            q, scale = quantise(layer.weight, dtype)
             layer.weight.copy_(q * scale.view(-1, *[1] * (q.ndim - 1)))
     x = torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exported, "SMALL", 0 if dtype == torch.int8 else math.inf)
+        layers = describe(model, shape, "")
     found = fc_forever.evaluate(
         "([layers, shape, x]) => Array.from(new Network(layers, shape).forward(Float32Array.from(x)))",
-        [describe(model, shape, ""), list(shape), x.flatten().tolist()],
+        [layers, list(shape), x.flatten().tolist()],
     )
     expected = rounded.forward(x).flatten()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * (1 + expected.abs().max()))

@@ -8,9 +8,9 @@ function numbers(text, Kind) {
   return new Kind(bytes.buffer);
 }
 
-/** Weights again, w = scale q: int8 q, a float32 scale for each of the rows. */
+/** Weights again, w = scale q: whole numbers q, a float32 scale for each of the rows. */
 function weights(layer) {
-  const q = numbers(layer.weight, Int8Array);
+  const q = numbers(layer.weight, layer.bits === 16 ? Int16Array : Int8Array);
   const scale = numbers(layer.scale, Float32Array);
   const length = q.length / scale.length;
   return Float32Array.from(q, (value, i) => value * scale[Math.floor(i / length)]);

@@ -27,6 +27,10 @@ from scratchae.layers import (
 from scratchae.layers.geometry import padding_of
 from scratchae.layers.sequential import copy_for_evaluation
 
+# Weights of a layer whose second byte costs little. It is needed: what the narrow layers around the code
+# get wrong, all the layers behind them enlarge.
+SMALL = 10_000
+
 
 def describe(network: Sequential, input_shape: tuple[int, ...], prefix: str) -> list[dict]:
     """One dict a layer, in order: kind, name, text, the shape of its output for one sample, numbers.
@@ -60,10 +64,16 @@ def describe(network: Sequential, input_shape: tuple[int, ...], prefix: str) -> 
 
 
 def weights(layer: Linear | Conv2d | ConvTranspose2d) -> dict:
-    """int8 weights, one scale a row, and the bias."""
-    q, scale = quantise(layer.weight)
+    """Weights as int8, those of a small layer as int16, one scale a row, and the bias."""
+    small = layer.weight.numel() <= SMALL
+    q, scale = quantise(layer.weight, torch.int16 if small else torch.int8)
     bias = {} if layer.bias is None else {"bias": base64_of(layer.bias)}
-    return {"weight": base64_of(q), "scale": base64_of(scale), **bias}
+    return {
+        "weight": base64_of(q),
+        "bits": 16 if small else 8,
+        "scale": base64_of(scale),
+        **bias,
+    }
 
 
 def convolution(layer: Conv2d | ConvTranspose2d) -> dict:

@@ -24,7 +24,7 @@ from scratchae.training.step import evaluating
 
 LARGEST = 500_000  # bytes of a page: it opens at once and can be sent by mail
 DIGITS = 20  # shown as pictures: ten to look at, ten to walk between
-STYLES = ("theme", "parts", "layout")
+STYLES = ("theme", "parts", "controls", "layout")
 SCRIPTS = ("network", "paint", "codes", "cloud", "steer", "layers", "pad", "path", "main")
 
 
