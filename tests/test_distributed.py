@@ -298,12 +298,14 @@ def test_processes_train_in_lockstep_with_a_single_one(name, size):
 
 def recorded(workers, name):
     """What runs in two steps of every engine, one of them without images."""
+    engines = []
+    for engine in ENGINES:
+        model = build(name, 1)
+        engine = make_engine(engine, model, Adam(model.parameters(), weight_decay=1e-5))
+        engines.append(DataParallel(engine, workers))
+    x = torch.rand(5, *model.input_shape) * 2 - 1
     with Recorder() as recorder:
-        for engine in ENGINES:
-            model = build(name, 1)
-            engine = make_engine(engine, model, Adam(model.parameters(), weight_decay=1e-5))
-            engine = DataParallel(engine, workers)
-            x = torch.rand(5, *model.input_shape) * 2 - 1
+        for engine in engines:
             engine.step(x)
             engine.step(x if workers.rank else x[:0])
     only_arithmetic(recorder)
@@ -444,7 +446,7 @@ def test_a_loss_that_is_bad_on_one_worker_alone_leaves_nobody_waiting():
 def endless(workers, folder):
     """Training that goes on until something happens."""
     data = few_digits(train=400)
-    fit("conv", data, epochs=500, out=folder, device="cpu", progress=False, resume=True)
+    fit("conv", data, epochs=5000, out=folder, device="cpu", progress=False, resume=True)
 
 
 def wait_for_epochs(folder: Path, count: int) -> None:
@@ -473,7 +475,7 @@ def test_a_worker_that_dies_is_noticed_by_all_others_at_once(tmp_path):
 def torchrun(size: int, *words: object, folder: Path) -> subprocess.Popen:
     """`torchrun -m scratchae ...` in a folder; its output goes to `log` there."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(size)]
-    command += ["--master-port", "0", "-m", "scratchae", *map(str, words)]
+    command += ["--standalone", "-m", "scratchae", *map(str, words)]
     with (folder / "log").open("a") as log:
         return subprocess.Popen(
             command,
@@ -499,7 +501,7 @@ def training(tmp_path):
     started = []
 
     def start(size: int, model: str):
-        words = ("train", model, "--data", "few.npz", "--epochs", 500, "--out", "run")
+        words = ("train", model, "--data", "few.npz", "--epochs", 5000, "--out", "run")
         started.append(torchrun(size, *words, folder=tmp_path))
         wait_for_epochs(tmp_path / "run", 2)
         return started[0], children(started[0])
@@ -584,6 +586,7 @@ def test_the_command_line_speaks_once_however_many_workers_there_are(tmp_path):
         (("con",), "did you mean 'conv'?"),
         (("fc", "--data", "nosuch.csv"), "nosuch.csv"),
         (("fc", "--batch-size", 1), "a batch of 1 cannot be shared by 2 workers"),
+        (("fc", "--engine", "compile"), "the compile engine makes whole steps at once"),
     ],
 )
 def test_a_mistake_is_one_sentence_of_one_worker_and_exit_code_2(words, sentence, tmp_path):

@@ -92,10 +92,12 @@ class DataParallel(Engine):
     ) -> Tensor:
         try:
             return super().epoch(images, batches, progress)
-        except NotFiniteError as error:
-            revert_sync_batchnorm(self.model)  # from here on each worker looks for itself
-            batch = images.index_select(0, self.joined)
-            raise NotFiniteError(error.step, error.loss, batch) from error
+        except BaseException as error:
+            revert_sync_batchnorm(self.model)  # training is over, each worker is by itself again
+            if isinstance(error, NotFiniteError):
+                batch = images.index_select(0, self.joined)
+                raise NotFiniteError(error.step, error.loss, batch) from error
+            raise
 
     def pick(self, images: Tensor, index: Tensor) -> Tensor:
         self.joined = index

@@ -65,7 +65,8 @@ class Voice:
             self.store.set("said", "")
             self.store.set(f"done/{self.workers.rank}", "")
             if self.workers.writes:  # the store may be this process's: stay until nobody needs it
-                self.wait_for([f"done/{rank}" for rank in range(self.workers.size)], PATIENCE)
+                here = [r for r in range(self.workers.size) if self.store.check([f"here/{r}"])]
+                self.wait_for([f"done/{rank}" for rank in here], PATIENCE)
         os._exit(code)  # nothing else could end a sum that waits for a dead worker
 
     def missing(self) -> str:

@@ -120,11 +120,11 @@ def fit(
         model.to(device)
         optimizer = Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
         stepper = make_engine(engine, model, optimizer, precision)
+        if workers.size > 1:
+            stepper = DataParallel(stepper, workers)
         if run.folder is not None:
             run.rows, run.outputs = workers.first(partial(prepare_folder, run, optimizer, resume))
-        if workers.size > 1:
-            same_start(model, optimizer, workers)
-            stepper = DataParallel(stepper, workers)
+        same_start(model, optimizer, workers)
         train_images = pixels_for(model, data.train, device)
         test_images = None if data.test is None else pixels_for(model, data.test, device)
         if test_images is not None:
