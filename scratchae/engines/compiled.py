@@ -30,6 +30,8 @@ class CompiledEngine(DeviceEngine):
     Where that cannot be done, for want of a C++ compiler or because a layer asks for a number that
     only the step itself can tell, a warning says so in a sentence, and the steps are those of
     `eager`. Layers of your own must not count or draw numbers in Python.
+
+    On a CPU measured at 1.35 to 1.5 times the speed of `eager`, a batch of 64; on CUDA not yet run.
     """
 
     name = "compile"

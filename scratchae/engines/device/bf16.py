@@ -11,6 +11,8 @@ times faster on a GPU made for them, but a small step added to a weight would be
 
 No scaling of the loss is needed, as it is with float16: bfloat16 reaches down to 1e-38 as float32
 does (Kalamkar et al. 2019; master weights: Micikevicius et al. 2018).
+
+Checked on a CPU, where the losses are float32's within two percent; not yet timed on a GPU.
 """
 
 from __future__ import annotations
