@@ -1,5 +1,7 @@
 """The student's check: one sentence for whatever is wrong, and no task pays for another."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -140,6 +142,21 @@ def test_the_table_names_the_mistake_with_its_chapter_and_fits_the_screen(tmp_pa
     assert all(len(line) <= 96 for line in text.splitlines())
     report = check_task("tanh_backward", tmp_path)
     assert not report and {row.exercise for row in report.rows} == {"tanh_backward"}
+
+
+def test_the_page_on_courses_shows_what_the_check_really_says(tmp_path):
+    bodies = {
+        "linear_forward": "    y = x @ weight.T\n    return y if bias is None else y + bias",
+        "linear_backward": "    rows, dy_rows = x.flatten(0, -2), dy.flatten(0, -2)\n"
+        "    return dy @ weight, dy_rows.T @ rows, dy_rows.mean(0)",
+        "relu_forward": "    return x.clamp(min=0)",
+        "relu_backward": "    return dy * (y >= 0)",
+    }
+    said = str(check_folder(fill(tmp_path, "hw1", bodies))).split()
+    page = Path(__file__).parents[1] / "tutorials" / "pages" / "course.md"
+    shown = page.read_text().split("```text\nlinear_forward")[1].split("```")[0]
+    for part in f"linear_forward{shown}".split("..."):
+        assert part.split() and " ".join(part.split()) in " ".join(said)
 
 
 def test_a_bug_hunt_says_that_a_fault_is_there_but_not_which(tmp_path):

@@ -43,6 +43,8 @@ class Checked:
         lines += textwrap.wrap(self.later(), WIDTH)
         return "\n".join(lines)
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
 

@@ -2,7 +2,8 @@
 
     y[n,i] = exp(x[n,i]) / Σⱼ exp(x[n,j])         x, y (N, C)
 
-Taking the same number off a whole row changes nothing, so take off the largest: exp stays finite.
+Taking the same number off a whole row changes nothing, so take off the largest:
+exp stays finite.
 Backward: ∂y[n,j]/∂x[n,i] = y[n,j] ((i = j) − y[n,i]), summed over j with dy.
 """
 
