@@ -18,7 +18,15 @@ from scratchae.engines.buffered.plan import FORMS
 
 
 class BufferedSyncBatchNorm(BufferedBatchNorm):
-    """x (n, C) or (n, C, H, W) of this worker, seen as rows (m_r, C)."""
+    """x (n, C) or (n, C, H, W) of this worker, seen as rows (m_r, C).
+
+    >>> from scratchae.distributed.workers import Workers
+    >>> from scratchae.engines.buffered.plan import Plan
+    >>> from scratchae.layers import BatchNorm1d, Sequential
+    >>> model = Sequential(SyncBatchNorm1d(BatchNorm1d(2), Workers()))
+    >>> [type(node).__name__ for node in Plan(model, (3, 2), Buffers(3, torch.zeros(0))).nodes]
+    ['BufferedSyncBatchNorm']
+    """
 
     layer: SyncBatchNorm
 
