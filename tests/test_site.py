@@ -13,8 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
 
+from scratchae.layers import Linear, ReLU
+from scratchae.losses import MSELoss
 from tutorials.tools.chapters import chapters
 
 pytestmark = pytest.mark.slow
@@ -153,3 +156,70 @@ def test_a_solution_opens_when_it_is_asked_for(browser):
     solution.locator("summary").click()
     assert "dy_rows.T @ rows" in page.locator("body").inner_text()
     assert not trouble
+
+
+def test_the_stepper_finds_the_gradients_that_the_layers_find(browser):
+    page, address, trouble = browser
+    page.goto(f"{address}stepper.html")
+    inputs = page.locator(".stepper input")
+    for i, value in enumerate(NUMBERS):
+        inputs.nth(i).fill(str(value))
+    clicks = 0
+    while page.evaluate("stepper.now?.name") != "dx1":
+        page.get_by_role("button", name="next arrow").click()
+        clicks += 1
+    assert clicks == 30
+    found = page.evaluate("stepper.values")
+    right = by_layers(*NUMBERS)
+    assert found.keys() == right.keys()
+    for name, value in right.items():
+        assert found[name] == pytest.approx(value, abs=1e-9), name
+    page.get_by_role("button", name="to the start").click()
+    assert page.evaluate("stepper.values") == {}
+    assert not trouble
+
+
+NUMBERS = (
+    0.5,
+    -1.5,
+    1,
+    -1,
+    2,
+    1.5,
+    -1,
+    0.5,
+    0,
+    4,
+    -2,
+    2,
+    1,
+    -1,
+    0.5,
+    -3,
+)  # as the page asks for them
+
+
+def by_layers(x0, x1, *rest):
+    """What the stepper has found at its end, by the layers of the library."""
+    x, t = torch.tensor([[x0, x1]], dtype=torch.float64), rest[-1]
+    first, second = Linear(2, 3).to(torch.float64), Linear(3, 1).to(torch.float64)
+    first.weight[:], first.bias[:] = torch.tensor(rest[:6]).reshape(3, 2), torch.tensor(rest[6:9])
+    second.weight[:], second.bias[:] = torch.tensor(rest[9:12]), rest[12]
+    relu, loss = ReLU(), MSELoss()
+    z = first(x)
+    h = relu(z)
+    y = second(h)
+    value = loss(y, torch.full_like(y, t))
+    dy = loss.backward()
+    dh = second.backward(dy)
+    dz = relu.backward(dh)
+    dx = first.backward(dz)
+    tables = {"z": z, "h": h, "y": y, "L": value, "dy": dy, "db2": second.bias.grad, "dx": dx}
+    tables |= {"dW2": second.weight.grad, "dh": dh, "dz": dz, "db1": first.bias.grad}
+    named = {}
+    for name, tensor in tables.items():
+        for j, number in enumerate(tensor.flatten().tolist()):
+            named[name if name in ("y", "L", "dy", "db2") else f"{name}{j}"] = number
+    for j, row in enumerate(first.weight.grad.tolist()):
+        named |= {f"dW1{j}{i}": number for i, number in enumerate(row)}
+    return named

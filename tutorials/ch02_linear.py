@@ -346,5 +346,5 @@ assert not torch.equal(forgetful(dy, x, weight)[0], right[0])
 #
 # ## Assignment
 #
-# **hw1** asks for this layer, the activations of chapter 3 and the loss. The library's own version is
-# `scratchae/layers/linear.py`: read it now, it holds nothing that is new to you.
+# **hw1** asks for this layer. The library's version is `scratchae/layers/linear.py`; it holds nothing that is new to
+# you. Then click through a small network, arrow by arrow, in the [backward stepper](../stepper.md).

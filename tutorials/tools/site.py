@@ -59,6 +59,7 @@ def build(folder: Path) -> int:
     profile = BUILD / "ipython" / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
     (profile / "ipython_kernel_config.py").write_text(KERNEL)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # on busy cores, threads wait for one another
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm's remark on widgets
     os.environ["IPYTHONDIR"] = str(BUILD / "ipython")
     os.environ["SCRATCHAE_CHAPTER_CACHE"] = str(BUILD / f"chapters-{fingerprint()}")
