@@ -34,7 +34,8 @@ from scratchae.course.jail import Cell, Home, InfrastructureError, Limits, why_n
 from scratchae.course.library import master_sources
 from scratchae.course.release import student_files
 from scratchae.errors import ScratchaeError
-from tests.helpers.submissions import OTHERWISE, class_of, small_assignment
+from tests.helpers.otherwise import OTHERWISE
+from tests.helpers.submissions import class_of, small_assignment
 
 jailed = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail")
 SECRET = b"a secret of sixteen letters"
@@ -115,7 +116,7 @@ def test_right_solutions_written_otherwise_earn_every_point(grader, assignment, 
     files = answers(assignment)
     task = load_assignment(assignment).task(exercise)
     name = Path(task.file).name
-    files[name] += "\n\n" + OTHERWISE[assignment, exercise][how]
+    files[name] += "\n\nimport torch\n" + OTHERWISE[assignment, exercise][how]
     result = grade(grader(assignment), files)
     wrong = [row for t in result["tasks"] for row in t["rows"] if not row["passed"]]
     assert result["score"] == result["points"], wrong[:2]

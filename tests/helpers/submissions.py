@@ -52,6 +52,3 @@ def class_of(folder: Path, count: int) -> None:
         place.mkdir(parents=True)
         for name, text in files.items():
             (place / name).write_text(text)
-
-
-OTHERWISE = {}
