@@ -115,6 +115,31 @@ def pictures_first(model, x):
     return model.decode(codes), codes
 
 
+def nine_steps_with(name, wrong):
+    """nine_steps_back with wrong(g, step, w) in place of the gradient of `name`; g has those before it."""
+    rules = {
+        "z": lambda g, s, w: g["y"],
+        "b": lambda g, s, w: g["y"].sum(dim=0),
+        "xhat": lambda g, s, w: w * g["z"],
+        "w": lambda g, s, w: (g["z"] * s["xhat"]).sum(dim=0),
+        "r": lambda g, s, w: (g["xhat"] * s["d"]).sum(dim=0),
+        "s": lambda g, s, w: -g["r"] / s["s"] ** 2,
+        "var": lambda g, s, w: g["s"] / (2 * s["s"]),
+        "q": lambda g, s, w: (g["var"] / len(g["y"])).expand_as(g["y"]),
+        "d": lambda g, s, w: g["xhat"] * s["r"] + 2 * s["d"] * g["q"],
+        "mu": lambda g, s, w: -g["d"].sum(dim=0),
+        "x": lambda g, s, w: g["d"] + g["mu"] / len(g["y"]),
+    }
+
+    def nine_steps_back(dy, step, w):
+        g = {"y": dy}
+        for key, rule in (rules | {name: wrong}).items():
+            g[key] = rule(g, step, w)
+        return tuple(g.values())[1:]
+
+    return nine_steps_back
+
+
 OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check must say)]
     ("ch00_pixels", "read_digits"): [
         (heading_as_digit, "the heading was read as a digit"),
@@ -150,5 +175,22 @@ OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check
         (SameForAll, "the gradient that the one behind it returned"),
         (NothingReturned, "has to return dx"),
         (SameInputForAll, "output is the next one's input"),
+    ],
+    ("ch07_batchnorm", "nine_steps_back"): [
+        (nine_steps_with("b", lambda g, s, w: g["y"].mean(dim=0)), "db is the first that is wrong"),
+        (nine_steps_with("xhat", lambda g, s, w: g["z"]), "dxhat is the first that is wrong"),
+        (nine_steps_with("r", lambda g, s, w: g["xhat"] * s["d"]), "dr is the first that is wrong"),
+        (nine_steps_with("s", lambda g, s, w: g["r"] / s["s"] ** 2), "look at (7.7)"),
+        (
+            nine_steps_with("var", lambda g, s, w: g["s"] / s["s"]),
+            "dvar is the first that is wrong",
+        ),
+        (nine_steps_with("q", lambda g, s, w: g["var"].expand_as(g["y"])), "dq is the first"),
+        (nine_steps_with("d", lambda g, s, w: g["xhat"] * s["r"]), "dd is the first that is wrong"),
+        (
+            nine_steps_with("mu", lambda g, s, w: g["d"].sum(dim=0)),
+            "dmu is the first that is wrong",
+        ),
+        (nine_steps_with("x", lambda g, s, w: g["d"]), "look at (7.8)"),
     ],
 }
