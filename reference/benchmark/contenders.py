@@ -107,6 +107,8 @@ def torch_compile_whole(case: Case, images: Tensor, mode: str | None = None) -> 
     buffers = dict(model.named_buffers())
     m, v = ({name: torch.zeros_like(p) for name, p in parameters.items()} for _ in "mv")
     t = torch.zeros((), device=case.device)
+    for tensor in (*parameters.values(), *buffers.values(), *m.values(), *v.values(), t):
+        torch._dynamo.mark_static_address(tensor)  # or a CUDA graph could not change it in place
 
     def loss_of(parameters: dict, buffers: dict, x: Tensor) -> Tensor:
         return mse_loss(torch.func.functional_call(model, (parameters, buffers), (x,)), x)
