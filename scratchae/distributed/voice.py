@@ -64,9 +64,9 @@ class Voice:
         with suppress(RuntimeError):
             self.store.set("said", "")
             self.store.set(f"done/{self.workers.rank}", "")
-            if self.workers.writes:  # the store may be this process's: stay until nobody needs it
-                here = [r for r in range(self.workers.size) if self.store.check([f"here/{r}"])]
-                self.wait_for([f"done/{rank}" for rank in here], PATIENCE)
+            if self.workers.writes and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+                # the store is this process's, not torchrun's: stay until nobody needs it
+                self.wait_for([f"done/{rank}" for rank in range(self.workers.size)], PATIENCE)
         os._exit(code)  # nothing else could end a sum that waits for a dead worker
 
     def missing(self) -> str:
