@@ -207,7 +207,9 @@ def test_the_notebook_is_the_same_bytes_each_time_and_has_fixed_ids_and_no_outpu
     assert all(c["outputs"] == [] for c in cells if c["cell_type"] == "code")
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize(
+    "name", ["hw3", *(pytest.param(n, marks=pytest.mark.slow) for n in WRITTEN if n != "hw3")]
+)
 def test_the_answers_stand_on_the_blanked_library(name, tmp_path):
     assignment = load_assignment(name)
     for file, text in master_sources(assignment).items():
