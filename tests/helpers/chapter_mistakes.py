@@ -1,8 +1,12 @@
 """Wrong versions of what chapters ask for beyond the library's exercises, with what the check must say."""
 
 import csv
+from dataclasses import replace
 
 import torch
+
+from scratchae.checking import mistakes
+from scratchae.layers.conv2d import conv2d_geometry
 
 
 def numeric_grad_with(slope):
@@ -140,6 +144,22 @@ def nine_steps_with(name, wrong):
     return nine_steps_back
 
 
+def patches_with(spoilt=lambda cols: cols, **settings):
+    """patches with these settings in place of the right ones, then spoilt."""
+
+    def patches(x, positions, geometry):
+        g = replace(geometry, **settings)
+        _, found = conv2d_geometry(x.shape, (1, 1, 3, 2), g.stride, g.padding, g.dilation, 1)
+        cols = torch.nn.functional.unfold(x, (3, 2), g.dilation, g.padding, g.stride)
+        cols = cols.reshape(*x.shape[:2], 3, 2, *found)[..., : positions[0], : positions[1]]
+        below, right = (
+            wanted - there for wanted, there in zip(positions, cols.shape[4:], strict=True)
+        )
+        return spoilt(torch.nn.functional.pad(cols, (0, right, 0, below)).permute(0, 4, 5, 1, 2, 3))
+
+    return patches
+
+
 OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check must say)]
     ("ch00_pixels", "read_digits"): [
         (heading_as_digit, "the heading was read as a digit"),
@@ -192,5 +212,15 @@ OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check
             "dmu is the first that is wrong",
         ),
         (nine_steps_with("x", lambda g, s, w: g["d"]), "look at (7.8)"),
+    ],
+    ("ch08_conv2d", "conv2d_by_loops"): [
+        (known.function, known.sentence) for known in mistakes("conv2d_forward")
+    ],
+    ("ch08_conv2d", "patches"): [
+        (patches_with(lambda cols: cols.movedim(3, 1)), "is to have the axes (N, P, Q, C, kH, kW)"),
+        (patches_with(lambda cols: cols.flip(4, 5)), "is to be pixel (p + i, q + j)"),
+        (patches_with(stride=(1, 1)), "window p begins at row s·p"),
+        (patches_with(padding=(0, 0)), "window p begins at row p − r"),
+        (patches_with(dilation=(1, 1)), "the taps are d pixels apart"),
     ],
 }
