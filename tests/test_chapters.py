@@ -1,6 +1,7 @@
 """The chapters: each runs, has all its parts, and its checks let the solution through and nothing else."""
 
 import ast
+import doctest
 import re
 
 import matplotlib
@@ -9,6 +10,8 @@ import pytest
 from scratchae import plots
 from scratchae.checking import EXERCISES, mistakes
 from tests.helpers.chapter_mistakes import OWN_MISTAKES
+from tutorials.tools import chapters as tools
+from tutorials.tools import docstrings
 from tutorials.tools.chapters import FOLDER, blank, cells, chapters, page, tags, to_write
 from tutorials.tools.notebooks import contents
 from tutorials.tools.run import run
@@ -183,6 +186,11 @@ def test_every_known_mistake_is_refused_by_its_name(path, at, name):
     for function, sentence in wrong:
         said = what_checks_say(path, at, name, source, function)
         assert sentence in said, f"{function.__name__}: {said!r}"
+
+
+@pytest.mark.parametrize("module", [docstrings, tools])
+def test_the_examples_of_the_tools_hold(module):
+    assert doctest.testmod(module) == (0, {docstrings: 4, tools: 1}[module])
 
 
 def test_blanking_leaves_signature_and_docstring_and_nothing_of_the_solution():

@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from scratchae.layers import Linear, ReLU
 from scratchae.losses import MSELoss
-from tutorials.tools.chapters import chapters
+from tutorials.tools.chapters import cells, chapters
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -111,6 +111,13 @@ def test_every_picture_has_words_for_those_who_cannot_see_it(site):
         for tag in re.findall(r"<img\b[^>]*>", path.read_text("utf-8")):
             alt = re.search(r'alt="([^"]*)"', tag)
             assert alt and len(alt[1]) >= 20 and not alt[1].startswith("../"), (path, tag)
+
+
+def test_every_described_picture_of_a_chapter_is_on_its_page(site):
+    for path in chapters():
+        described = sum("alt" in cell.metadata for cell in cells(path.read_text("utf-8")))
+        text = (site / "chapters" / f"{path.stem}.html").read_text("utf-8")
+        assert len(re.findall(r'<img alt="[^"]*" src="../_images/', text)) == described, path.stem
 
 
 def test_formulas_are_drawn_and_none_is_left_as_source(site):

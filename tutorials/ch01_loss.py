@@ -38,9 +38,7 @@ for place, colour in [(5.0, "#d55e00"), (1.0, "#009e73")]:
     near = torch.tensor([place - 0.9, place + 0.9])
     ax.plot(near, loss + slope * (near - place), color=colour, lw=2.5)
     ax.plot([place], [loss], "o", color=colour)
-    ax.annotate(
-        f"slope {slope:+.0f}", (place, loss), (10, -14), textcoords="offset points", color=colour
-    )
+    ax.text(place + 0.3, loss - 2 if slope > 0 else loss + 1, f"slope {slope:+.0f}", color=colour)
     arrow = {"arrowstyle": "->", "color": colour, "lw": 1.5}
     ax.annotate("", (place - 0.25 * slope, -1.5), (place, -1.5), arrowprops=arrow)
 ax.axvline(2, color="#888888", lw=1, ls=":")
@@ -251,7 +249,7 @@ ax.loglog(
     steps[60:], steps[60:] ** 2 * math.cos(1) / 6, color="#555555", lw=1, label="h² |f'''| / 6"
 )
 ax.set(xlabel="step h", ylabel="error of the slope", ylim=(1e-14, 10))
-ax.legend(loc="upper center")
+ax.legend(loc="lower left")
 
 # %% [markdown]
 # On the right the curve of $f$ spoils the slope, on the left rounding does. With 32 bits one can have about five

