@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -38,6 +39,7 @@ from tests.helpers.otherwise import OTHERWISE
 from tests.helpers.submissions import class_of, small_assignment
 
 jailed = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail")
+ROOT = Path(__file__).parent.parent
 SECRET = b"a secret of sixteen letters"
 
 
@@ -505,6 +507,20 @@ def test_a_sick_grader_grades_nobody(course, tmp_path, monkeypatch):
 
 @jailed
 @pytest.mark.slow
+def test_an_instructors_own_functions_are_graded_as_ours_are(tmp_path):
+    own = load_assignment(ROOT / "tutorials/assignments/softmax/softmax.toml")
+    for student, text in (
+        ("right", (own.path.parent / "softmax.py").read_text()),
+        ("blank", student_files(own)["softmax.py"]),
+    ):
+        (tmp_path / "in" / student).mkdir(parents=True)
+        (tmp_path / "in" / student / "softmax.py").write_text(text)
+    batch = grade_batch(own, tmp_path / "in", tmp_path / "out", SECRET, "bubblewrap", 1)
+    assert [r["score"] for r in batch.results] == [0, own.points]
+
+
+@jailed
+@pytest.mark.slow
 def test_killed_in_the_middle_and_called_again_it_writes_the_same_bytes(course, once, tmp_path):
     assignment, submissions = course
     (tmp_path / "secret").write_bytes(SECRET)
@@ -595,3 +611,32 @@ def test_a_contest_is_ranked_by_error_and_budget(grader):
         "exit code 0"
         in hw6.grade(Submission("eve", files | {"model.py": cheat.encode()}))["problems"][0]
     )
+
+
+# --- on the command line
+
+
+def command(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "scratchae", "course", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+
+
+@jailed
+def test_grading_on_the_command_line_tells_where_the_report_is(course, tmp_path):
+    assignment, submissions = course
+    words = ["grade", str(submissions), "--assignment", str(assignment.path), "--workers", "1"]
+    words += ["--out", str(tmp_path / "out"), "--secret", str(tmp_path / "secret")]
+    done = command(*words)
+    assert done.returncode == 0, done.stderr
+    assert "9 submissions graded" in done.stdout and "report.html" in done.stdout
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_mistaken_call_is_one_sentence_and_exit_code_2(tmp_path):
+    done = command("grade", str(tmp_path / "nowhere"), "--assignment", "hw9")
+    assert done.returncode == 2 and "hw9" in done.stderr and "Traceback" not in done.stderr

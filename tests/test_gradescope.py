@@ -107,7 +107,7 @@ def test_a_submission_can_read_neither_the_answers_nor_the_secret(layout):
 @rooted
 @pytest.mark.slow
 def test_trouble_of_the_machine_leaves_no_result_and_is_no_grade(layout):
-    helper = layout / "source" / "scratchae" / "course" / "jail" / "helper.py"
+    helper = layout / "source" / "scratchae" / "course" / "jail" / "inside" / "helper.py"
     helper.write_text("raise SystemExit(1)\n")
     (layout / "results" / "results.json").write_text('{"score": 30}')
     done = run(layout, "/autograder/run_autograder")

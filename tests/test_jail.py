@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scratchae.checking.layouts import LAYOUTS, random_tensor
 from scratchae.course.assignment import load_assignment
 from scratchae.course.jail import Cell, Home, InfrastructureError, Limits, choose, why_no_bubblewrap
+from scratchae.course.jail.inside.survey import of as survey
+from scratchae.course.jail.inside.wire import Frames, Packer, WireError, frame, unpack
 from scratchae.course.jail.limits import MEGABYTE
-from scratchae.course.jail.survey import of as survey
 from scratchae.course.jail.walls import bubblewrap, hidden
-from scratchae.course.jail.wire import Frames, Packer, WireError, frame, unpack
 from scratchae.errors import ScratchaeError
 
 jailed = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail")

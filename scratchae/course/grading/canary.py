@@ -10,7 +10,8 @@ import shutil
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from scratchae.checking import mistakes
+from scratchae.checking import Mistake, mistakes
+from scratchae.checking.outcome import run
 from scratchae.course.assignment import Assignment, Task
 from scratchae.course.grading.exchange import Answer, outcome, question
 from scratchae.course.grading.grader import Grader, Submission
@@ -18,7 +19,7 @@ from scratchae.course.grading.sitting import file_of
 from scratchae.course.grading.trials import Trial, trials_of
 from scratchae.course.grading.verdict import failed
 from scratchae.course.jail import Cell, Home, InfrastructureError
-from scratchae.course.jail.wire import Packer, frame
+from scratchae.course.jail.inside.wire import Packer, frame
 from scratchae.course.library import ROOT, master_sources
 
 
@@ -47,8 +48,12 @@ def mistakes_lose(assignment: Assignment, task: Task, cell: Cell) -> None:
     one = replace(task, public=task.public + task.hidden, hidden=0)
     small = replace(assignment, tasks=(one,))
     trials = trials_of(small, b"", "")
-    packer, tests, asked, files = Packer(), [], [], {}
+    packer, tests, asked, files, lost = Packer(), [], [], {}, set()
     for mistake in wrong:
+        if not mistake.function.__module__.startswith("scratchae."):
+            if loses_here(mistake, trials):
+                lost.add(mistake.name)
+            continue
         name = f"{mistake.name}.py"
         files[name] = f"from {mistake.function.__module__} import {mistake.name}\n"
         for trial in trials:
@@ -62,21 +67,30 @@ def mistakes_lose(assignment: Assignment, task: Task, cell: Cell) -> None:
         "packages": dict.fromkeys(files, ""),
         "tests": tests,
     }
-    lost = set()
-    for header, body in cell.run(frame(job, bytes(packer.body))):
+    answered = 0
+    for header, body in cell.run(frame(job, bytes(packer.body))) if asked else ():
         if "id" in header:
             mistake, trial, case = asked[header["id"]]
             got = outcome(trial.exercise, case, Answer(header, body))
             if failed(Trial(trial.task, trial.corner, (case,), ()), [got]):
                 lost.add(mistake.name)
-            if header["id"] == len(asked) - 1:
+            answered += 1
+            if answered == len(asked):
                 break
     kept = [mistake.name for mistake in wrong if mistake.name not in lost]
-    if kept or "id" not in header or header["id"] != len(asked) - 1:
+    if kept or answered < len(asked):
         raise InfrastructureError(
             f"a wrong {file_of(task)} would earn every point here, so nothing can be graded: "
             f"{', '.join(kept[:3]) or cell.ending.reason}"
         )
+
+
+def loses_here(mistake: Mistake, trials: list[Trial]) -> bool:
+    """Whether an instructor's own mistake, which the jail does not have, loses points."""
+    return any(
+        failed(trial, [run(mistake.function, trial.exercise, case) for case in trial.cases])
+        for trial in trials
+    )
 
 
 def whole_home(assignment: Assignment, walled: bool) -> Home:

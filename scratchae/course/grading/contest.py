@@ -18,7 +18,7 @@ from scratchae.course.grading.exchange import trouble_of
 from scratchae.course.grading.grader import Grader, Submission, row_table
 from scratchae.course.grading.policy import flags_of
 from scratchae.course.jail import InfrastructureError
-from scratchae.course.jail.wire import DTYPES, Packer, WireError, frame, unpack
+from scratchae.course.jail.inside.wire import DTYPES, Packer, WireError, frame, unpack
 from scratchae.course.scoring import points_of
 from scratchae.course.submission import SubmissionError, first_line
 

@@ -18,7 +18,15 @@ from scratchae.checking.outcome import (
     stopped,
     tensors_of,
 )
-from scratchae.course.jail.wire import Other, Packer, Unsent, WireError, natural, unpack, word
+from scratchae.course.jail.inside.wire import (
+    Other,
+    Packer,
+    Unsent,
+    WireError,
+    natural,
+    unpack,
+    word,
+)
 
 LONGEST_TEXT, MOST_NUMBERS = 160, 1_000_000
 

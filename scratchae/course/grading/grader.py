@@ -14,7 +14,7 @@ from scratchae.course.grading.sitting import Sitting, file_of
 from scratchae.course.grading.trials import Trial, trials_of
 from scratchae.course.grading.verdict import Verdict, failed, verdict
 from scratchae.course.jail import Cell, InfrastructureError
-from scratchae.course.jail.wire import frame
+from scratchae.course.jail.inside.wire import frame
 from scratchae.course.scoring import points_of
 
 LONGEST_SOURCE = 256 * 1024

@@ -11,7 +11,7 @@ from scratchae.course.assignment import Assignment
 from scratchae.course.grading.feedback import page, plain, safe
 from scratchae.course.grading.pictures import commonest, distribution
 from scratchae.course.grading.similar import near_identical
-from scratchae.course.jail.survey import of as survey_of
+from scratchae.course.jail.inside.survey import of as survey_of
 from scratchae.course.library import blanked_sources, master_sources
 from scratchae.plots import save
 

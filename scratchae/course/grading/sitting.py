@@ -14,7 +14,7 @@ from scratchae.course.assignment import Task
 from scratchae.course.grading.exchange import Answer, outcome, question
 from scratchae.course.grading.trials import Trial
 from scratchae.course.jail import Cell
-from scratchae.course.jail.wire import Packer, frame
+from scratchae.course.jail.inside.wire import Packer, frame
 
 GAVE_UP = (
     "not tried: other cases of this function had used up its time, {seconds:g} seconds, without an "

@@ -80,6 +80,9 @@ def verdict(task: Task, outcomes: Outcomes) -> Verdict:
         else:
             hidden.add(row.test)
             rows.append(Row(row.exercise, row.test, said_of_hidden(row), row.mistake))
+    if not any(row.passed for row in rows if row.test in task.corners):
+        # of a function that is right nowhere it tells nothing that its inputs stay as they are
+        rows = [row for row in rows if row.test in task.corners or not row.passed]
     return Verdict(task, rows, frozenset(hidden))
 
 

@@ -14,21 +14,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scratchae.course.jail.home import Home
+from scratchae.course.jail.inside.wire import Frames, WireError
 from scratchae.course.jail.limits import Limits
 from scratchae.course.jail.walls import FIRST_UID, command
-from scratchae.course.jail.wire import Frames, WireError
 
 PATIENCE = 120.0  # seconds for the helper itself, which imports torch
 ENDED = "it ended before it answered"
 
 
 class InfrastructureError(Exception):
-    """The machine's fault, not a student's: never a grade."""
+    """The machine's fault, not a student's: never a grade.
+
+    >>> raise InfrastructureError("the jail's helper is gone")
+    Traceback (most recent call last):
+    scratchae.course.jail.cell.InfrastructureError: the jail's helper is gone
+    """
 
 
 @dataclass
 class Ending:
-    """How a child ended. reason: "" where it answered everything."""
+    """How a child ended: why, CPU seconds, largest memory in bytes.
+
+    >>> Ending("the process was ended by SIGSEGV").reason
+    'the process was ended by SIGSEGV'
+    """
 
     reason: str
     cpu: float = 0.0
@@ -36,7 +45,19 @@ class Ending:
 
 
 class Cell:
-    """A jail. `run` forks a child for one job; `close` takes everything in it down."""
+    """A jail. `run` forks a child for one job; `close` takes everything in it down.
+
+    walls: one of walls.KINDS.
+
+    >>> from scratchae.course.assignment import load_assignment
+    >>> from scratchae.course.jail.inside.wire import frame
+    >>> home = Home(load_assignment("hw1"), walled=False)
+    >>> job = frame({"survey": True, "files": {"f.py": "def f("}})
+    >>> with Cell(home, "none") as cell:
+    ...     [header for header, body in cell.run(job)]
+    [{'survey': {'f.py': {'error': 'a syntax error in line 1'}}}]
+    >>> home.close()
+    """
 
     def __init__(self, home: Home, walls: str, limits: Limits | None = None) -> None:
         self.home, self.walls, self.limits = home, walls, limits or Limits()

@@ -1,6 +1,6 @@
 """The home of a jail: the one folder of ours that its inmates can read.
 
-It holds the helper's four files, the compiled filter, and the library as a submission may use it, once
+It holds the helper's files, the compiled filter, and the library as a submission may use it, once
 for every set of blanked functions. No case, no expected value, no submission ever lies here.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import compileall
 import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,17 +17,44 @@ from scratchae.course.assignment import Assignment, Task
 from scratchae.course.jail.filter import compile_filter
 from scratchae.course.library import library_sources
 
-OURS = ("wire.py", "helper.py", "child.py", "survey.py")
+PREFIX = "scratchae-jail-"
+INSIDE = Path(__file__).with_name("inside")
+
+
+def remove_leftovers() -> None:
+    """Remove the homes of graders that were killed."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        pid = path.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdecimal() and not is_running(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 class Home:
-    """A temporary folder that everybody may read; `close` removes it."""
+    """A temporary folder that everybody may read; `close` removes it.
+
+    >>> from scratchae.course.assignment import load_assignment
+    >>> home = Home(load_assignment("hw1"), walled=False)
+    >>> sorted(path.name.partition("-")[0] for path in home.path.iterdir())
+    ['inside', 'library']
+    >>> home.close()
+    """
 
     def __init__(self, assignment: Assignment, walled: bool = True) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="scratchae-jail-"))
-        here = Path(__file__).parent
-        for name in OURS:
-            shutil.copyfile(here / name, self.path / name)
+        remove_leftovers()
+        self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        (self.path / INSIDE.name).mkdir()
+        for path in INSIDE.glob("*.py"):
+            shutil.copyfile(path, self.path / INSIDE.name / path.name)
         if walled:
             (self.path / "filter.bpf").write_bytes(compile_filter())
         self.libraries: dict[str, str] = {}

@@ -11,7 +11,11 @@ MEGABYTE = 1024 * 1024
 class Limits:
     """cpu, idle, wall: seconds for one case, of computing, of doing nothing, and in all; task: seconds
     that the cases of one function may waste, after which the rest of them is not tried; memory: bytes
-    beyond what the warm helper holds; answer: bytes of one answer; threads: of one child."""
+    beyond what the warm helper holds; answer: bytes of one answer; threads: of one child.
+
+    >>> Limits().rlimits(held=0)["RLIMIT_FSIZE"]  # bytes of a file that may be written
+    0
+    """
 
     cpu: float = 5.0
     idle: float = 8.0

@@ -39,7 +39,11 @@ SENTENCES = {
 
 @functools.cache
 def why_no_bubblewrap() -> str:
-    """Why there can be no jail on this machine, "" where there can."""
+    """Why there can be no jail on this machine, "" where there can.
+
+    >>> choose() == "bubblewrap" if not why_no_bubblewrap() else why_no_bubblewrap() != ""
+    True
+    """
     if sys.platform != "linux":
         return "a jail needs Linux"
     if shutil.which("bwrap") is None:
@@ -88,7 +92,16 @@ def command(walls: str, home: Path, socket: int) -> list[str]:
     """How the helper is started."""
     python = os.path.realpath(sys.executable)
     sites = [str(site) for site in site_folders()]
-    run = [python, "-I", "-S", "-B", str(home / "helper.py"), str(socket), str(home), *sites]
+    run = [
+        python,
+        "-I",
+        "-S",
+        "-B",
+        str(home / "inside" / "helper.py"),
+        str(socket),
+        str(home),
+        *sites,
+    ]
     if walls != "bubblewrap":
         return run
     seen = [Path(sys.base_prefix), *site_folders(), home]

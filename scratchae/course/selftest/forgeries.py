@@ -56,7 +56,7 @@ FORGERIES = (
         "monkeypatching the answer's writer",
         """
         import sys
-        for name in ("wire", "child"):
+        for name in ("inside.wire", "inside.child"):
             module = sys.modules.get(name)
             if module is not None:
                 module.frame = lambda header, body=b"": b'{"score": 100}'

@@ -39,7 +39,11 @@ def tanh_forward(x):
 
 @dataclass(frozen=True)
 class Tried:
-    """An attack, whether it was contained, and how."""
+    """An attack, whether it was contained, and how.
+
+    >>> Tried("sleep", True, "it did nothing for 2 seconds").contained
+    True
+    """
 
     name: str
     contained: bool
@@ -57,7 +61,11 @@ OUTPUT = "terminal escapes, HTML and spreadsheet formulas in output"
 def selftest(
     walls: str, only: str = "", tell: Callable[[Tried], None] = lambda tried: None
 ) -> list[Tried]:
-    """Try all attacks (or those with `only` in their name); `tell` hears of each as it is done."""
+    """Try all attacks (or those with `only` in their name); `tell` hears of each as it is done.
+
+    >>> [(tried.name, tried.contained) for tried in selftest("none", only="zip-slip")]
+    [('zip-slip', True)]
+    """
     found = []
     for tried in try_all(walls, only):
         tell(tried)

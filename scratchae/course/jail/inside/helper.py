@@ -26,7 +26,7 @@ def main() -> None:
     home = Path(sys.argv[2])
     sys.path[:0] = [str(home)]
     sys.path += sys.argv[3:]
-    import child
+    from inside import child
 
     bpf = (home / "filter.bpf").read_bytes() if (home / "filter.bpf").exists() else b""
     child.warm_up()

@@ -20,7 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from wire import Frames, Packer, frame, unpack
+
+from .survey import survey
+from .wire import Frames, Packer, frame, unpack
 
 LONGEST_TEXT = 160
 MOST_JOB = 1 << 28
@@ -29,7 +31,6 @@ MOST_JOB = 1 << 28
 def warm_up() -> None:
     """Do once, before any fork, what every child would do first."""
     torch.set_num_threads(1)
-    importlib.import_module("survey")
     x = torch.ones(4, 4, dtype=torch.float64)
     with Operators():
         (x @ x).sum().item()
@@ -42,7 +43,7 @@ def main(job: int, answer: int, bpf: bytes, limits: dict) -> None:
         give_up_rights(bpf, limits, keep=(job, answer))
         header, body = read_job(job)
         if "survey" in header:
-            send(answer, importlib.import_module("survey").survey(header))
+            send(answer, survey(header))
         elif "model" in header:
             run_model(answer, header, body)
         else:
