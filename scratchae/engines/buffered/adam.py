@@ -1,4 +1,4 @@
-"""Adam on kept buffers: the update of scratchae.optim.adam with one scratch, in seven passes.
+"""Adam on kept buffers: the update of scratchae.optim.adam in seven passes, part by part.
 
 Numerator and denominator of the step are both multiplied by c = √(1 − β₂ᵗ), which saves a pass:
 
@@ -21,17 +21,28 @@ def has_buffered_form(optimizer: Optimizer) -> bool:
 
 
 def buffered_adam_update(optimizer: Adam, scratch: Tensor) -> None:
-    """One step, as `optimizer.step()`; scratch (P,) is as large as the optimizer's flat buffers."""
+    """One step, as `optimizer.step()`; as many parameters at a time as scratch has numbers.
+
+    >>> adam = Adam([torch.tensor([1.0, -1.0, 3.0])], lr=0.5)
+    >>> adam.grad.copy_(torch.tensor([4.0, -400.0, 1.0]))
+    tensor([   4., -400.,    1.])
+    >>> buffered_adam_update(adam, torch.empty(2))
+    >>> adam.value  # the first step is lr, up or down
+    tensor([ 0.5000, -0.5000,  2.5000])
+    """
     optimizer.steps += 1
-    (beta1, beta2), t = optimizer.betas, optimizer.steps
-    value, g, decay = optimizer.value, optimizer.grad, optimizer.weight_decay
-    m, v = optimizer.state["exp_avg"], optimizer.state["exp_avg_sq"]
-    if optimizer.decoupled_weight_decay:
-        value.mul_(1 - optimizer.lr * decay)
-    elif decay:
-        g = torch.add(g, value, alpha=decay, out=scratch)
-    m.lerp_(g, 1 - beta1)
-    v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+    (beta1, beta2), t, decay = optimizer.betas, optimizer.steps, optimizer.weight_decay
     c = math.sqrt(1 - beta2**t)
-    torch.sqrt(v, out=scratch).add_(optimizer.eps * c)
-    value.addcdiv_(m, scratch, value=-optimizer.lr * c / (1 - beta1**t))
+    rate = optimizer.lr * c / (1 - beta1**t)
+    state = optimizer.state["exp_avg"], optimizer.state["exp_avg_sq"]
+    flat = (optimizer.value, optimizer.grad, *state)
+    for value, g, m, v in zip(*(x.split(len(scratch)) for x in flat), strict=True):
+        room = scratch[: len(value)]
+        if optimizer.decoupled_weight_decay:
+            value.mul_(1 - optimizer.lr * decay)
+        elif decay:
+            g = torch.add(g, value, alpha=decay, out=room)
+        m.lerp_(g, 1 - beta1)
+        v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        torch.sqrt(v, out=room).add_(optimizer.eps * c)
+        value.addcdiv_(m, room, value=-rate)

@@ -15,6 +15,8 @@ from scratchae.errors import ScratchaeError
 from scratchae.layers import Sequential
 from scratchae.optim import Optimizer
 
+SCRATCH = 2**17  # parameters that Adam moves at a time: half a MB for each of its buffers
+
 
 class BufferedEngine(Engine):
     """The step of `eager` in memory that is laid out once; nothing is allocated after that.
@@ -38,7 +40,7 @@ class BufferedEngine(Engine):
         self.buffers: Buffers | None = None
         self.plans: dict[tuple[int, ...], Plan] = {}
         self.eager = False  # is there a layer without a buffered form?
-        self.scratch = torch.empty_like(optimizer.value)
+        self.scratch = torch.empty_like(optimizer.value[:SCRATCH])
 
     def fill_gradients(self, x: Tensor) -> Tensor:
         plan = self.plan(x.shape)
