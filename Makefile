@@ -2,7 +2,7 @@
 # make test   prove everything against torch.nn
 # make test-slow   the same with many more random cases
 # make lint   style
-# make bench  time a training step beside torch.nn
+# make bench  measure training beside torch.nn, torch.compile and JAX (a quarter of an hour)
 # make chapters    run every chapter of the tutorials as a script
 # make notebooks   write the chapters as notebooks to be filled in
 # make site   build the tutorials' site in build/site;   make serve   show it
@@ -30,6 +30,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 
 bench: $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,course,bench]"
 	$(BIN)/python -m reference.benchmark
 
 chapters: $(INSTALLED)
@@ -50,9 +51,9 @@ clean:
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt "torch==$$(sed -n 's/^torch==//p' constraints.txt)"
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,course]"
 	touch $@
 
 $(DOCS): $(INSTALLED)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,docs]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,course,docs]"
 	touch $@
