@@ -15,7 +15,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.layers import Sequential
 from scratchae.optim import Optimizer
 
-SCRATCH = 2**17  # parameters that Adam moves at a time: half a MB for each of its buffers
+SCRATCH = 100_000  # parameters that Adam moves at a time
 
 
 class BufferedEngine(Engine):
