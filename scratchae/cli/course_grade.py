@@ -35,6 +35,14 @@ def grade(
     workers: Annotated[
         int | None, typer.Option(help="Processes.", show_default="all cores", min=1)
     ] = None,
+    dask: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Grade on the workers of this Dask scheduler instead.",
+            show_default=False,
+        ),
+    ] = "",
     trust_submissions: Annotated[
         bool, typer.Option("--trust-submissions", help="Run them without a jail.")
     ] = False,
@@ -88,6 +96,7 @@ def grade(
                 walls,
                 workers or cores or 1,
                 progress,
+                dask=dask,
             )
         except InfrastructureError as error:
             bar.stop()

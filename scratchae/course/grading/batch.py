@@ -11,13 +11,14 @@ from pathlib import Path
 
 import scratchae
 from scratchae.course.assignment import Assignment
+from scratchae.course.grading.cluster import Cluster
 from scratchae.course.grading.grader import Submission
 from scratchae.course.grading.journal import Journal
 from scratchae.course.grading.pool import Pool
 from scratchae.course.grading.submissions import Waiting, find_submissions
 from scratchae.course.grading.worker import Setup
 from scratchae.course.jail import Limits
-from scratchae.course.library import library_sources, master_sources
+from scratchae.course.library import ROOT, library_sources, master_sources
 from scratchae.errors import ScratchaeError
 from scratchae.files import reason
 
@@ -43,9 +44,11 @@ def grade_batch(
     workers: int,
     progress: Callable[[int, int], None] = lambda done, of: None,
     limits: Limits | None = None,
+    dask: str = "",
 ) -> Batch:
     """Grade everything in `place` that is not yet graded in `out`.
 
+    dask: the address of a scheduler, whose workers are used in place of `workers` of this machine.
     Raises InfrastructureError where a canary fails; submissions that the machine failed are in
     `troubled`, without a grade.
     """
@@ -53,7 +56,10 @@ def grade_batch(
     journal = Journal(out / "journal.jsonl")
     salt = fingerprint(assignment, secret)
     batch = Batch(assignment, walls)
-    setup = Setup(assignment.path, secret, walls, limits or Limits())
+    shipped = assignment.path.is_relative_to(ROOT)
+    setup = Setup(
+        assignment.name if shipped else assignment.path, secret, walls, limits or Limits()
+    )
     keys: dict[str, str] = {}
     done: dict[str, dict] = {}
 
@@ -75,7 +81,7 @@ def grade_batch(
         todo = fresh()
         first = next(todo, None)
         if first is not None:
-            with Pool(setup, min(workers, max(1, len(waiting) - len(done)))) as pool:
+            with Cluster(setup, dask) if dask else Pool(setup, min(workers, len(waiting))) as pool:
                 pool.canary(task.name for task in assignment.tasks if assignment.kind != "contest")
                 for graded in pool.grade(chain_of(first, todo), void):
                     student = graded.submission.student

@@ -27,9 +27,9 @@ from scratchae.course.jail import Cell, Home, InfrastructureError, Limits
 
 @dataclass(frozen=True)
 class Setup:
-    """What every worker has to know."""
+    """What every worker has to know. assignment: its name, or the path of its TOML file."""
 
-    assignment: Path
+    assignment: str | Path
     secret: bytes
     walls: str
     limits: Limits
