@@ -160,6 +160,60 @@ def patches_with(spoilt=lambda cols: cols, **settings):
     return patches
 
 
+def slope_of(loss_of, theta, g, h, along):
+    return float((loss_of(theta + h * along) - loss_of(theta - h * along)) / (2 * h * g.norm()))
+
+
+def slope_from_one_side(loss_of, theta, g, h):
+    along = g / g.norm()
+    return float((loss_of(theta + h * along) - loss_of(theta)) / (h * g.norm()))
+
+
+def slope_with_theta_changed(loss_of, theta, g, h):
+    ratio = slope_of(loss_of, theta, g, h, g / g.norm())
+    theta += h * g / g.norm()
+    return ratio
+
+
+def diagnosis_by_loss_alone(seen):
+    return "healthy" if seen["end"] < 0.8 * seen["floor"] else "wrong targets"
+
+
+def diagnosis_without_second_slope(seen):
+    if seen["start"] > 4 or seen["units"] == 1:
+        return "raw pixels" if seen["start"] > 4 else "all weights alike"
+    if seen["update"] == 0 or seen["update"] > 1:
+        return "no step" if seen["update"] == 0 else "rate too large"
+    if abs(seen["slope"] - 1) > 0.1:
+        return "wrong sign" if seen["slope"] < -0.9 else "wrong backward"
+    return diagnosis_by_loss_alone(seen)
+
+
+def shares_without_the_rest(batch, workers):
+    each = len(batch) // workers
+    return [batch[each * r : each * (r + 1)] for r in range(workers)]
+
+
+def rest_to_the_last(batch, workers):
+    each = len(batch) // workers
+    return [
+        *(batch[each * r : each * (r + 1)] for r in range(workers - 1)),
+        batch[each * (workers - 1) :],
+    ]
+
+
+def all_reduce_with(chunk_of, adds=lambda s, p: s < p - 1, rounds=lambda p: 2 * (p - 1)):
+    """all_reduce with other chunks, other rounds that add, or another number of rounds."""
+
+    def all_reduce(own):
+        p, worker = len(own), torch.arange(len(own))
+        for s in range(rounds(p)):
+            at = ((worker + 1) % p, chunk_of(worker, s) % p)
+            own[at] = own[worker, at[1]] + (own[at] if adds(s, p) else 0)
+
+    return all_reduce
+
+
 OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check must say)]
     ("ch00_pixels", "read_digits"): [
         (heading_as_digit, "the heading was read as a digit"),
@@ -196,6 +250,24 @@ OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check
         (NothingReturned, "has to return dx"),
         (SameInputForAll, "output is the next one's input"),
     ],
+    ("ch06_debugging", "update_ratio"): [
+        (lambda a, b: (b.norm() / a.norm()).item(), "compares the two lengths"),
+        (lambda a, b: ((b - a).square().sum() / a.square().sum()).item(), "ratio of squares"),
+        (lambda a, b: (b - a).norm().item(), "length of the step alone"),
+        (lambda a, b: ((b - a).norm() / b.norm()).item(), "before the step, not after"),
+    ],
+    ("ch06_debugging", "slope_ratio"): [
+        (slope_from_one_side, "a difference to one side"),
+        (lambda f, x, g, h: 2 * slope_of(f, x, g, h, g / g.norm()), "2 h apart"),
+        (lambda f, x, g, h: slope_of(f, x, g, h, g), "the length of g is not taken off"),
+        (lambda f, x, g, h: slope_of(f, x, g, h, -g / g.norm()), "the sign is wrong"),
+        (slope_with_theta_changed, "theta has been changed"),
+    ],
+    ("ch06_debugging", "diagnose"): [
+        (lambda seen: "healthy", "but was called healthy"),
+        (diagnosis_by_loss_alone, "but was called wrong targets"),
+        (diagnosis_without_second_slope, "it is gradients not emptied, but was called"),
+    ],
     ("ch07_batchnorm", "nine_steps_back"): [
         (nine_steps_with("b", lambda g, s, w: g["y"].mean(dim=0)), "db is the first that is wrong"),
         (nine_steps_with("xhat", lambda g, s, w: g["z"]), "dxhat is the first that is wrong"),
@@ -222,5 +294,27 @@ OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check
         (patches_with(stride=(1, 1)), "window p begins at row s·p"),
         (patches_with(padding=(0, 0)), "window p begins at row p − r"),
         (patches_with(dilation=(1, 1)), "the taps are d pixels apart"),
+    ],
+    ("ch15_parallel", "split"): [
+        (shares_without_the_rest, "some are never learnt from"),
+        (lambda batch, workers: list(batch.chunk(workers)), "empty ones too"),
+        (lambda batch, workers: [batch[r::workers] for r in range(workers)], "in order"),
+        (rest_to_the_last, "differ by 1 at most"),
+    ],
+    ("ch15_parallel", "joined"): [
+        (lambda gradients, counts: gradients.sum(dim=0), "the plain sum"),
+        (lambda gradients, counts: gradients.mean(dim=0), "the mean over workers"),
+        (lambda gradients, counts: counts @ gradients, "not divided by the number of images"),
+        (lambda gradients, counts: counts @ gradients / len(counts), "want 4 as by hand"),
+    ],
+    ("ch15_parallel", "all_reduce"): [
+        (all_reduce_with(lambda r, s: r - s, rounds=lambda p: p - 1), "part is missing"),
+        (all_reduce_with(lambda r, s: r - s, adds=lambda s, p: True), "more than once"),
+        (all_reduce_with(lambda r, s: r + s), "part is missing"),
+        (all_reduce_with(lambda r, s: r), "part is missing"),
+        (
+            all_reduce_with(lambda r, s: r - s, lambda s, p: s < p, lambda p: 2 * p - 1),
+            "more than once",
+        ),
     ],
 }
