@@ -113,8 +113,9 @@ assert torch.isclose(mse_forward(targets.mean(dim=0).expand(2, 3), targets), tor
 #
 # $$ L_\text{start} \approx \text{mean}(t^2) + \text{mean}(y^2) \tag{6.1} $$
 #
-# And if both lie in $[-1, 1]$, no error is larger than 2, and no loss than 4. **2. The update ratio**: how far a
-# step moves the weights $\theta$, in units of their own length:
+# And if both lie in $[-1, 1]$, no error is larger than 2, and no loss than 4.
+#
+# **2. The update ratio** is how far a step moves the weights $\theta$, in units of their own length:
 #
 # $$ u = \frac{\lVert \theta_\text{after} - \theta_\text{before} \rVert}{\lVert \theta_\text{before} \rVert}
 #  \tag{6.2} $$
