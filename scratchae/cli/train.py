@@ -87,8 +87,8 @@ def train(
     from scratchae.distributed import join, one_voice
     from scratchae.gallery import write_pictures
     from scratchae.training import fit
+    from scratchae.training.denormals import flushing_denormals
     from scratchae.training.run import read_config
-    from scratchae.training.step import flushing_denormals
 
     workers = join()
     console.quiet = not workers.writes

@@ -77,6 +77,10 @@ def master_sources(assignment: Assignment) -> dict[str, str]:
     """{file: source} of the answers, as they would be handed in: they stand on the blanked library.
 
     A blanked function of another file, which an answer uses, is added to it.
+
+    >>> from scratchae.course.assignment import load_assignment
+    >>> sorted(master_sources(load_assignment("hw3")))
+    ['scratchae/layers/conv2d.py']
     """
     return {file: self_contained(file, assignment) for file in assignment.files}
 

@@ -146,14 +146,14 @@ def play_back(path: Path) -> None:
 def placeholder(entry: dict) -> Callable:
     """Stands for a reference that is not here: its name, its file and its signature."""
 
-    def reference(*arguments: object) -> None:
+    def stand_in(*arguments: object) -> None:
         raise ScratchaeError(f"the answer to {entry['name']} is not in this folder")
 
-    reference.__name__, reference.__module__ = entry["function"], entry["module"]
+    stand_in.__name__, stand_in.__module__ = entry["function"], entry["module"]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter(name, kind) for name in entry["arguments"]]
-    reference.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return reference
+    stand_in.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return stand_in
 
 
 def player(inputs: dict) -> Callable[[Draw], dict]:

@@ -32,6 +32,12 @@ def release(assignment: Assignment, out: str | Path, student: str = "") -> list[
 
     student: whose faults are drawn, in a bug hunt. Raises ScratchaeError where something leaks, a
     file does not compile, a blank function earns points, or the answers do not earn all of them.
+
+    >>> import tempfile
+    >>> from scratchae.course.assignment import load_assignment
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     "README.md" in release(load_assignment("hw3"), Path(folder, "hw3"))
+    True
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -55,7 +61,12 @@ def release(assignment: Assignment, out: str | Path, student: str = "") -> list[
 
 
 def student_files(assignment: Assignment, student: str = "") -> dict[str, str]:
-    """{name: text} of everything in the student's folder."""
+    """{name: text} of everything in the student's folder.
+
+    >>> from scratchae.course.assignment import load_assignment
+    >>> "your turn" in student_files(load_assignment("hw3"))["conv2d.py"]
+    True
+    """
     files = {Path(f).name: text for f, text in graded_files(assignment, student).items()}
     if assignment.kind == "contest":
         template = assignment.path.with_suffix("")

@@ -29,7 +29,17 @@ SCRIPTS = ("network", "paint", "codes", "cloud", "steer", "layers", "pad", "path
 
 
 def write_page(run: Run, data: Dataset, path: str | os.PathLike) -> None:
-    """Write the page of a run, whole or not at all. Raises ScratchaeError as `page` does."""
+    """Write the page of a run, whole or not at all. Raises ScratchaeError as `page` does.
+
+    >>> import tempfile
+    >>> from scratchae.training import fit
+    >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
+    >>> run = fit("fc", data, epochs=1, device="cpu", progress=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_page(run, data, Path(folder, "page.html"))
+    ...     Path(folder, "page.html").read_text()[:15]
+    '<!doctype html>'
+    """
     if Path(path).suffix.lower() not in (".html", ".htm"):
         raise ScratchaeError(f"cannot write a page to {path}: its name has to end in .html")
     write_text(path, page(run, data))

@@ -22,9 +22,9 @@ from scratchae.optim import Adam
 from scratchae.sweep.family import Family, Member
 from scratchae.sweep.pool import Pool
 from scratchae.training import Run, Settings
+from scratchae.training.denormals import flushing_denormals
 from scratchae.training.loop import check_settings, choose_device
 from scratchae.training.run import write_checkpoint, write_config
-from scratchae.training.step import flushing_denormals
 
 COLUMNS = ["lr", "latent", "seed", "train_loss", "test_loss", "seconds", "diverged"]
 

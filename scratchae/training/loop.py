@@ -27,6 +27,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.files import remove_leftovers
 from scratchae.models import Autoencoder, build
 from scratchae.optim import Adam
+from scratchae.training.denormals import flushing_denormals
 from scratchae.training.run import (
     COLUMNS,
     Run,
@@ -42,7 +43,6 @@ from scratchae.training.step import (
     evaluating,
     first_bad_tensor,
     float32_products,
-    flushing_denormals,
 )
 
 # Seed 0 is an unlucky one: fc stays far above the published loss, and so does torch.nn

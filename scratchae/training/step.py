@@ -49,24 +49,6 @@ def evaluating(model: Layer) -> Iterator[None]:
 
 
 @contextmanager
-def flushing_denormals() -> Iterator[None]:
-    """Numbers below 1.2e-38 count as 0 inside.
-
-    Weights of dead units and their Adam moments shrink into that range, where each
-    operation costs a hundred times more on x86. The losses stay the same. Threads take the setting
-    over when they start, so enter before the first parallel operation where you can. Those that
-    start inside keep it: afterwards this thread is as before, but torch's workers go on flushing.
-    """
-    tiny = torch.finfo(torch.float32).tiny
-    was_on = (torch.tensor([tiny]) / 2 == 0).item()
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(was_on)
-
-
-@contextmanager
 def float32_products(tf32: bool = False) -> Iterator[None]:
     """CUDA multiplies float32 matrices as float32 inside or, with tf32, after cutting to TF32.
 
