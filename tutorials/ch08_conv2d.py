@@ -50,11 +50,11 @@ x_cells, y_cells = torch.ones(7, 7), torch.zeros(3, 3)
 x_cells[1:6, 1:6], x_cells[0:3, 0:3], x_cells[2:5, 4:7] = 0, 2, 3  # x, A, B
 y_cells[0, 0], y_cells[1, 2] = 2, 3
 figure, axes = plt.subplots(1, 2, figsize=(7, 3), width_ratios=[7, 3])
-named = [(0.5, 0.5, 4.5, 2.5), (0.5, 0.5, 2.5, 1.5)]  # where the windows' names stand
+named = [(0, 0, 4, 2), (0, 0, 2, 1)]  # where the windows' names stand
 for ax, cells, left, at in zip(axes, (x_cells, y_cells), (-1, 0), named, strict=True):
-    edges = range(left, left + len(cells) + 1)
-    ax.pcolormesh(edges, edges, cells, cmap=colours, vmin=0, vmax=3, ec="#777777", lw=1)
-    ax.set(aspect="equal", ylim=(edges[-1], left), xticks=edges[:-1], yticks=edges[:-1])
+    steps = range(left, left + len(cells))
+    ax.pcolormesh(steps, steps, cells, cmap=colours, vmin=0, vmax=3, ec="#777777", lw=1)
+    ax.set(aspect="equal", ylim=(steps[-1] + 0.5, left - 0.5), xticks=steps, yticks=steps)
     ax.text(*at[:2], "A", ha="center", va="center", size=14)
     ax.text(*at[2:], "B", ha="center", va="center", size=14)
     ax.set_title("y" if left == 0 else "x, with a frame of zeros")

@@ -274,7 +274,7 @@ for stride, padding, k in [(1, 0, 3), (1, 1, 2), (2, 1, 3), (2, 1, 4), (3, 2, 5)
 
 # %% tags=["picture"]
 # alt: Two square maps, in one scale of colours. With kernel 3 it is a regular pattern of bright, middle and dark
-#   cells, from 0.33 to 0.67, repeating every two pixels in both directions. With kernel 4 all cells look alike.
+#   cells, from a third to two thirds, repeating every two pixels both ways. With kernel 4 all cells look alike.
 flat, stamps, strength = torch.ones(1, 1, 8, 8), {}, {}
 for k in (3, 4):
     kernels = torch.randn(1, 2000, k, k, generator=generator) / k  # 2,000 output channels

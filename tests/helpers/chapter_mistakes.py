@@ -1,12 +1,27 @@
 """Wrong versions of what chapters ask for beyond the library's exercises, with what the check must say."""
 
 import csv
+import statistics
+import time
 from dataclasses import replace
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from scratchae.checking import mistakes
+from scratchae.layers import (
+    BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
+    Flatten,
+    Linear,
+    ReLU,
+    Sequential,
+    Tanh,
+    Unflatten,
+)
 from scratchae.layers.conv2d import conv2d_geometry
+from scratchae.models import Autoencoder
 
 
 def numeric_grad_with(slope):
@@ -214,6 +229,100 @@ def all_reduce_with(chunk_of, adds=lambda s, p: s < p - 1, rounds=lambda p: 2 * 
     return all_reduce
 
 
+def hourglass_with(spoil):
+    """conv_autoencoder, its lists of layers spoilt before they are put together."""
+
+    def conv_autoencoder(code=16, generator=None):
+        g, halving = generator, {"stride": 2, "padding": 1, "generator": generator}
+        encoder = [Conv2d(1, 8, 3, **halving), BatchNorm2d(8), ReLU()]
+        encoder += [Conv2d(8, 16, 3, **halving), BatchNorm2d(16), ReLU()]
+        encoder += [Flatten(), Linear(784, code, generator=g)]
+        decoder = [Linear(code, 784, generator=g), ReLU(), Unflatten(1, (16, 7, 7))]
+        decoder += [ConvTranspose2d(16, 8, 4, **halving), BatchNorm2d(8), ReLU()]
+        decoder += [ConvTranspose2d(8, 1, 4, **halving), Tanh()]
+        spoil(encoder, decoder)
+        return Autoencoder(Sequential(*encoder), Sequential(*decoder), (1, 28, 28))
+
+    return conv_autoencoder
+
+
+hourglass = hourglass_with(lambda encoder, decoder: None)
+
+
+def kernel_of_three(encoder, decoder):
+    decoder[6] = ConvTranspose2d(8, 1, 3, stride=2, padding=1)
+
+
+def share(squares):
+    return sum(s.sum().item() for s in squares) / sum(s.numel() for s in squares)
+
+
+def judged(total=share, before=lambda model: model.eval(), after=lambda model: model.train()):
+    """test_error with another sum of the batches' squares, or in another mode before or after it."""
+
+    def test_error(model, digits, size=200):
+        before(model)
+        squares = [(model(x) - x).square() for x in digits.split(size)]
+        after(model)
+        return total(squares)
+
+    return test_error
+
+
+def stopwatch_with(middle, first=1, waits=True):
+    """stopwatch with another middle of its times, another number of first calls, or without waiting."""
+
+    def stopwatch(call, wait=lambda: None, clock=time.perf_counter, repeats=5):
+        times = []
+        for _ in range(first + repeats):
+            started = clock()
+            call()
+            if waits:
+                wait()
+            times.append(clock() - started)
+        return middle(times[first:])
+
+    return stopwatch
+
+
+class CarriesOutTwice(TorchDispatchMode):
+    """A Recorder, to be spoilt."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        function(*args, **(kwargs or {}))
+        result = function(*args, **(kwargs or {}))
+        self.lines.append((function, args, kwargs or {}, result))
+        return result
+
+
+class WritesNothing(CarriesOutTwice):
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        return function(*args, **(kwargs or {}))
+
+
+class WritesCopies(CarriesOutTwice):
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.lines.append((function, args, kwargs or {}, result.clone()))
+        return result
+
+
+def replay_with(lines_of=list, copies=True):
+    """replay of other lines, or without copying what lies at a new place."""
+
+    def replay(lines):
+        for function, args, kwargs, result in lines_of(lines):
+            new = function(*args, **kwargs)
+            if copies and new.data_ptr() != result.data_ptr():
+                result.copy_(new)
+
+    return replay
+
+
 OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check must say)]
     ("ch00_pixels", "read_digits"): [
         (heading_as_digit, "the heading was read as a digit"),
@@ -316,5 +425,41 @@ OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check
             all_reduce_with(lambda r, s: r - s, lambda s, p: s < p, lambda p: 2 * p - 1),
             "more than once",
         ),
+    ],
+    ("ch10_conv_autoencoder", "conv_autoencoder"): [
+        (hourglass_with(lambda e, d: e.append(ReLU())), "no ReLU behind the encoder's last layer"),
+        (hourglass_with(lambda e, d: d.pop()), "a Tanh belongs behind the last layer"),
+        (hourglass_with(lambda e, d: d.insert(-1, ReLU())), "is there a ReLU behind the last"),
+        (hourglass_with(kernel_of_three), "see (10.1) for the way up"),
+        (hourglass_with(lambda e, d: d.pop(4)), "look at channels, kernels, BatchNorm"),
+        (lambda code, generator: hourglass(code), "pass the generator to every layer"),
+        (lambda code, generator: hourglass(16, generator), "want (N, code) = (3, 12)"),
+    ],
+    ("ch10_conv_autoencoder", "test_error"): [
+        (judged(before=lambda model: model.train()), "call model.eval() first"),
+        (judged(after=lambda model: None), "left in evaluation mode"),
+        (judged(lambda squares: sum(s.sum().item() for s in squares)), "for ten digits, want"),
+        (judged(lambda squares: sum(s.mean().item() for s in squares)), "in batches of 5 it is"),
+        (
+            judged(lambda squares: sum(s.mean().item() for s in squares) / len(squares)),
+            "the last batch is smaller and counts too much",
+        ),
+    ],
+    ("ch14_time", "stopwatch"): [
+        (stopwatch_with(statistics.median, waits=False), "only the ordering was timed"),
+        (stopwatch_with(statistics.median, first=0), "the first call is among them"),
+        (stopwatch_with(statistics.mean), "that is the mean"),
+        (stopwatch_with(min), "want the median"),
+    ],
+    ("ch14_time", "Recorder"): [
+        (CarriesOutTwice, "is to carry out what it writes down, once"),
+        (WritesNothing, "of two operations 0 are written down"),
+        (WritesCopies, "the new product was put nowhere"),
+    ],
+    ("ch14_time", "replay"): [
+        (replay_with(copies=False), "the new product was put nowhere"),
+        (replay_with(lambda lines: lines[::-1]), "or came too early"),
+        (replay_with(lambda lines: lines[:1]), "the operation in place was left out"),
+        (replay_with(lambda lines: [*lines, lines[-1]]), "want 21"),
     ],
 }
