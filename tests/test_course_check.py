@@ -1,21 +1,28 @@
 """The student's check: one sentence for whatever is wrong, and no task pays for another."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
+from scratchae.checking import EXERCISES, mistakes
+from scratchae.checking.outcome import run
 from scratchae.cli import app
 from scratchae.course import examine as examining
 from scratchae.course.assignment import load_assignment
 from scratchae.course.borrow import borrowing
 from scratchae.course.check import check_folder, check_task
 from scratchae.course.examine import examine
+from scratchae.course.grading.trials import trials_of
+from scratchae.course.grading.verdict import verdict
 from scratchae.course.library import master_sources
 from scratchae.course.release import student_files
+from scratchae.course.scoring import points_of, scored_rows
 from scratchae.errors import ScratchaeError
 from scratchae.layers import linear
+from tests.helpers.otherwise import both
 
 ODD = {
     "linear_forward": "    print('here', x.shape)\n    import sys\n    print('x', file=sys.stderr)\n"
@@ -123,6 +130,44 @@ def test_a_file_with_a_byte_order_mark_and_windows_lines_is_read_as_it_is_meant(
 
     (tmp_path / "losses.py").write_bytes(b"\xef\xbb\xbfdef f():\r\n    return 7\r\n")
     assert load_module(tmp_path / "losses.py")["f"]() == 7
+
+
+FLOAT32 = {
+    "linear_forward": "x, weight, bias",
+    "linear_backward": "dy, x, weight",
+    "relu_forward": "x",
+    "relu_backward": "dy, y",
+    "tanh_forward": "x",
+    "tanh_backward": "dy, y",
+    "mse_forward": "prediction, target",
+    "mse_backward": "prediction, target",
+}
+
+
+def test_float32_on_the_way_earns_every_point_as_it_does_with_the_grader(tmp_path):
+    files = {Path(file).name: text for file, text in master_sources(load_assignment("hw1")).items()}
+    for task in load_assignment("hw1").tasks:
+        how = both(task.name, FLOAT32[task.name], "t.float()")
+        files[Path(task.file).name] += f"\n\nimport torch\n{how}"
+    fill(tmp_path, "hw1", {}, **files)
+    checked = check_folder(tmp_path)
+    assert checked.points == 100, str(checked)
+
+
+@pytest.mark.parametrize("name", ["linear_backward", "adam_update", "batchnorm_forward"])
+def test_check_and_grader_give_the_same_points_on_the_same_cases(name):
+    hw1 = load_assignment("hw1")
+    task = replace(hw1.tasks[0], name=name, exercise=name, hidden=0)
+    exercise = EXERCISES[name]
+    trials = trials_of(replace(hw1, tasks=(task,)), b"secret", "ada")
+    for mistake in mistakes(name)[::2]:
+        seen = [
+            (case, run(mistake.function, exercise, case), run(exercise.reference, exercise, case))
+            for case in exercise.cases(0, task.public)
+        ]
+        got = {case: outcome for case, outcome, _ in seen}
+        graded = verdict(task, {t: [got[case] for case in t.cases] for t in trials})
+        assert points_of(task, scored_rows(exercise, seen)) == graded.points < task.points
 
 
 def test_a_wrong_adam_costs_the_training_step_nothing(tmp_path):

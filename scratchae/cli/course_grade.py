@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from scratchae.cli.app import console
-from scratchae.cli.course import course
+from scratchae.cli.course import course, secret_of_course
 
 TROUBLE = 3  # exit code where the machine, and not a student, is at fault
 
@@ -65,7 +65,7 @@ def grade(
     )
 
     from scratchae.course.assignment import load_assignment
-    from scratchae.course.grading.batch import course_secret, grade_batch
+    from scratchae.course.grading.batch import grade_batch
     from scratchae.course.grading.write import write_batch
     from scratchae.course.jail import SENTENCES, InfrastructureError, choose
 
@@ -80,28 +80,23 @@ def grade(
         TextColumn("left:"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as bar:
-        line = bar.add_task("canary", total=None)
+    bar = Progress(*columns, console=console)
+    line = bar.add_task("canary", total=None)
 
-        def progress(done: int, of: int) -> None:
-            bar.update(line, description="grading", completed=done, total=of)
+    def progress(done: int, of: int) -> None:
+        bar.start()  # not before there is something to grade
+        bar.update(line, description="grading" if done else "canary", completed=done, total=of)
 
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        try:
-            batch = grade_batch(
-                loaded,
-                submissions,
-                folder,
-                course_secret(secret),
-                walls,
-                workers or cores or 1,
-                progress,
-                dask=dask,
-            )
-        except InfrastructureError as error:
-            bar.stop()
-            console.print(f"nothing more is graded: {error}", style="red", markup=False)
-            raise typer.Exit(TROUBLE) from None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    key = secret_of_course(secret)
+    count = workers or cores or 1
+    try:
+        batch = grade_batch(loaded, submissions, folder, key, walls, count, progress, dask=dask)
+    except InfrastructureError as error:
+        console.print(f"nothing more is graded: {error}", style="red", markup=False)
+        raise typer.Exit(TROUBLE) from None
+    finally:
+        bar.stop()
     write_batch(batch, folder)
     console.print(
         f"{len(batch.results)} submissions graded, {batch.kept} of them kept from before. "

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from scratchae.cli.app import console
-from scratchae.cli.course import course
+from scratchae.cli.course import course, secret_of_course
 
 
 @course.command()
@@ -33,10 +33,9 @@ def gradescope(
     Example: scratchae course gradescope hw1 -o hw1.zip
     """
     from scratchae.course.assignment import load_assignment
-    from scratchae.course.grading.batch import course_secret
     from scratchae.course.grading.gradescope import write_autograder
 
     loaded = load_assignment(assignment)
     path = out or Path(f"{loaded.name}.zip")
-    write_autograder(loaded, course_secret(secret), path)
+    write_autograder(loaded, secret_of_course(secret), path)
     console.print(f"{path}: upload it as the autograder of {loaded.title}")

@@ -20,7 +20,7 @@ SHIPPED = Path(__file__).with_name("assignments")
 KINDS = {
     "write": "functions whose bodies are blanked",
     "mend": "functions with a fault in them, drawn by the student's name",
-    "contest": "a model of one's own, ranked by its error on hidden digits",
+    "contest": "a model of one's own, ranked by its error on digits",
 }
 
 
@@ -160,9 +160,9 @@ def find(name_or_path: str | Path) -> Path:
     if (known := SHIPPED / f"{name_or_path}.toml").is_file():
         return known
     near = difflib.get_close_matches(str(name_or_path), names(), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names())}"
+    hint = f"did you mean {near[0]!r}, or" if near else f"there are {', '.join(names())}, or give"
     raise ScratchaeError(
-        f"there is no assignment {str(name_or_path)!r}: {hint}; or give the path of a TOML file"
+        f"there is no assignment {str(name_or_path)!r}: {hint} the path of a TOML file"
     )
 
 

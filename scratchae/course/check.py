@@ -85,7 +85,7 @@ class Checked:
     def later(self) -> str:
         """What the grader does that was not done here."""
         if self.assignment.kind == "contest":
-            return "The ranking is made later, on digits that are in no public file."
+            return "The ranking is made later, on other digits of the same test set."
         return (
             f"{self.hidden} hidden cases run later, when the work is graded: other numbers, same "
             "corners. The score may still fall."

@@ -19,7 +19,6 @@ from typing import TextIO
 import torch
 
 from scratchae.checking import EXERCISES, Exercise
-from scratchae.checking.check import judge
 from scratchae.checking.outcome import run
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Assignment, Task, load_assignment
@@ -27,6 +26,7 @@ from scratchae.course.contest import judge_contest, measure, public_digits
 from scratchae.course.examine import NOT_YET
 from scratchae.course.library import library_sources
 from scratchae.course.own import expected_of
+from scratchae.course.scoring import scored_rows
 from scratchae.course.submission import SubmissionError, first_line, library, load_function
 
 MOST = 2_000  # characters kept of what the student's code prints
@@ -101,7 +101,7 @@ def answer_to(
             return {"trouble": str(error)}
         got = [run(function, exercise, case) for case in cases]
     expected = [expected_of(exercise, case) for case in cases]
-    return written(judge(exercise, list(zip(cases, got, expected, strict=True))))
+    return written(scored_rows(exercise, list(zip(cases, got, expected, strict=True))))
 
 
 def contest_answer(assignment: Assignment, task: Task, folder: Path, watch: Watch) -> dict:

@@ -49,7 +49,7 @@ def readme(assignment: Assignment) -> str:
 def hidden_text(assignment: Assignment, hidden: int) -> list[str]:
     """What the grader does that the check does not."""
     if assignment.kind == "contest":
-        return ["The grader measures the error on digits that are in no public file."]
+        return ["The grader measures the error on other digits of the same test set."]
     return [
         "Each task is scored by corners (one sample, strided memory, float32, ...): each is worth the",
         "same share of the points. The check tries public cases; the grader tries these and",

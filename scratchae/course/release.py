@@ -40,7 +40,9 @@ def release(assignment: Assignment, out: str | Path, student: str = "") -> list[
     True
     """
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not out.is_dir():
+        raise ScratchaeError(f"{out} is a file: choose a folder that is not there yet")
+    if out.is_dir() and any(out.iterdir()):
         raise ScratchaeError(f"{out} is there already and not empty: choose another folder")
     files = student_files(assignment, student)
     beside = out.absolute().with_name(f"{LEFTOVER}{out.name}")

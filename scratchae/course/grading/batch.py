@@ -60,6 +60,7 @@ def grade_batch(
     setup = Setup(
         assignment.name if shipped else assignment.path, secret, walls, limits or Limits()
     )
+    progress(0, len(waiting))
     keys: dict[str, str] = {}
     done: dict[str, dict] = {}
 

@@ -38,7 +38,7 @@ def build(generator=None):
 
 
 class ContestGrader(Grader):
-    """Grades models of students' own by their error on hidden digits."""
+    """Grades models of students' own by their error on digits that are not in their check."""
 
     def attempt(self, submission: Submission) -> dict:
         task, settings = self.assignment.tasks[0], self.assignment.settings
@@ -73,7 +73,7 @@ class ContestGrader(Grader):
         }
 
     def measure(self, source: str, state: dict[str, Tensor]) -> Measured:
-        """Encode and decode the hidden digits, each in a child of its own."""
+        """Encode and decode those digits, each in a child of its own."""
         digits = hidden_digits(self.assignment.settings["public_digits"])
         code = rounded(self.step("encode", source, state, digits))
         y = self.step("decode", source, state, code)
@@ -126,7 +126,7 @@ def weights_of(submission: Submission) -> dict[str, Tensor]:
 
 @functools.cache
 def hidden_digits(public: int) -> Tensor:
-    """Digits (N, 28, 28) in [-1, 1] that the student's own check does not show."""
+    """Test digits of the bundled sample (N, 28, 28) in [-1, 1] that the student's own check does not use."""
     return data.load("sample").test.normalised("cpu")[public:][:MOST_DIGITS]
 
 

@@ -7,20 +7,19 @@ named mistake where there is one: never their inputs, nor what was expected.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from scratchae.checking import Exercise
 from scratchae.checking.cases import Case
-from scratchae.checking.check import judge, wrong_values
+from scratchae.checking.check import wrong_values
 from scratchae.checking.outcome import Outcome
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Task
 from scratchae.course.grading.trials import Trial
 from scratchae.course.own import expected_of
-from scratchae.course.scoring import points_of
+from scratchae.course.scoring import lenient, points_of, scored_rows
 
-SEES_FLOAT32 = 2e-5  # relative: whoever computes in float32 on the way is right too
 HIDDEN = "right in the public cases of this kind, wrong in hidden ones"
 
 Outcomes = dict[Trial, list[Outcome]]
@@ -45,11 +44,6 @@ def expected(name: str, case: Case) -> Outcome:
     from scratchae.checking import EXERCISES
 
     return expected_of(EXERCISES[name], case)
-
-
-def lenient(exercise: Exercise) -> Exercise:
-    """The exercise with room for float32 on the way."""
-    return replace(exercise, tolerance=max(exercise.tolerance, SEES_FLOAT32))
 
 
 def failed(trial: Trial, outcomes: list[Outcome]) -> bool:
@@ -101,18 +95,9 @@ def rows_of(
     outcomes: Outcomes,
     which: Callable[[Trial], tuple[Case, ...]],
 ) -> list[Row]:
-    """Rows on some of the cases: told as exactly as can be, failed only beyond float32's rounding."""
+    """Rows on some of the cases."""
     seen = []
     for trial in trials:
         mine = dict(zip(trial.cases, outcomes[trial], strict=True))
         seen += [(case, mine[case], expected(exercise.name, case)) for case in which(trial)]
-    if not seen:
-        return []
-    coarse = judge(lenient(exercise), seen)
-    if all(row.passed for row in coarse):
-        return coarse
-    fine = {row.test: row for row in judge(exercise, seen)}
-    return [
-        row if row.passed or row.mistake or fine[row.test].passed else fine[row.test]
-        for row in coarse
-    ]
+    return scored_rows(exercise, seen) if seen else []

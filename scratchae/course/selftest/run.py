@@ -20,6 +20,7 @@ from scratchae.course.selftest.attack import Attack, Scene
 from scratchae.course.selftest.endings import ENDINGS
 from scratchae.course.selftest.forgeries import FORGERIES
 from scratchae.course.selftest.probes import PROBES
+from scratchae.errors import ScratchaeError
 
 ATTACKS: tuple[Attack, ...] = (*ENDINGS, *PROBES, *FORGERIES)
 LIMITS = Limits(cpu=2.0, idle=2.0, wall=30.0, task=2.0, memory=256 * 1024 * 1024)
@@ -66,6 +67,10 @@ def selftest(
     >>> [(tried.name, tried.contained) for tried in selftest("none", only="zip-slip")]
     [('zip-slip', True)]
     """
+    if not any(only in name for name in names()):
+        raise ScratchaeError(
+            f"no attack has {only!r} in its name: leave --only out to see all of them"
+        )
     found = []
     for tried in try_all(walls, only):
         tell(tried)
