@@ -187,9 +187,9 @@ class Storages(TorchDispatchMode):
 
 
 def known_to(engine: BufferedEngine) -> set[int]:
-    o, buffers = engine.optimizer, engine.buffers
-    tensors = [o.value, o.grad, *o.state.values(), engine.scratch, buffers.work, *buffers.kept]
-    tensors += [*buffers.turns, *engine.model.state_dict().values()]
+    o = engine.optimizer
+    tensors = [o.value, o.grad, *o.state.values(), engine.scratch, *engine.buffers.all()]
+    tensors += engine.model.state_dict().values()
     return {tensor.untyped_storage().data_ptr() for tensor in tensors}
 
 

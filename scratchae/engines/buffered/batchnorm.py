@@ -1,7 +1,7 @@
 """BatchNorm on kept buffers: the formulas of scratchae.layers.batchnorm in as few passes as they take.
 
-Of x only x − μ is kept, in x's place where that is free. With s = √(σ² + ε) and sums over the m
-values of a channel,
+Of x only x − μ is kept, in x's place where that is free; y is computed again, which is one pass.
+With s = √(σ² + ε) and sums over the m values of a channel,
 
     y  = (w / s) (x − μ) + b
     dw = Σ dy (x − μ) / s     db = Σ dy
@@ -28,8 +28,8 @@ class BufferedBatchNorm(Node):
         self.layer, self.rows = layer, x.rows
         if len(x.rows) < 2 or layer.num_features != x.shape[0]:
             layer.forward(x.flat.new_empty(x.n, *x.shape))  # says what is wrong
-        self.y = buffers.place(*x.shape)
-        self.centred = x if free else buffers.place(*x.shape)
+        self.y = buffers.passing(*x.shape)
+        self.centred = x if free and not buffers.is_passing(x) else buffers.place(*x.shape)
         self.y_rows, self.centred_rows, self.m = self.y.rows, self.centred.rows, len(x.rows)
         self.products = buffers.scratch(*self.rows.shape)
         self.sum_rows = RowSum(self.rows, buffers)
@@ -46,12 +46,17 @@ class BufferedBatchNorm(Node):
         torch.add(self.var, layer.eps, out=self.inverse).rsqrt_()  # 1 / s
         if layer.weight is None:
             self.scale.copy_(self.inverse)
-            torch.mul(self.centred_rows, self.scale, out=self.y_rows)
         else:
             torch.mul(layer.weight, self.inverse, out=self.scale)  # w / s
-            torch.addcmul(layer.bias, self.centred_rows, self.scale, out=self.y_rows)
+        self.again()
         if layer.running_mean is not None:
             self.track()
+
+    def again(self) -> None:
+        if self.layer.bias is None:
+            torch.mul(self.centred_rows, self.scale, out=self.y_rows)
+        else:
+            torch.addcmul(self.layer.bias, self.centred_rows, self.scale, out=self.y_rows)
 
     def track(self) -> None:
         """Move the running statistics; the variance kept is the unbiased one."""

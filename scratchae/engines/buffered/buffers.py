@@ -1,7 +1,8 @@
 """Buffers: the memory of a step, laid out once.
 
 What the backward pass will need has a buffer of its own. A gradient is needed by one neighbour
-only, so gradients take turns in one or two buffers; patches of images go through one scratch.
+only, so gradients take turns in one or two buffers; patches of images go through one scratch; and
+what is quickly computed again takes turns in a single one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Buffers:
         self.most, self.example = most, example
         self.kept: list[Tensor] = []
         self.turns: list[Tensor] = []
-        self.work = example.new_empty(0)
+        self.work, self.again = example.new_empty(0), example.new_empty(0)
         self.start(most)
 
     def start(self, n: int) -> None:
@@ -59,9 +60,21 @@ class Buffers:
         grow(self.work, prod(shape))
         return self.work[: prod(shape)].view(shape)
 
+    def passing(self, *shape: int) -> Place:
+        """A place in the one buffer for what is computed again for the backward pass."""
+        grow(self.again, self.most * prod(shape))
+        return Place(self.again, self.n, shape)
+
+    def is_passing(self, place: Place) -> bool:
+        return place.flat.untyped_storage().data_ptr() == self.again.untyped_storage().data_ptr()
+
+    def all(self) -> list[Tensor]:
+        """Every buffer."""
+        return [*self.kept, *self.turns, self.work, self.again]
+
     def bytes(self) -> int:
         """The memory of all buffers."""
-        return sum(t.untyped_storage().nbytes() for t in (*self.kept, *self.turns, self.work))
+        return sum(tensor.untyped_storage().nbytes() for tensor in self.all())
 
 
 def grow(flat: Tensor, count: int) -> None:

@@ -36,5 +36,9 @@ class Node:
     def forward(self) -> None:
         raise NotImplementedError
 
+    def again(self) -> None:
+        """Fill y anew, from what is kept: nothing else changes."""
+        self.forward()
+
     def backward(self) -> None:
         raise NotImplementedError
