@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -282,16 +283,15 @@ if scaling := recorded("scaling-cpu.json"):
 # ## See it: who is how fast?
 #
 # The benchmark of the repository lets several make the same steps in turn. `eager` runs the library's layers as
-# they are written, `buffered` lays every number at its place once, as a recording does. Where there is a GPU, it
-# is measured now, with `graph`, which records as you did.
+# they are written, `buffered` lays every number at its place once. Milliseconds a step, by model, batch size and
+# threads. Where there is a GPU, it is measured now, with `graph`, which records as you did.
 
 # %%
 for name in ("benchmark-cpu.json", "benchmark-cuda.json"):
     steps = (recorded(name) or {}).get("steps") or {"about": {"device": "not measured"}, "rows": []}
     print(f"{name}: {steps['about']['device']}")
-    for row in steps["rows"]:
-        each = ", ".join(f"{who} {ms:.2f}" for who, ms in row["ms"].items())
-        print(f"{row['model']:5} batch {row['batch_size']}, {row['threads']} threads, ms: {each}")
+    rows = {(row["model"], row["batch_size"], row["threads"]): row["ms"] for row in steps["rows"]}
+    print(pd.DataFrame(rows).round(2).to_string(na_rep="-") if rows else "")
 
 gpu = torch.cuda.is_available()
 print("GPU:", torch.cuda.get_device_name() if gpu else "none here, none measured now")

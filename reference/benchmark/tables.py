@@ -117,6 +117,8 @@ def in_words(about: dict) -> str:
     )
 
 
+SHORT = "Milliseconds a step; the ratio is torch.nn's time by that of our fastest engine."
+
 PARTS = {
     "steps": (
         "Training steps",
@@ -149,14 +151,36 @@ PARTS = {
 }
 
 
+def missing_lines(rows: list[dict]) -> list[str]:
+    """Who is not in the table and why; where he is in some rows, in which he is not.
+
+    >>> here = {"model": "fc", "batch_size": 64, "missing": {}}
+    >>> there = {"model": "fc", "batch_size": 512, "missing": {"JAX jit": "took too long"}}
+    >>> missing_lines([here, there, there]), missing_lines([there])
+    (['- Missing: JAX jit, fc 512: took too long.'], ['- Missing: JAX jit: took too long.'])
+    """
+    absent: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for name, why in row.get("missing", {}).items():
+            case = f"{row['model']} {row.get('batch_size', '')}".strip()
+            absent.setdefault((name, why), []).append(case)
+    lines = []
+    for (name, why), cases in absent.items():
+        where = "" if len(cases) == len(rows) else f", {' and '.join(dict.fromkeys(cases))}"
+        lines.append(f"- Missing: {name}{where}: {why}.")
+    return lines
+
+
 def report(results: dict, device: str) -> str:
-    """The whole file: goals, then a table for each part that was measured."""
-    sections = ["# Benchmark", "## Goals", "\n".join(f"- {x}" for x in goal_lines(results, device))]
+    """The whole file: steps in short, goals, then a table for each part that was measured."""
+    sections = ["# Benchmark"]
+    if "steps" in results:
+        sections += ["## In short", SHORT, readme_table(results)]
+    sections += ["## Goals", "\n".join(f"- {x}" for x in goal_lines(results, device))]
     for part, (title, table, words) in PARTS.items():
         if part in results:
             found = results[part]
-            absent = {n: why for row in found["rows"] for n, why in row.get("missing", {}).items()}
-            missing = [f"- Missing: {name}: {why}." for name, why in absent.items()]
+            missing = missing_lines(found["rows"])
             data = [f"Images: {found['about']['data']}."] if "data" in found["about"] else []
             sections += [f"## {title}", words, in_words(found["about"]), *data]
             sections += ["\n".join(missing)] if missing else []

@@ -32,7 +32,8 @@ def lay_out() -> None:
     wanted = {path.relative_to(FOLDER / "pages"): path for path in files(FOLDER / "pages")}
     wanted |= {Path("chapters", path.name): path for path in chapters()}
     results = ROOT / "reference" / "results"
-    wanted |= {Path("results", path.name): path for path in results.glob("*.md")}
+    for kind in ("*.md", "*-cpu.png"):
+        wanted |= {Path("results", path.name): path for path in results.glob(kind)}
     for old in files(SOURCE):
         if old.relative_to(SOURCE) not in wanted:
             old.unlink()
