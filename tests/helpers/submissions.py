@@ -1,9 +1,15 @@
-"""A small assignment, a class of students for it, and right solutions written otherwise than ours."""
+"""A small assignment, and classes of students: for it, and for hw1."""
 
 from pathlib import Path
 
+from scratchae.checking import mistakes
 from scratchae.course.assignment import load_assignment
 from scratchae.course.release import master_sources, student_files
+from scratchae.course.selftest.attack import Scene
+from scratchae.course.selftest.endings import ENDINGS
+from scratchae.course.selftest.forgeries import FORGERIES
+from tests.helpers.mistaken import handed_in_with
+from tests.helpers.otherwise import OTHERWISE
 
 SMALL = """\
 title = "Two functions"
@@ -52,3 +58,44 @@ def class_of(folder: Path, count: int) -> None:
         place.mkdir(parents=True)
         for name, text in files.items():
             (place / name).write_text(text)
+
+
+def class_of_every_kind(folder: Path, count: int) -> dict[str, str]:
+    """Students of hw1: right in every other way, each mistake, blank, broken, hostile, huge, and again.
+
+    {student: kind}; the kind of a mistake is its name.
+    """
+    hw1 = load_assignment("hw1")
+    right = {Path(f).name: s for f, s in master_sources(hw1).items()}
+    blank = {k: v for k, v in student_files(hw1).items() if k.endswith(".py")}
+    kinds: list[tuple[str, dict[str, str]]] = [("right", right), ("blank", blank)]
+    for (assignment, exercise), ways in OTHERWISE.items():
+        if assignment == "hw1":
+            name = Path(hw1.task(exercise).file).name
+            kinds += [
+                ("right", right | {name: f"{right[name]}\n\nimport torch\n{text}"})
+                for text in ways.values()
+            ]
+    for task in hw1.tasks:
+        kinds += [(m.name, handed_in_with(hw1, m)) for m in mistakes(task.exercise)]
+    nowhere = Scene(Path("/nowhere"), 9, 2**22, Path("/nowhere/secret"))
+    kinds += [
+        ("hostile", right | {"activations.py": attack.source(nowhere)})
+        for attack in (*ENDINGS, *FORGERIES)
+        if attack.kind != "flag"
+    ]
+    kinds += [
+        ("broken", right | {"linear.py": "def linear_forward(:\n"}),
+        ("broken", {k: v for k, v in right.items() if k != "losses.py"}),
+        ("broken", right | {"losses.py": "x = 1\0"}),
+        ("huge", right | {"losses.py": right["losses.py"] + "#" * 7_000_000}),
+        ("huge", right | {"losses.py": right["losses.py"] + "x = 1\n" * 40_000}),
+    ]
+    found = {}
+    for i in range(count):
+        kind, files = kinds[i % len(kinds)]
+        found[f"s{i:03}"] = kind
+        (folder / f"s{i:03}").mkdir(parents=True)
+        for name, text in files.items():
+            (folder / f"s{i:03}" / name).write_text(text, encoding="utf-8")
+    return found
