@@ -29,6 +29,26 @@ def test_the_attack_is_contained(stage, name):
     assert tried.contained, tried.how
 
 
+KNOWN_TO_WORK_ELSEWHERE = """
+infinite loop; sleep; ignoring signals; a C loop holding the GIL; fork bomb; thread bomb; a daemon that
+outlives; memory bomb; disk fill; huge stdout; os._exit(0); sys.exit at import; segfault; atexit; writing
+results.json; fake score lines; reading hidden cases and answers from disk; frames and gc for expected
+values; residue of the previous student; monkeypatching torch, json and numpy; __eq__ objects; a tensor
+subclass that lies; a pickle payload; forged answer frame; NaN; infinity; wrong dtype; a meta tensor; a
+sparse tensor; a complex tensor; network by TCP; network by UDP; ptrace and the memory of neighbours; kill
+of neighbours; exec of a shell; reading the environment; conftest.py, torch.py and sitecustomize.py in the
+submission; zip-slip; a symlink member; a zip bomb; source with deep nesting; deleting other students'
+files; markers left for the next run; torch.autograd; torch.nn.functional and friends; a ready-made
+operator under another name; hard-coded answers to public cases; nondeterminism; terminal escapes, HTML and
+spreadsheet formulas in output
+"""
+
+
+def test_every_attack_that_other_graders_fell_to_is_among_them():
+    for known in " ".join(KNOWN_TO_WORK_ELSEWHERE.split()).split("; "):
+        assert any(name.startswith(known) for name in names()), known
+
+
 def test_no_two_attacks_have_one_name():
     assert len(set(names())) == len(names()) >= len(ATTACKS)
 
