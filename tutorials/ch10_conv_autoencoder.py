@@ -221,8 +221,8 @@ assert model.training and model.encoder.training, "the model is left in evaluati
 # %% [markdown]
 # ## See it: the race
 #
-# The other runner is the kind of model that chapter 5 trains: linear layers, a code of 16, and seven times as
-# many parameters. A few seconds for each learning rate.
+# The other runner is the kind of model that [chapter 5](ch05_autoencoder.py) trains: linear layers, a code of 16,
+# and seven times as many parameters. A few seconds for each learning rate.
 
 
 # %%

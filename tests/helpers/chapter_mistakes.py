@@ -4,6 +4,7 @@ import csv
 import statistics
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,6 +23,7 @@ from scratchae.layers import (
 )
 from scratchae.layers.conv2d import conv2d_geometry
 from scratchae.models import Autoencoder
+from scratchae.step import train_step
 
 
 def numeric_grad_with(slope):
@@ -253,6 +255,34 @@ def kernel_of_three(encoder, decoder):
     decoder[6] = ConvTranspose2d(8, 1, 3, stride=2, padding=1)
 
 
+def pair_with(spoil=lambda layers: layers, up=lambda sizes: sizes[::-1], generated=True):
+    """autoencoder, the layers of its two halves spoilt, or with other sizes for the way up."""
+
+    def autoencoder(sizes, generator=None):
+        g, halves = generator if generated else None, []
+        for way in (sizes, up(sizes)):
+            layers = [
+                layer for i, o in pairwise(way) for layer in (Linear(i, o, generator=g), ReLU())
+            ]
+            halves.append(layers[:-1])
+        return Autoencoder(*(Sequential(*layers) for layers in spoil(halves)), (sizes[0],))
+
+    return autoencoder
+
+
+def training_with(order_of=lambda batches, epoch: batches.epoch(epoch), keep=float, whole=False):
+    """train with another order, with another way to keep a loss, or with all of x at every step."""
+
+    def train(model, optimizer, x, epochs, batches):
+        return [
+            keep(train_step(model, optimizer, x if whole else x[rows]))
+            for epoch in range(epochs)
+            for rows in order_of(batches, epoch)
+        ]
+
+    return train
+
+
 def share(squares):
     return sum(s.sum().item() for s in squares) / sum(s.numel() for s in squares)
 
@@ -358,6 +388,25 @@ OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check
         (SameForAll, "the gradient that the one behind it returned"),
         (NothingReturned, "has to return dx"),
         (SameInputForAll, "output is the next one's input"),
+    ],
+    ("ch05_autoencoder", "autoencoder"): [
+        (pair_with(lambda e_d: (e_d[0] + [ReLU()], e_d[1])), "no ReLU behind the encoder"),
+        (pair_with(lambda e_d: (e_d[0], e_d[1] + [ReLU()])), "no ReLU behind the decoder"),
+        (pair_with(lambda e_d: (e_d[0][::2], e_d[1])), "a ReLU belongs between its layers"),
+        (pair_with(lambda e_d: (e_d[0], e_d[1][::2])), "a ReLU belongs between its layers"),
+        (pair_with(lambda e_d: (e_d[0][:-2], e_d[1][2:])), "sizes[-1] numbers, here 2"),
+        (pair_with(up=lambda sizes: (2, 8, 7, 5)), "it takes the sizes backwards"),
+        (pair_with(up=lambda sizes: (2, 7, 5, 8)), "the weights are"),
+        (pair_with(up=lambda sizes: (2, 8)), "a ReLU belongs between its layers"),
+        (pair_with(generated=False), "give every layer the generator"),
+    ],
+    ("ch05_autoencoder", "train"): [
+        (training_with(whole=True), "all samples go in at every step"),
+        (training_with(lambda batches, epoch: batches.epoch(epoch) if epoch else []), "one epoch"),
+        (training_with(lambda batches, epoch: batches.epoch(0)), "the same order"),
+        (training_with(lambda batches, epoch: [torch.arange(3)] * 3), "came once an epoch"),
+        (training_with(keep=lambda loss: loss), "want floats: .item()"),
+        (lambda *given: training_with()(*given)[-1:], "6 batches: 6 steps, 1 losses"),
     ],
     ("ch06_debugging", "update_ratio"): [
         (lambda a, b: (b.norm() / a.norm()).item(), "compares the two lengths"),
