@@ -299,6 +299,38 @@ def judged(total=share, before=lambda model: model.eval(), after=lambda model: m
     return test_error
 
 
+def nearest_with(
+    far=lambda n, products: n[:, None] + n - 2 * products,
+    itself=lambda far: far.fill_diagonal_(torch.inf),
+):
+    """nearest with other distances of squared lengths n and products, or without leaving itself out."""
+
+    def nearest(codes, k):
+        distances = far(codes.square().sum(dim=1), codes @ codes.T)
+        return itself(distances).topk(k, largest=False).indices
+
+    return nearest
+
+
+def first_dropped(codes, k):
+    return torch.cdist(codes, codes).topk(k + 1, largest=False).indices[:, 1:]
+
+
+def quantise_with(
+    step=lambda weight: weight.abs().amax(dim=1) / 127,
+    zeros=lambda s: torch.where(s == 0, 1, s),
+    whole=torch.round,
+    dtype=torch.int8,
+):
+    """quantise with another step of the rows, another divisor or rounding, or more bytes."""
+
+    def quantise(weight):
+        s = step(weight)
+        return whole(weight / zeros(s)[:, None]).to(dtype), s
+
+    return quantise
+
+
 def stopwatch_with(middle, first=1, waits=True):
     """stopwatch with another middle of its times, another number of first calls, or without waiting."""
 
@@ -493,6 +525,35 @@ OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check
             judged(lambda squares: sum(s.mean().item() for s in squares) / len(squares)),
             "the last batch is smaller and counts too much",
         ),
+    ],
+    ("ch13_codes", "path"): [
+        (lambda a, b, n: a + torch.arange(n)[:, None] / n * (b - a), "not at b"),
+        (lambda a, b, n: b + torch.linspace(0, 1, n)[:, None] * (a - b), "not at a"),
+        (lambda a, b, n: a + torch.linspace(0, 1, n)[:, None] * b, "not at b"),
+        (lambda a, b, n: a + torch.linspace(0, 1, n + 1)[:, None] * (b - a), "not (6, 2)"),
+        (
+            lambda a, b, n: a + torch.linspace(0, 1, n)[:, None] ** 2 * (b - a),
+            "not all of one length",
+        ),
+    ],
+    ("ch13_codes", "nearest"): [
+        (nearest_with(itself=lambda far: far), "put the diagonal at infinity"),
+        (nearest_with(far=lambda n, products: -(n[:, None] + n - 2 * products)), "the farthest"),
+        (nearest_with(far=lambda n, products: n[:, None] - 2 * products), "not the 4 nearest"),
+        (nearest_with(far=lambda n, products: n[:, None] + n - products), "not the 4 nearest"),
+        (first_dropped, "do not just drop the first found"),
+        (lambda codes, k: nearest_with()(codes, k + 1), "not (50, 5)"),
+    ],
+    ("ch13_codes", "quantise"): [
+        (quantise_with(lambda weight: weight.abs().amax().expand(len(weight)) / 127), "*size*"),
+        (quantise_with(lambda weight: weight.amax(dim=1) / 127), "largest *size*"),
+        (quantise_with(lambda weight: weight.abs().amax(dim=1) / 128), "largest *size*"),
+        (quantise_with(lambda weight: weight.abs().amax(dim=1).clamp_min(1e-9) / 127), "step 0"),
+        (quantise_with(zeros=lambda s: s + 1e-3), "round to the nearest"),
+        (quantise_with(whole=torch.trunc), "round to the nearest"),
+        (quantise_with(whole=lambda q: (q * 128 / 127).round()), "is no byte"),
+        (quantise_with(dtype=torch.int16), "not torch.int16"),
+        (lambda weight: quantise_with()(weight.T), "one step for each"),
     ],
     ("ch14_time", "stopwatch"): [
         (stopwatch_with(statistics.median, waits=False), "only the ordering was timed"),
