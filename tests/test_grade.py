@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from dataclasses import replace
@@ -34,6 +37,7 @@ from scratchae.course.grading.trials import trials_of
 from scratchae.course.grading.verdict import verdict
 from scratchae.course.grading.write import folder_of, write_batch
 from scratchae.course.jail import Cell, Home, InfrastructureError, Limits, why_no_bubblewrap
+from scratchae.course.jail.home import PREFIX
 from scratchae.course.library import master_sources
 from scratchae.course.release import student_files
 from scratchae.errors import ScratchaeError
@@ -360,6 +364,20 @@ def test_folders_and_zips_of_students_are_found(tmp_path):
     }
 
 
+def test_a_student_who_hands_in_another_archive_is_told_and_not_lost(tmp_path):
+    with zipfile.ZipFile(tmp_path / "ada.ZIP", "w") as file:
+        file.writestr("linear.py", "a")
+    (tmp_path / "bob.rar").write_bytes(b"Rar!")
+    (tmp_path / "eve").mkdir()
+    (tmp_path / "eve" / "hw1.tar.gz").write_bytes(b"")
+    found = submitted(tmp_path)
+    assert found["ada"].files == {"linear.py": b"a"} and not found["ada"].problems
+    for student in ("bob", "eve"):
+        assert (
+            not found[student].files and "hand in the files, or a zip" in found[student].problems[0]
+        )
+
+
 def test_one_students_own_folder_is_one_submission(tmp_path):
     (tmp_path / "linear.py").write_text("a")
     assert submitted(tmp_path) == {tmp_path.name: Submission(tmp_path.name, {"linear.py": b"a"})}
@@ -396,6 +414,16 @@ def test_a_moodle_zip_is_read(tmp_path):
         file.writestr("Ada Lovelace_55_assignsubmission_file/linear.py", "a")
         file.writestr("Bob B_56_assignsubmission_file_/linear.py", "b")
     assert sorted(submitted(tmp_path / "moodle.zip")) == ["Ada Lovelace_55", "Bob B_56"]
+
+
+def test_a_moodle_zip_without_folders_is_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "moodle.zip", "w") as file:
+        file.writestr("Ada Lovelace_55_assignsubmission_file_linear.py", "a")
+        file.writestr("Ada Lovelace_55_assignsubmission_file_my_notes.txt", "n")
+        file.writestr("Bob B_56_assignsubmission_file_hw1.zip", "no zip")
+    found = submitted(tmp_path / "moodle.zip")
+    assert found["Ada Lovelace_55"].files == {"linear.py": b"a"}
+    assert found["Bob B_56"].problems == ("refused: hw1.zip is no zip file that can be read",)
 
 
 def test_a_folder_in_a_zip_is_looked_into(tmp_path):
@@ -505,6 +533,42 @@ def test_a_sick_grader_grades_nobody(course, tmp_path, monkeypatch):
         graded(course, tmp_path / "sick", 1, limits=Limits(memory=1024))
     journal = (tmp_path / "sick" / "journal.jsonl").read_text()
     assert not Journal(tmp_path / "sick" / "journal.jsonl").results, journal
+
+
+@jailed
+def test_a_worker_that_is_killed_is_replaced_and_the_results_are_the_same(course, once, tmp_path):
+    killed = []
+
+    def progress(done, of):
+        if done == 3 and not killed:
+            killed.append(multiprocessing.active_children()[0])
+            killed[0].kill()
+
+    graded(course, tmp_path / "out", 1, progress=progress)
+    assert killed and everything(tmp_path / "out") == everything(once[1])
+
+
+@jailed
+@pytest.mark.parametrize("every", [3, 50], ids=["during", "after"])
+def test_what_was_graded_since_the_last_canary_is_void_when_the_jail_falls_ill(
+    course, tmp_path, monkeypatch, every
+):
+    monkeypatch.setattr("scratchae.course.grading.pool.EVERY", every)
+    ill = []
+
+    def progress(done, of):
+        if done == 5 and not ill:
+            (worker,) = multiprocessing.active_children()
+            homes = Path(tempfile.gettempdir()).glob(f"{PREFIX}{worker.pid}-*/library-*")
+            for library in homes:  # without it nobody's work can be right any more
+                shutil.rmtree(library)
+                ill.append(library)
+
+    with pytest.raises(InfrastructureError, match="the answers themselves earn"):
+        graded(course, tmp_path / "out", 1, progress=progress)
+    kept = Journal(tmp_path / "out" / "journal.jsonl").results
+    assert ill and len(kept) == (3 if every == 3 else 0)
+    assert not (tmp_path / "out" / "results.csv").exists()
 
 
 @jailed

@@ -91,7 +91,9 @@ class Pool:
                         raise InfrastructureError(reply[1] if reply else "a worker died")
                     worker.since.clear()
                 elif reply is None:  # the worker died: once more, with another
-                    self.workers[self.workers.index(worker)] = worker = self.hire()
+                    since, place = worker.since, self.workers.index(worker)
+                    self.workers[place] = worker = self.hire()
+                    worker.since = since  # the next canary vouches for these too
                     if at.student in tried:
                         yield Graded(at, None, trouble="the grading process died twice at it")
                     else:

@@ -4,7 +4,7 @@
     zips         <student>.zip
     Gradescope   submission_<number>/ and submission_metadata.yml
     Canvas       <student>_<number>_<number>_linear.py (or .zip), all in one folder or zip
-    Moodle       <student>_<number>_assignsubmission_file/linear.py
+    Moodle       <student>_<number>_assignsubmission_file/linear.py (or ..._file_linear.py)
 
 All of it may lie in a folder or in one zip. Only files with the names that the assignment asks for are
 read.
@@ -30,7 +30,17 @@ from scratchae.errors import ScratchaeError
 
 METADATA = "submission_metadata.yml"
 MOODLE = re.compile(r"^(?P<student>.+_\d+)_assignsubmission_\w+?_?$")
+MOODLE_FLAT = re.compile(r"^(?P<student>.+_\d+)_assignsubmission_[a-z]+_(?P<file>.+)$")
 CANVAS = re.compile(r"^(?P<student>[^_]+)_(?:LATE_)?(?P<id>\d+)_\d+_(?P<file>.+)$")
+OTHER_ARCHIVES = (
+    ".7z",
+    ".bz2",
+    ".gz",
+    ".rar",
+    ".tar",
+    ".tgz",
+    ".xz",
+)  # not read, but nobody is lost
 VERSION = re.compile(r"-\d+(?=\.\w+$)")  # Canvas calls the second linear.py linear-1.py
 
 
@@ -105,11 +115,16 @@ def grouped(entries: list[Entry]) -> Iterator[tuple[str, list[Entry]]]:
     for entry in entries:
         top, *rest = entry.path.parts
         if not rest:
-            if (canvas := CANVAS.match(top)) is not None:
+            if (moodle := MOODLE_FLAT.match(top)) is not None:
+                student, inside = (
+                    moodle["student"],
+                    Entry(PurePosixPath(moodle["file"]), entry.read),
+                )
+            elif (canvas := CANVAS.match(top)) is not None:
                 student = f"{canvas['student']}_{canvas['id']}"
                 inside = Entry(PurePosixPath(canvas["file"]), entry.read)
-            elif top.endswith(".zip"):
-                student, inside = top.removesuffix(".zip"), entry
+            elif entry.path.suffix.lower() in (".zip", *OTHER_ARCHIVES):
+                student, inside = top[: -len(entry.path.suffix)], entry
             else:
                 continue
         else:
@@ -146,8 +161,12 @@ def unzipped(entries: tuple[Entry, ...], problems: list[str]) -> list[Entry]:
     """The entries, with those of zips among them in their place; zips inside zips stay closed."""
     found = []
     for entry in entries:
-        if entry.path.suffix.lower() != ".zip":
+        if (kind := entry.path.suffix.lower()) != ".zip":
             found.append(entry)
+            if kind in OTHER_ARCHIVES:
+                problems.append(
+                    f"refused: {entry.path.name} is no zip: hand in the files, or a zip"
+                )
             continue
         try:
             inside = entries_of_zip(entry.read(LARGEST_ZIP), entry.path.name)
