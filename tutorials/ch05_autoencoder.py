@@ -76,8 +76,8 @@ assert slopes.tolist() == [[0], [-2]] and kept[[0, 45]].round(decimals=3).tolist
 # %% [markdown]
 # ## Derivation
 #
-# Let $x_n$ be $N$ digits of $I$ numbers, with mean 0, and let a decoder of *one* linear layer draw them from $k$
-# numbers. With $d_j$ for column $j$ of its weight and $c$ for its bias, it draws
+# Let the rows $x_n$ of $X$ be $N$ digits of $I$ numbers, with mean 0, and let a decoder of *one* linear layer
+# draw them from $k$ numbers. With $d_j$ for column $j$ of its weight and $c$ for its bias, it draws
 #
 # $$ y_n = c + \sum_j z_{n,j}\, d_j \tag{5.1} $$
 #
@@ -92,9 +92,9 @@ assert slopes.tolist() == [[0], [-2]] and kept[[0, 45]].round(decimals=3).tolist
 # Nothing in the plane is nearer than $p$. With $y = 0$ it is the picture above, lost and kept:
 # $|x|^2 = |r|^2 + |p|^2$, and $|p|^2 = \sum_j (x \cdot q_j)^2$.
 #
-# **2. The bias does not help.** With it, the plane has to draw $x_n - c$, and the rest of that is $r_n - r_c$.
-# The $x_n$ add up to 0, so the $r_n$ do, and $-2\, r_c \cdot \sum_n r_n$ is 0:
-# $\sum_n |r_n - r_c|^2 = \sum_n |r_n|^2 + N |r_c|^2 \geq \sum_n |r_n|^2$. With the $x_n$ as rows of $X$:
+# **2. The bias does not help.** With it the plane has to draw $x_n - c$. The rest of a difference is that of the
+# rests, $r_n - r_c$, for $p$ is linear in $x$. The $x_n$ add up to 0, so the $r_n$ do, and in the squares
+# $-2\, r_c \cdot \sum_n r_n$ is 0: they add up to $\sum_n |r_n|^2 + N |r_c|^2$, no less than without $c$:
 #
 # $$ \sum_n |x_n - y_n|^2 \;\geq\; \sum_n |r_n|^2 = \sum_n |x_n|^2 - \sum_j |X q_j|^2 \tag{5.3} $$
 #
@@ -110,8 +110,8 @@ assert slopes.tolist() == [[0], [-2]] and kept[[0, 45]].round(decimals=3).tolist
 #
 # So the plane keeps $\sum_i s_i^2\, w_i$, with $w_i = \sum_j (q_j \cdot v_i)^2$. This is what it keeps of
 # $|v_i|^2 = 1$, hence $0 \leq w_i \leq 1$. And as $\sum_i (q_j \cdot v_i)^2 = |q_j|^2 = 1$, all $w_i$ add up to
-# $k$. You have $k$ coins to lay on the $s_i^2$, **at most one on each**: lay them on the first $k$. For what
-# lies elsewhere earns at most $s_k^2$ a coin, what is missing there costs at least that, and it is as much:
+# $k$. You have $k$ coins to lay on the $s_i^2$, **at most one on each**: lay them on the first $k$. For a coin
+# elsewhere earns at most $s_k^2$, one missing there costs at least $s_k^2$, and there are as many of both:
 #
 # $$ \sum_i s_i^2 w_i - \sum_{i \leq k} s_i^2 = \sum_{i > k} s_i^2 w_i - \sum_{i \leq k} s_i^2 (1 - w_i)
 #  \leq s_k^2 \Big( \sum_{i > k} w_i - k + \sum_{i \leq k} w_i \Big) = 0 \tag{5.5} $$
@@ -270,8 +270,9 @@ for i, which in enumerate(["digits they learn from", "unseen digits"]):
 ax.legend()
 
 # %% [markdown]
-# **Does it beat PCA?** A linear one never: it *is* PCA, found the slow way. A deep one does. But on unseen
-# digits by less, and no more after 400 steps: from then on it learns by heart. And not for each: see the five.
+# **Does it beat PCA?** A linear one never: it *is* PCA, found the slow way. A deep one does, on unseen digits by
+# less; after 400 steps it wins no more there, and learns by heart. Here are its codes while it trains, seen from
+# one side, and then unseen digits, drawn by all. Not each of them gains: see the five.
 
 # %% tags=["picture"]
 # alt: Four scatter plots of codes, each a numeral in the colour of its kind, a large one at the kind's middle.
