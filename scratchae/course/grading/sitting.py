@@ -20,6 +20,9 @@ GAVE_UP = (
     "not tried: other cases of this function had used up its time, {seconds:g} seconds, without an "
     "answer"
 )
+TOO_SLOW = (
+    "not tried: other cases of this function had taken {seconds:g} seconds of CPU time together"
+)
 
 
 class Sitting:
@@ -32,6 +35,7 @@ class Sitting:
         self.cell, self.sources = cell, sources
         self.operators: dict[str, set[str]] = {}
         self.wasted: dict[str, float] = {}  # seconds without an answer, by task
+        self.spent: dict[str, float] = {}  # CPU seconds with an answer, by task
         self.unloadable: dict[str, str] = {}  # file: why
         self.deaths: dict[str, int] = {}  # of children while a file was loaded
 
@@ -57,7 +61,7 @@ class Sitting:
 
     def once_more(self, trial: Trial, reason: str) -> list[Outcome]:
         """After a child ended at this trial: what it does by itself."""
-        if trial.task.name in self.wasted and self.given_up(trial):
+        if self.given_up(trial):
             return without_answer(trial, reason)
         return self.alone(trial)
 
@@ -70,6 +74,8 @@ class Sitting:
             return reason
         if self.wasted.get(trial.task.name, 0) > self.cell.limits.task:
             return GAVE_UP.format(seconds=self.cell.limits.task)
+        if self.spent.get(trial.task.name, 0) > self.cell.limits.function:
+            return TOO_SLOW.format(seconds=self.cell.limits.function)
         return ""
 
     def attempt(
@@ -83,17 +89,21 @@ class Sitting:
         job, asked = self.job(trials, library)
         answers: list[Answer] = []
         loaded: set[str] = set()
-        forged = ""
+        forged, before = "", 0.0
         for header, body in self.cell.run(job):
             if "loaded" in header:
                 loaded.add(str(header["loaded"]))
             elif header.get("id") == len(answers):
+                trial = asked[len(answers)][0]
                 answers.append(Answer(header, body))
-                self.note(asked[len(answers) - 1][0], header)
+                self.note(trial, header)
+                name = trial.task.name
+                self.spent[name] = self.spent.get(name, 0) + self.cell.used - before
+                before = self.cell.used
             else:
                 forged = "its answers were not those that were asked for"
                 break
-            if len(answers) == len(asked):
+            if len(answers) == len(asked) or self.given_up(asked[len(answers)][0]):
                 break
         for trial in trials:
             mine = [k for k, (other, _) in enumerate(asked) if other is trial]
@@ -101,7 +111,10 @@ class Sitting:
                 found[trial] = [outcome(trial.exercise, asked[k][1], answers[k]) for k in mine]
         if len(answers) == len(asked):
             return found, ""
-        ended_at, reason = asked[len(answers)][0], forged or self.cell.ending.reason
+        ended_at = asked[len(answers)][0]
+        if slow := self.given_up(ended_at):
+            return found, slow
+        reason = forged or self.cell.ending.reason
         if (file := file_of(ended_at)) not in loaded:
             reason = f"{file} could not be loaded: {reason}"
             self.deaths[file] = self.deaths.get(file, 0) + 1

@@ -47,7 +47,7 @@ class Ending:
 class Cell:
     """A jail. `run` forks a child for one job; `close` takes everything in it down.
 
-    walls: one of walls.KINDS.
+    walls: one of walls.KINDS. used: CPU seconds of the child until its latest answer.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> from scratchae.course.jail.inside.wire import frame
@@ -63,6 +63,7 @@ class Cell:
         self.home, self.walls, self.limits = home, walls, limits or Limits()
         self.process: subprocess.Popen | None = None
         self.children = 0
+        self.used = 0.0
         self.ending = Ending("")
 
     def start(self) -> None:
@@ -89,7 +90,7 @@ class Cell:
         """
         if self.process is None:
             self.start()
-        self.ending = Ending("it was stopped")
+        self.ending, self.used = Ending("it was stopped"), 0.0
         answers, job_out = self.fork()
         reason = "it was stopped"
         try:
@@ -141,9 +142,9 @@ class Cell:
                     return ENDED
                 received += len(data)
                 for found in frames.feed(data):
-                    received = 0
+                    received, self.used = 0, self.ask({"do": "cpu"})["cpu"]
                     yield found
-                    watch.restart(self.ask({"do": "cpu"})["cpu"])
+                    watch.restart(self.used)
                 if received > 2 * self.limits.answer:
                     return "its answer was too large"
             if watch.due() and (reason := watch.look(self.ask({"do": "cpu"})["cpu"])):

@@ -10,8 +10,9 @@ MEGABYTE = 1024 * 1024
 @dataclass(frozen=True)
 class Limits:
     """cpu, idle, wall: seconds for one case, of computing, of doing nothing, and in all; task: seconds
-    that the cases of one function may waste, after which the rest of them is not tried; memory: bytes
-    beyond what the warm helper holds; answer: bytes of one answer; threads: of one child.
+    that the cases of one function may waste, after which the rest of them is not tried; function:
+    seconds of computing of all of them together; memory: bytes beyond what the warm helper holds;
+    answer: bytes of one answer; threads: of one child.
 
     >>> Limits().rlimits(held=0)["RLIMIT_FSIZE"]  # bytes of a file that may be written
     0
@@ -21,6 +22,7 @@ class Limits:
     idle: float = 8.0
     wall: float = 60.0
     task: float = 10.0
+    function: float = 60.0
     memory: int = 1024 * MEGABYTE
     answer: int = 4 * MEGABYTE
     threads: int = 64
