@@ -100,16 +100,14 @@ class Grader:
 
     def survey(self, sources: dict[str, str]) -> dict[str, dict]:
         """What can be said of each file without running it; a crash of the parser is an error of the file."""
-        found = {}
-        for name, source in sources.items():
-            job = frame({"survey": True, "files": {name: source}})
-            answers = [header for header, _ in self.cell.run(job)]
-            whole = {"error": "", "policy": [], "prints": [], "unwritten": []}
-            if answers:
-                found[name] = whole | answers[0]["survey"][name]
-            else:
-                found[name] = whole | {"error": self.cell.ending.reason}
-        return found
+        whole = {"error": "", "policy": [], "prints": [], "unwritten": []}
+        answers = [header for header, _ in self.cell.run(frame({"survey": True, "files": sources}))]
+        if answers:
+            return {name: whole | answers[0]["survey"][name] for name in sources}
+        if len(sources) > 1:  # it is one of them
+            alone = [self.survey({name: source}) for name, source in sources.items()]
+            return {name: found for part in alone for name, found in part.items()}
+        return {name: whole | {"error": self.cell.ending.reason} for name in sources}
 
 
 def is_unwritten(trial: Trial, outcomes: list[Outcome], surveyed: dict[str, dict]) -> bool:

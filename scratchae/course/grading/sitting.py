@@ -6,6 +6,7 @@ child by itself; the trials behind it go on in another child.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -34,8 +35,8 @@ class Sitting:
     def __init__(self, cell: Cell, sources: dict[str, str]) -> None:
         self.cell, self.sources = cell, sources
         self.operators: dict[str, set[str]] = {}
-        self.wasted: dict[str, float] = {}  # seconds without an answer, by task
-        self.spent: dict[str, float] = {}  # CPU seconds with an answer, by task
+        self.wasted: Counter[str] = Counter()  # seconds without an answer, or all memory, by task
+        self.spent: Counter[str] = Counter()  # CPU seconds with an answer, by task
         self.unloadable: dict[str, str] = {}  # file: why
         self.deaths: dict[str, int] = {}  # of children while a file was loaded
 
@@ -72,9 +73,9 @@ class Sitting:
         """Why a trial is not even tried, or ""."""
         if reason := self.unloadable.get(file_of(trial)):
             return reason
-        if self.wasted.get(trial.task.name, 0) > self.cell.limits.task:
+        if self.wasted[trial.task.name] > self.cell.limits.task:
             return GAVE_UP.format(seconds=self.cell.limits.task)
-        if self.spent.get(trial.task.name, 0) > self.cell.limits.function:
+        if self.spent[trial.task.name] > self.cell.limits.function:
             return TOO_SLOW.format(seconds=self.cell.limits.function)
         return ""
 
@@ -89,6 +90,7 @@ class Sitting:
         job, asked = self.job(trials, library)
         answers: list[Answer] = []
         loaded: set[str] = set()
+        drained: set[Trial] = set()
         forged, before = "", 0.0
         for header, body in self.cell.run(job):
             if "loaded" in header:
@@ -97,9 +99,11 @@ class Sitting:
                 trial = asked[len(answers)][0]
                 answers.append(Answer(header, body))
                 self.note(trial, header)
-                name = trial.task.name
-                self.spent[name] = self.spent.get(name, 0) + self.cell.used - before
+                self.spent[trial.task.name] += self.cell.used - before
                 before = self.cell.used
+                if out_of_memory(header) and trial not in drained:
+                    drained.add(trial)
+                    self.wasted[trial.task.name] += self.cell.limits.cpu
             else:
                 forged = "its answers were not those that were asked for"
                 break
@@ -121,8 +125,7 @@ class Sitting:
             if self.deaths[file] > 1:
                 self.unloadable[file] = reason
         if "seconds" in reason:
-            task = ended_at.task.name
-            self.wasted[task] = self.wasted.get(task, 0) + self.cell.limits.cpu
+            self.wasted[ended_at.task.name] += self.cell.limits.cpu
         return found, reason
 
     def note(self, trial: Trial, header: dict) -> None:
@@ -163,6 +166,14 @@ class Sitting:
 def file_of(part: Trial | Task) -> str:
     """The name of the file that the student hands in."""
     return PurePosixPath((part.task if isinstance(part, Trial) else part).file).name
+
+
+def out_of_memory(header: dict) -> bool:
+    """Whether a case took all the memory that there is: like a loop, it is slow to fail."""
+    raised = header.get("raised")
+    if type(raised) is not dict:
+        return False
+    return raised.get("kind") == "MemoryError" or "allocate memory" in str(raised.get("text"))
 
 
 def without_answer(trial: Trial, reason: str) -> list[Outcome]:
