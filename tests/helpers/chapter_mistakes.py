@@ -541,7 +541,7 @@ OWN_MISTAKES: dict = {  # (chapter, name): [(wrong version, words that its check
         (nearest_with(far=lambda n, products: -(n[:, None] + n - 2 * products)), "the farthest"),
         (nearest_with(far=lambda n, products: n[:, None] - 2 * products), "not the 4 nearest"),
         (nearest_with(far=lambda n, products: n[:, None] + n - products), "not the 4 nearest"),
-        (first_dropped, "do not just drop the first found"),
+        (first_dropped, "a twin found itself"),
         (lambda codes, k: nearest_with()(codes, k + 1), "not (50, 5)"),
     ],
     ("ch13_codes", "quantise"): [
