@@ -25,6 +25,7 @@ from scratchae.checking import EXERCISES, mistakes
 from scratchae.checking.outcome import Outcome, run
 from scratchae.cli import app
 from scratchae.course.assignment import load_assignment
+from scratchae.course.faults import FAULTS
 from scratchae.course.grading import feedback, tables
 from scratchae.course.grading.batch import course_secret, grade_batch
 from scratchae.course.grading.canary import reference_earns_all
@@ -128,6 +129,23 @@ def test_right_solutions_written_otherwise_earn_every_point(grader, assignment, 
     result = grade(grader(assignment), files)
     wrong = [row for t in result["tasks"] for row in t["rows"] if not row["passed"]]
     assert result["score"] == result["points"], wrong[:2]
+
+
+BUG_HUNT = {(a, e): ways for (a, e), ways in OTHERWISE.items() if e in FAULTS}
+
+
+@jailed
+@pytest.mark.parametrize(
+    "number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3, 4))]
+)
+def test_a_bug_hunt_is_won_by_any_right_function(grader, number):
+    """Five whole rewritings, in each of which every function is written in another way."""
+    files = answers("hw5")
+    for (_, exercise), ways in BUG_HUNT.items():
+        task = load_assignment("hw5").task(exercise)
+        files[Path(task.file).name] += f"\n\nimport torch\n{list(ways.values())[number]}"
+    assert {task.exercise for task in load_assignment("hw5").tasks} == {e for _, e in BUG_HUNT}
+    assert grade(grader("hw5"), files)["score"] == 100
 
 
 def test_there_are_five_other_ways_for_every_task():
@@ -695,6 +713,78 @@ def test_a_contest_is_ranked_by_error_and_budget(grader):
         "exit code 0"
         in hw6.grade(Submission("eve", files | {"model.py": cheat.encode()}))["problems"][0]
     )
+
+
+OWN_LAYERS = """
+import torch
+
+
+class Half:
+    def __init__(self, rows, columns):
+        self.weight, self.training = torch.zeros(rows, columns), True
+
+    def forward(self, x):
+        return x.reshape(len(x), -1) @ self.weight.T
+
+
+class Model:
+    input_shape = (1, 28, 28)
+
+    def __init__(self):
+        self.halves = Half(2, 784), Half(784, 2)
+
+    def load_state_dict(self, state):
+        for half, name in zip(self.halves, ("encoder.0.weight", "decoder.0.weight"), strict=True):
+            half.weight = state[name]
+
+    def eval(self):
+        return self
+
+    def encode(self, x):
+        return self.halves[0].forward(x)
+
+    def decode(self, code):
+        return self.halves[1].forward(code)
+
+
+def build(generator=None):
+    return Model()
+"""
+ON_IMAGES = (
+    CANARY.replace("(784,)", "(1, 28, 28)")
+    .replace("Linear(784, 2,", "Flatten(), Linear(784, 2,")
+    .replace("import Linear", "import Flatten, Linear")
+)
+
+
+@jailed
+def test_a_contest_measures_the_same_model_alike_however_it_is_written(grader):
+    hw6 = grader("hw6", ContestGrader)
+    g = torch.Generator().manual_seed(1)
+    shapes = {"encoder.0.weight": (2, 784), "encoder.0.bias": (2,)}
+    shapes |= {"decoder.0.weight": (784, 2), "decoder.0.bias": (784,)}
+    state = {name: torch.randn(shape, generator=g) / 28 for name, shape in shapes.items()}
+    state = {k: v if v.ndim == 2 else torch.zeros_like(v) for k, v in state.items()}
+    flattened = {name.replace("encoder.0", "encoder.1"): value for name, value in state.items()}
+    boards = []
+    for source, weights in ((CANARY, state), (OWN_LAYERS, state), (ON_IMAGES, flattened)):
+        files = {"model.py": source.encode(), "weights.safetensors": save(weights)}
+        result = hw6.grade(Submission("ada", files))
+        assert not result["problems"]
+        boards.append({entry["name"]: entry["value"] for entry in result["leaderboard"]})
+    assert boards[0]["error"] > 0 and boards[0]["parameters"] == 3922
+    for board in boards[1:]:
+        assert board["error"] == pytest.approx(boards[0]["error"], rel=1e-4)
+
+
+@jailed
+def test_what_is_handed_out_for_the_contest_earns_nothing(grader):
+    blank = student_files(load_assignment("hw6"))["model.py"]
+    weights = save({"w": torch.zeros(1)})
+    files = {"model.py": blank.encode(), "weights.safetensors": weights}
+    result = grader("hw6", ContestGrader).grade(Submission("ada", files))
+    assert result["score"] == 0 and not result["leaderboard"]
+    assert "not written yet" in result["problems"][0]
 
 
 # --- on the command line

@@ -16,11 +16,16 @@ h1 { font-size: 1.4rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin: 1.6r
 h2 span { float: right; font-weight: normal; }
 table { border-collapse: collapse; width: 100%; }
 td, th { border-top: 1px solid var(--line); padding: 0.3rem 0.6rem 0.3rem 0; }
-td, th { text-align: left; vertical-align: top; }
-td:first-child { white-space: nowrap; width: 1%; }
-td:nth-child(2) { white-space: nowrap; width: 1%; }
+td, th { text-align: left; vertical-align: top; overflow-wrap: anywhere; }
+td:first-child, td:nth-child(2) { white-space: nowrap; width: 1%; }
+.wide { overflow-x: auto; } .wide td, .wide th { overflow-wrap: break-word; }
 .ok { color: var(--ok); } .wrong { color: var(--wrong); } .note { opacity: 0.75; }
-img { max-width: 100%; }
+img { max-width: 100%; border-radius: 6px; }
+@media (max-width: 36rem) {
+  .rows tr { display: flex; flex-wrap: wrap; border-top: 1px solid var(--line); }
+  .rows td { border: 0; width: auto; } .rows td:nth-child(2) { white-space: normal; }
+  .rows td:nth-child(3) { flex-basis: 100%; padding-top: 0; } .rows td:empty { display: none; }
+}
 """.strip()
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|~:@])")
 
@@ -66,7 +71,7 @@ def to_html(assignment: Assignment, result: dict, said: str) -> str:
         parts.append(
             f"<h2>{safe(task['name'])} <span>{task['earned']:g} of {task['points']:g}</span></h2>"
         )
-        parts.append("<table>")
+        parts.append('<table class="rows">')
         for row, sentence in told(task):
             mark, kind = ("✓ right", "ok") if row["passed"] else ("✗ wrong", "wrong")
             parts.append(
@@ -113,7 +118,9 @@ def told(task: dict) -> list[tuple[dict, str]]:
 
 
 def notes(assignment: Assignment) -> str:
-    """That there were hidden cases."""
+    """That there were hidden cases, or other digits."""
+    if assignment.kind == "contest":
+        return "The error is that on other digits than in your own check."
     hidden = sum(task.hidden_cases for task in assignment.tasks)
     return (
         f"{hidden} of the cases were hidden: other numbers of the same kinds as in your own check."

@@ -111,11 +111,11 @@ def to_html(
     parts = [f"<h1>{safe(assignment.title)}</h1>", f"<p>{len(results)} submissions graded.</p>"]
     parts += [f'<p><img src="pictures/{name}" alt="{texts[name]}"></p>' for name in names]
     for title, head, rows in sections(assignment, results, troubled):
-        parts.append(f"<h2>{safe(title)}</h2>\n<table><tr>")
+        parts.append(f'<h2>{safe(title)}</h2>\n<div class="wide"><table><tr>')
         parts.append("".join(f"<th>{safe(h)}</th>" for h in head) + "</tr>")
         for row in rows:
             parts.append("<tr>" + "".join(f"<td>{safe(text)}</td>" for text in row) + "</tr>")
-        parts.append("</table>")
+        parts.append("</table></div>")
     parts.append(f'<p class="note">{safe(said)}</p>')
     return page(f"{assignment.title}: the class", "\n".join(parts) + "\n")
 
