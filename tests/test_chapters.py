@@ -2,9 +2,11 @@
 
 import ast
 import doctest
+import importlib.util
 import re
 
 import matplotlib
+import nbformat
 import pytest
 
 from scratchae import plots
@@ -12,7 +14,16 @@ from scratchae.checking import EXERCISES, mistakes
 from tests.helpers.chapter_mistakes import OWN_MISTAKES
 from tutorials.tools import chapters as tools
 from tutorials.tools import docstrings
-from tutorials.tools.chapters import FOLDER, blank, cells, chapters, page, tags, to_write
+from tutorials.tools.chapters import (
+    FOLDER,
+    INSTALL,
+    blank,
+    cells,
+    chapters,
+    page,
+    tags,
+    to_write,
+)
 from tutorials.tools.notebooks import contents
 from tutorials.tools.run import run
 
@@ -131,6 +142,13 @@ def test_every_chapter_is_short_enough_and_asks_the_reader_to_write(path):
     assert code_of(path)[1]
 
 
+@every_chapter
+def test_a_chapter_of_the_homeworks_leads_to_them(path):
+    assignment = prose_of(path).split("## Assignment")[1]
+    if 1 <= int(path.stem[2:4]) <= 10:
+        assert re.search(r"\[\*\*hw[1-6]\*\*\]\(\.\./course\.md\)", assignment)
+
+
 def draws(cell):
     """Whether a figure is made in the cell: by pyplot, or by a function of scratchae.plots."""
     calls = [node.func for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)]
@@ -211,6 +229,31 @@ def test_the_student_notebooks_are_what_their_sources_give():
     assert set(there) == set(made), "run make notebooks"
     for name, text in made.items():
         assert there[name] == text, f"{name} is not what its source gives: run make notebooks"
+
+
+@every_chapter
+def test_a_student_notebook_is_valid_and_every_link_in_it_leads_to_a_file(path):
+    made = nbformat.reads(contents()[f"{path.stem}.ipynb"], as_version=4)
+    nbformat.validate(made)
+    assert made.cells[0].source == INSTALL
+    prose = "\n".join(cell.source for cell in made.cells if cell.cell_type == "markdown")
+    for link in re.findall(r"\]\(([^)#\s]+)\)", prose) + re.findall(r'href="([^"#]+)"', prose):
+        assert (FOLDER / "notebooks" / link).exists(), link
+
+
+def test_the_first_cell_installs_the_wheel_beside_it_where_the_package_is_missing(
+    tmp_path, monkeypatch
+):
+    cell, installed = INSTALL.replace("%pip install --quiet {wheels[-1]}", "pip(wheels[-1])"), []
+    monkeypatch.chdir(tmp_path)
+    run_cell(cell, "there", {"pip": installed.append})
+    assert not installed
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(AssertionError, match="upload the wheel of scratchae"):
+        run_cell(cell, "no wheel", {"pip": installed.append})
+    (tmp_path / "scratchae-0.1.0-py3-none-any.whl").touch()
+    run_cell(cell, "wheel", {"pip": installed.append})
+    assert [wheel.name for wheel in installed] == ["scratchae-0.1.0-py3-none-any.whl"]
 
 
 @every_chapter

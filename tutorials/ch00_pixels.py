@@ -134,7 +134,7 @@ print(path.read_text()[:60], "...")
 # %% tags=["write-it"]
 def read_digits(path):
     """(pixels, labels) of a CSV file: uint8 (N, 28, 28) and int64 (N,)."""
-    # your turn: csv.reader, skip the heading; the first column is the label, the rest the pixels
+    # your turn: csv.reader; skip the heading; label first, then pixels
     with path.open(newline="") as file:
         _, *lines = csv.reader(file)
     table = torch.tensor([[int(cell) for cell in line] for line in lines])  # (N, 785)
@@ -278,5 +278,5 @@ assert error < (model(aside) - aside).square().mean() < nothing
 #
 # ## Assignment
 #
-# There is none yet: **hw1** begins with the next chapters. Read `scratchae/models/fc.py`, the model that you
-# ran, and find the line in which its three numbers are made.
+# There is none yet: [**hw1**](../course.md) begins with the next chapters. Read `scratchae/models/fc.py`, the
+# model that you ran, and find the line in which its three numbers are made.

@@ -305,5 +305,5 @@ assert abs(b) > 1e9
 #
 # ## Assignment
 #
-# **hw1** asks for this loss. The library's is `scratchae/losses.py`, and its judge, which chooses the step by
-# itself and knows how wrong it may be, is `scratchae/checking/differences.py`.
+# [**hw1**](../course.md) asks for this loss. The library's is `scratchae/losses.py`, and its judge, which
+# chooses the step by itself and knows how wrong it may be, is `scratchae/checking/differences.py`.

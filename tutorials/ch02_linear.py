@@ -346,5 +346,5 @@ assert not torch.equal(forgetful(dy, x, weight)[0], right[0])
 #
 # ## Assignment
 #
-# **hw1** asks for this layer. The library's version is `scratchae/layers/linear.py`; it holds nothing that is
-# new to you. Then click through a small network, arrow by arrow, in the [backward stepper](../stepper.md).
+# [**hw1**](../course.md) asks for this layer. The library's is `scratchae/layers/linear.py`, and nothing in it is
+# new. Then click through a small network, arrow by arrow, in the [backward stepper](../stepper.md).

@@ -340,5 +340,5 @@ assert layer.weight.grad.abs().max() == 0
 #
 # ## Assignment
 #
-# **hw1** asks for these functions. The library's are in `scratchae/layers/activations.py`, and its chain in
-# `sequential.py` beside it. The next chapter asks how far to go, now that you know which way.
+# [**hw1**](../course.md) asks for these functions. The library's are in `scratchae/layers/activations.py`, and
+# its chain in `sequential.py` beside it. The next chapter asks how far to go, now that you know which way.

@@ -346,5 +346,5 @@ assert max(apart["SGD"], apart["momentum"]) < 1e-3 < 1 < apart["Adam"]
 #
 # ## Assignment
 #
-# **hw2** asks for `adam_update`. The library's is `scratchae/optim/adam.py`, with momentum in
+# [**hw2**](../course.md) asks for `adam_update`. The library's is `scratchae/optim/adam.py`, with momentum in
 # `scratchae/optim/sgd.py` beside it. `scratchae/optim/base.py` is where all weights become one flat vector.

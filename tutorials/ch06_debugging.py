@@ -308,8 +308,8 @@ for letter, ax, fault in zip("ABCDEFGH", axes.flat, order, strict=True):
 # with the wrong backward pass end above or below the healthy network?
 
 # %% tags=["predict"]
-print([fault for fault in order if curves[fault][-1] < curves[fault][0] / 2])
-assert curves["wrong backward"][-1] < curves["healthy"][-1]
+print(fallen := [fault for fault in order if curves[fault][-1] < curves[fault][0] / 2])
+assert len(fallen) == 4 and curves["wrong backward"][-1] < curves["healthy"][-1]
 
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>
@@ -346,5 +346,5 @@ assert abs(slope_ratio(bowl, theta, g, h=0.5) - 1) < 1e-5
 #
 # ## Assignment
 #
-# **hw5** is a hunt for such faults. The library's instruments are `scratchae/checking/gradcheck.py` and
-# `scratchae/checking/trace.py`, which looks at every layer of a network.
+# [**hw5**](../course.md) is a hunt for such faults. The library's instruments are
+# `scratchae/checking/gradcheck.py` and `scratchae/checking/trace.py`, which looks at every layer of a network.

@@ -346,4 +346,5 @@ assert apart == 0
 #
 # ## Assignment
 #
-# **hw4** asks for BatchNorm. The library's are `scratchae/layers/batchnorm.py` and `scratchae/layers/init.py`.
+# [**hw4**](../course.md) asks for BatchNorm. The library's are `scratchae/layers/batchnorm.py` and
+# `scratchae/layers/init.py`.

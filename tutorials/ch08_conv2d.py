@@ -282,7 +282,7 @@ assert 16 * 14 * 14 * 3 * 3 == 28_224 and took["your loops"] > 5 * took["your pa
 #   the patches, the library's convolution and torch's, each with its time in numbers.
 figure, ax = plt.subplots(figsize=(7, 1.9))
 bars = ax.barh(list(took), list(took.values()), color="#0072b2")
-ax.bar_label(bars, [f" {ms:,.3g} ms" for ms in took.values()])
+ax.bar_label(bars, [f" {ms:,.2f} ms" for ms in took.values()])
 ax.set(xscale="log", xlim=(min(took.values()) / 3, 8 * max(took.values())), ylim=(3.6, -0.6))
 
 # %% [markdown]
@@ -347,4 +347,4 @@ print((9 * blurred[0, 0]).round().int())  # in ninths
 #
 # ## Assignment
 #
-# **hw3** asks for this layer. Read `scratchae/layers/conv2d.py`, and the patches in `convolution.py` beside it.
+# [**hw3**](../course.md) asks for this layer. Read `conv2d.py` and `convolution.py` in `scratchae/layers`.

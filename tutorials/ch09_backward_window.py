@@ -56,8 +56,7 @@ for ax, size in zip(axes, (5, 3, 3, 3, 3), strict=True):
     ax.set(aspect="equal", ylim=(size, 0), xticks=[], yticks=[])
 
 # %% [markdown]
-# Point at any pixel of <a href="../_static/convolution-window.html">the window of a convolution</a>: who feels
-# it?
+# Point at a pixel of <a href="../_static/convolution-window.html">the window of a convolution</a>: who feels it?
 #
 # ## By hand
 #
@@ -133,8 +132,9 @@ assert stamped.tolist() == [[[[1, 12, 20], [100, 1200, 2000]]]]
 # $x_{m,a,p,q}$ is in (9.6) with the factor $w$ and its brackets, so by the chain rule, summed over $c$, $h$,
 # $v$:
 #
-# $$ dx_{m,a,p,q} = \sum_c \sum_i \sum_j w_{a,c,i,j} \sum_h \sum_v D_{m,c,h,v}\, [s p + d i - r = h]
-#  [s q + d j - r = v] = \sum_c \sum_i \sum_j w_{a,c,i,j}\, D_{m,c,\, s p + d i - r,\, s q + d j - r} \tag{9.8} $$
+# $$ \begin{aligned} dx_{m,a,p,q} &= \sum_c \sum_i \sum_j w_{a,c,i,j}
+#  \sum_h \sum_v D_{m,c,h,v}\, [s p + d i - r = h]\, [s q + d j - r = v] \\
+#  &= \sum_c \sum_i \sum_j w_{a,c,i,j}\, D_{m,c,\, s p + d i - r,\, s q + d j - r} \end{aligned} \tag{9.8} $$
 #
 # which is (9.1), a plain convolution of $D$. And a weight $w_{a,e,k,l}$ collects $x_{n,a,p,q}$ times the pixel
 # of $D$ that it reached, which is (9.3) with $x$ in the place of $dy$ and $D$ in that of $x$:
@@ -345,6 +345,5 @@ assert (x - scale * back).norm() > 0.5 * x.norm()
 #
 # ## Assignment
 #
-# **hw3** asks for Conv2d's backward pass, **hw4** for ConvTranspose2d. `scratchae/layers/convolution.py` has
-# both in one idea: a form that is linear in picture, kernel and output, whose three derivatives are all you
-# need.
+# [**hw3**](../course.md) asks for Conv2d's backward pass, [**hw4**](../course.md) for ConvTranspose2d.
+# `scratchae/layers/convolution.py` has both in one idea: a form linear in picture, kernel and output.

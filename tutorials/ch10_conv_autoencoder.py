@@ -221,8 +221,8 @@ assert model.training and model.encoder.training, "the model is left in evaluati
 # %% [markdown]
 # ## See it: the race
 #
-# The other runner is the kind of model that [chapter 5](ch05_autoencoder.py) trains: linear layers, a code of 16,
-# and seven times as many parameters. A few seconds for each learning rate.
+# The other runner is the kind of model that [chapter 5](ch05_autoencoder.py) trains: linear layers, a code of
+# 16, and seven times as many parameters. A few seconds for each learning rate.
 
 
 # %%
@@ -251,7 +251,8 @@ for make in (fc_autoencoder, conv_autoencoder):
     size = sum(p.numel() for p in model.parameters())
     print(f"{make.__name__:<17}{size:>8,} parameters, test error {best[make][0]:.4f}")
 (fc_error, fc), (conv_error, conv) = best.values()
-assert conv_error < 0.85 * fc_error
+many, few = (sum(p.numel() for p in model.parameters()) for model in (fc, conv))
+assert conv_error < 0.85 * fc_error and round(many / few) == 7
 
 # %% [markdown]
 # With a seventh of the parameters, and no more numbers to tell a digit in. The linear layers have to learn anew
@@ -342,5 +343,6 @@ assert fc_now < 1.1 * fc_error < conv_now
 #
 # ## Assignment
 #
-# **hw6**: an autoencoder of your own with at most 60,000 parameters and a code of 8, on a ranking. Read
-# `scratchae/models/conv.py` and `scratchae/training/loop.py`; you have written everything that they use.
+# [**hw6**](../course.md): an autoencoder of your own with at most 60,000 parameters and a code of 8, on a
+# ranking. Read `scratchae/models/conv.py` and `scratchae/training/loop.py`; you have written everything that
+# they use.

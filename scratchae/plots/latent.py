@@ -14,9 +14,9 @@ from scratchae.plots.digits import as_digits, as_input, one_digit, plain, trial
 from scratchae.plots.style import RED, headline, styled
 from scratchae.plots.tiles import GREY, frame, tile
 
-DIGIT_COLOURS = (  # Paul Tol's "muted", told apart with any colour vision, and a dark grey
+DIGIT_COLOURS = (  # Paul Tol's "muted" and black: told apart with any colour vision
     *("#332288", "#88ccee", "#117733", "#ddcc77", "#cc6677"),
-    *("#882255", "#44aa99", "#999933", "#aa4499", "#555555"),
+    *("#882255", "#44aa99", "#999933", "#aa4499", "#000000"),
 )
 MARK = {
     "size": 14,

@@ -21,11 +21,20 @@ FOLDER = Path(__file__).parents[1]
 YOUR_TURN = re.compile(r"^( *)# (your turn: .*)$")
 ALT = re.compile(r"\A# alt: ((?:.*\n)(?:#.*\n)*)")
 INSTALL = """\
-# Where scratchae is missing, as in Google Colab, this installs it.
+# Where scratchae is missing, as in Google Colab, this installs it from a wheel beside the notebook. It is on
+# no package index, so make the wheel first, in the repository, and upload it: pip wheel --no-deps .
 import importlib.util
+from pathlib import Path
 
 if importlib.util.find_spec("scratchae") is None:
-    %pip install --quiet scratchae"""
+    wheels = sorted(Path().glob("scratchae-*.whl"))
+    assert wheels, "upload the wheel of scratchae beside this notebook: pip wheel --no-deps . makes it"
+    %pip install --quiet {wheels[-1]}"""
+MOVED = {  # where a chapter's links lead on the site, and where they lead in the repository
+    r"\]\((ch\d\d_\w+)\.py\)": r"](\1.ipynb)",
+    r'href="\.\./_static/': 'href="../pages/_static/',
+    r"\[([^]]+)\]\(\.\./(\w+)\.md\)": r"\1 (`make serve` shows it at /\2.html)",
+}
 
 
 def chapters() -> list[Path]:
@@ -107,7 +116,8 @@ def student(text: str, name: str) -> NotebookNode:
     for i, cell in enumerate(found):
         if "write-it" in tags(cell):
             cell.source = blank(cell.source)
-        cell.source = re.sub(r"\]\((ch\d\d_\w+)\.py\)", r"](\1.ipynb)", cell.source)
+        for link, there in MOVED.items():
+            cell.source = re.sub(link, there, cell.source)
         cell.id = f"{name.split('_')[0]}-{i:02d}"
     return notebook(found)
 

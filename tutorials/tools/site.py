@@ -6,6 +6,7 @@ a cache that is named by the sources of the library: a changed layer runs every 
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import sys
@@ -32,7 +33,7 @@ def lay_out() -> None:
     wanted = {path.relative_to(FOLDER / "pages"): path for path in files(FOLDER / "pages")}
     wanted |= {Path("chapters", path.name): path for path in chapters()}
     results = ROOT / "reference" / "results"
-    for kind in ("*.md", "*-cpu.png"):
+    for kind in ("*.md", "*-cpu.png", "fc-*.png"):
         wanted |= {Path("results", path.name): path for path in results.glob(kind)}
     for old in files(SOURCE):
         if old.relative_to(SOURCE) not in wanted:
@@ -64,6 +65,7 @@ def build(folder: Path) -> int:
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm's remark on widgets
     os.environ["IPYTHONDIR"] = str(BUILD / "ipython")
     os.environ["SCRATCHAE_CHAPTER_CACHE"] = str(BUILD / f"chapters-{fingerprint()}")
+    logging.getLogger("traitlets").setLevel(logging.WARNING)  # not "Executing notebook ..."
     options = ["-W", "--keep-going", "-q", "-c", str(Path(__file__).parent)]
     return sphinx_build([*options, "-d", str(BUILD / "doctrees"), str(SOURCE), str(folder)])
 
