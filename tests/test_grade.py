@@ -42,6 +42,7 @@ from scratchae.course.jail.home import PREFIX
 from scratchae.course.library import master_sources
 from scratchae.course.release import student_files
 from scratchae.errors import ScratchaeError
+from tests.helpers import solutions
 from tests.helpers.otherwise import OTHERWISE
 from tests.helpers.submissions import class_of, small_assignment
 
@@ -127,6 +128,27 @@ def test_right_solutions_written_otherwise_earn_every_point(grader, assignment, 
     name = Path(task.file).name
     files[name] += "\n\nimport torch\n" + OTHERWISE[assignment, exercise][how]
     result = grade(grader(assignment), files)
+    wrong = [row for t in result["tasks"] for row in t["rows"] if not row["passed"]]
+    assert result["score"] == result["points"], wrong[:2]
+
+
+REWRITTEN = [
+    pytest.param(name, number, marks=[] if (name, number) == ("hw1", 0) else [pytest.mark.slow])
+    for name in ("hw1", "hw2", "hw3", "hw4")
+    for number in range(5)
+]
+
+
+@jailed
+@pytest.mark.parametrize(("name", "number"), REWRITTEN)
+def test_an_assignment_rewritten_from_nothing_earns_every_point(grader, name, number):
+    """Five times, in each of which no function is ours with something around it."""
+    files, source = answers(name), Path(solutions.__file__).read_text()
+    for task in load_assignment(name).tasks:
+        file, function = Path(task.file).name, EXERCISES[task.exercise].reference.__name__
+        chosen = f"{function} = SOLUTIONS[{task.exercise!r}][{number}]\n"
+        files[file] += chosen if source in files[file] else f"\n\n{source}\n\n{chosen}"
+    result = grade(grader(name), files)
     wrong = [row for t in result["tasks"] for row in t["rows"] if not row["passed"]]
     assert result["score"] == result["points"], wrong[:2]
 
