@@ -11,13 +11,14 @@ from scratchae.course.grading.tables import harmless
 STYLE = """
 :root { color-scheme: light dark; --ok: #117733; --wrong: #882255; --line: #8884; }
 @media (prefers-color-scheme: dark) { :root { --ok: #66cc88; --wrong: #ee88bb; } }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem;
+  overflow-wrap: anywhere; }
 h1 { font-size: 1.4rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin: 1.6rem 0 0.3rem; }
 h2 span { float: right; font-weight: normal; }
 table { border-collapse: collapse; width: 100%; }
 td, th { border-top: 1px solid var(--line); padding: 0.3rem 0.6rem 0.3rem 0; }
-td, th { text-align: left; vertical-align: top; overflow-wrap: anywhere; }
-td:first-child, td:nth-child(2) { white-space: nowrap; width: 1%; }
+td, th { text-align: left; vertical-align: top; }
+td:first-child, td:nth-child(2):not(:last-child) { white-space: nowrap; width: 1%; }
 .wide { overflow-x: auto; } .wide td, .wide th { overflow-wrap: break-word; }
 .ok { color: var(--ok); } .wrong { color: var(--wrong); } .note { opacity: 0.75; }
 img { max-width: 100%; border-radius: 6px; }

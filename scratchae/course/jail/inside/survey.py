@@ -40,7 +40,8 @@ def of(source: str) -> dict:
         found = {"policy": policy(tree)[:20], "prints": prints(tree), "unwritten": unwritten(tree)}
         return {"error": "", **found}
     except SyntaxError as error:
-        return {"error": f"a syntax error in line {error.lineno or 0}"}
+        line = f" in line {error.lineno}" if error.lineno else ""
+        return {"error": f"a syntax error{line}"}
     except (ValueError, RecursionError, MemoryError):
         return {"error": "it is nested too deeply, or has a byte that is no text"}
 
