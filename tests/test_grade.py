@@ -594,6 +594,7 @@ def test_a_sick_grader_grades_nobody(course, tmp_path, monkeypatch):
 
 
 @jailed
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced_and_the_results_are_the_same(course, once, tmp_path):
     killed = []
 
@@ -607,7 +608,10 @@ def test_a_worker_that_is_killed_is_replaced_and_the_results_are_the_same(course
 
 
 @jailed
-@pytest.mark.parametrize("every", [3, 50], ids=["during", "after"])
+@pytest.mark.parametrize(
+    "every",
+    [pytest.param(3, id="during"), pytest.param(50, id="after", marks=pytest.mark.slow)],
+)
 def test_what_was_graded_since_the_last_canary_is_void_when_the_jail_falls_ill(
     course, tmp_path, monkeypatch, every
 ):
