@@ -14,6 +14,7 @@ from scratchae.checking import EXERCISES, mistakes
 from tests.helpers.chapter_mistakes import OWN_MISTAKES
 from tutorials.tools import chapters as tools
 from tutorials.tools import docstrings
+from tutorials.tools import run as runner
 from tutorials.tools.chapters import (
     FOLDER,
     INSTALL,
@@ -126,6 +127,17 @@ def test_the_runner_tells_a_chapter_that_fails_from_one_that_does_not(tmp_path):
     wrong.write_text("assert False, 'not yet: dbias'")
     assert run(right)[1] == ""
     assert "not yet: dbias" in run(wrong)[1]
+
+
+def test_the_runner_minds_the_time_of_each_chapter_and_of_all(tmp_path, monkeypatch):
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time; time.sleep(60)")
+    monkeypatch.setattr(runner, "BUDGET", 0.5)
+    assert "not done after 0.5 s" in runner.run(slow)[1]
+    monkeypatch.setattr(runner, "chapters", lambda: [slow, slow])
+    monkeypatch.setattr(runner, "run", lambda path: (300.0, ""))
+    with pytest.raises(SystemExit, match="all chapters together may take 480 s"):
+        runner.main()
 
 
 @every_chapter

@@ -120,6 +120,12 @@ def test_every_picture_has_words_for_those_who_cannot_see_it(site):
             assert alt and len(alt[1]) >= 20 and not alt[1].startswith("../"), (path, tag)
 
 
+def test_every_link_to_a_page_or_file_of_the_site_leads_somewhere(site):
+    for path in pages(site):
+        for link in re.findall(r'(?:href|src)="([^"#?:]+)[^":]*"', path.read_text("utf-8")):
+            assert (path.parent / link).exists(), (path, link)
+
+
 def test_every_described_picture_of_a_chapter_is_on_its_page(site):
     for path in chapters():
         described = sum("alt" in cell.metadata for cell in cells(path.read_text("utf-8")))

@@ -230,8 +230,9 @@ latent_cloud(codes, sample.test.labels)
 
 # %% [markdown]
 # Nobody told the model that there are ten kinds of digits: the labels were never used. It put like beside like,
-# because that makes drawing easier. `scratchae train fc --out runs/fc` and `scratchae explore runs/fc` make a
-# page of it, on which you fly through this cloud and watch the decoder draw what is under your pointer.
+# because that makes drawing easier. On <a href="../explorer.html">the explorer's page</a> you fly through such a
+# cloud, watch the decoder draw what is under your pointer, and draw a digit yourself. Of a model of your own,
+# `scratchae train fc --out runs/fc` and `scratchae explore runs/fc` make that page.
 #
 # ## Break it
 #

@@ -33,6 +33,7 @@ if importlib.util.find_spec("scratchae") is None:
 MOVED = {  # where a chapter's links lead on the site, and where they lead in the repository
     r"\]\((ch\d\d_\w+)\.py\)": r"](\1.ipynb)",
     r'href="\.\./_static/': 'href="../pages/_static/',
+    r'<a href="\.\./(\w+)\.html">([^<]+)</a>': r"\2 (`make serve` shows it at /\1.html)",
     r"\[([^]]+)\]\(\.\./(\w+)\.md\)": r"\1 (`make serve` shows it at /\2.html)",
 }
 

@@ -25,7 +25,7 @@ extensions = [
 # Chapters are read by our own reader, which folds what the reader of the page is to find out.
 nb_custom_formats = {".py": ["tutorials.tools.chapters.page", {}]}
 nb_execution_mode = "cache"
-nb_execution_cache_path = os.environ["SCRATCHAE_CHAPTER_CACHE"]
+nb_execution_cache_path = os.environ["SCRATCHAE_CHAPTERS"]
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600  # a busy machine is no error; make chapters minds the time
 NotebookClient.startup_timeout.default_value = 600
@@ -52,6 +52,7 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_static_path = [str(Path(__file__).parents[1] / "pages" / "_static")]
+html_extra_path = [os.environ["SCRATCHAE_EXPLORER"]]
 html_favicon = str(Path(__file__).parents[1] / "pages" / "_static" / "favicon.svg")
 html_css_files = ["scratchae.css"]
 html_domain_indices = False

@@ -1,7 +1,8 @@
 """Build the site: python -m tutorials.tools.site [FOLDER]. It asks nothing of the network.
 
 Pages, chapters and the tables of reference/results are laid side by side in build/site-source,
-so that links among them are plain. Outputs of chapters are kept between builds in
+so that links among them are plain; the explorer of a network that
+is trained here stands beside them. Outputs of chapters are kept between builds in
 a cache that is named by the sources of the library: a changed layer runs every chapter again.
 """
 
@@ -17,6 +18,9 @@ from filelock import FileLock
 from sphinx.cmd.build import main as sphinx_build
 
 import scratchae
+from scratchae.data import load
+from scratchae.explorer import write_page
+from scratchae.training import fit
 from tutorials.tools.chapters import FOLDER, chapters
 
 ROOT = FOLDER.parent
@@ -43,6 +47,14 @@ def lay_out() -> None:
         shutil.copy2(path, SOURCE / name)
 
 
+def explorer(folder: Path) -> None:
+    """The explorer of fc after 10 epochs on the bundled digits, made once for a state of the library."""
+    if not (folder / "explorer.html").exists():
+        folder.mkdir(exist_ok=True)
+        run = fit("fc", load("sample"), epochs=10, lr=2e-3, device="cpu", progress=False)
+        write_page(run, load("sample"), folder / "explorer.html")
+
+
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
@@ -50,8 +62,9 @@ def files(folder: Path) -> list[Path]:
 def fingerprint() -> str:
     """Of the library and of torch."""
     digest = hashlib.sha256(torch.__version__.encode())
-    for path in sorted(Path(scratchae.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
+    for path in sorted(files(Path(scratchae.__file__).parent)):
+        if path.suffix in (".py", ".js", ".css", ".html"):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -64,7 +77,9 @@ def build(folder: Path) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # on busy cores, threads wait for one another
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm's remark on widgets
     os.environ["IPYTHONDIR"] = str(BUILD / "ipython")
-    os.environ["SCRATCHAE_CHAPTER_CACHE"] = str(BUILD / f"chapters-{fingerprint()}")
+    for kind in ("EXPLORER", "CHAPTERS"):
+        os.environ[f"SCRATCHAE_{kind}"] = str(BUILD / f"{kind.lower()}-{fingerprint()}")
+    explorer(Path(os.environ["SCRATCHAE_EXPLORER"]))
     logging.getLogger("traitlets").setLevel(logging.WARNING)  # not "Executing notebook ..."
     options = ["-W", "--keep-going", "-q", "-c", str(Path(__file__).parent)]
     return sphinx_build([*options, "-d", str(BUILD / "doctrees"), str(SOURCE), str(folder)])
