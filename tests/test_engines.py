@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from scratchae.data import load
 from scratchae.data.dataset import Dataset
-from scratchae.engines import BufferedEngine, Engine, NotFiniteError, make_engine
+from scratchae.engines import BufferedEngine, Engine, FrugalEngine, NotFiniteError, make_engine
 from scratchae.engines.device import DeviceEngine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import (
@@ -35,7 +35,7 @@ from scratchae.optim import SGD, Adam, AdamW
 from scratchae.training import fit
 
 # compile and graph record what "device" carries out: test_engines_compiled.py, test_engines_cuda.py
-HERE = {"eager": Engine, "buffered": BufferedEngine, "device": DeviceEngine}
+HERE = {"eager": Engine, "buffered": BufferedEngine, "frugal": FrugalEngine, "device": DeviceEngine}
 OTHERS = [name for name in HERE if name != "eager"]
 ACTIVATIONS = st.sampled_from([ReLU, LeakyReLU, Tanh, Sigmoid, lambda: LeakyReLU(-0.5)])
 
@@ -317,7 +317,9 @@ def test_what_a_layer_refuses_the_buffered_engine_refuses_in_the_same_sentence()
 
 
 def test_an_unknown_engine_is_answered_with_those_there_are():
-    with pytest.raises(ScratchaeError, match="'warp': use eager, buffered, compile or graph"):
+    with pytest.raises(
+        ScratchaeError, match="'warp': use eager, buffered, frugal, compile or graph"
+    ):
         make_engine("warp", build("fc"), None)
 
 

@@ -11,7 +11,14 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from scratchae.engines import ENGINES, BufferedEngine, CompiledEngine, Engine, GraphEngine
+from scratchae.engines import (
+    ENGINES,
+    BufferedEngine,
+    CompiledEngine,
+    Engine,
+    FrugalEngine,
+    GraphEngine,
+)
 from scratchae.engines.compiled import operations_of
 from scratchae.engines.device import DeviceEngine
 from scratchae.losses import MSELoss
@@ -22,7 +29,7 @@ from scratchae.sweep import Family, Member
 from scratchae.training import Run, Settings
 
 ALLOWED = {
-    "matrix products": "mm bmm addmm addmm_ baddbmm matmul dot mv",
+    "matrix products": "mm bmm addmm addmm_ baddbmm baddbmm_ matmul dot mv kron",
     "elementwise": "add add_ sub sub_ rsub mul mul_ div div_ neg square pow sqrt sqrt_ rsqrt "
     "rsqrt_ reciprocal reciprocal_ exp exp_ tanh sign sign_ where gt gt_ ge lt le eq clamp clamp_min "
     "clamp_ maximum addcmul "
@@ -31,7 +38,7 @@ ALLOWED = {
     "views": "view _unsafe_view reshape _reshape_alias t transpose permute expand as_strided "
     "unsqueeze squeeze slice select diagonal split split_with_sizes detach alias unbind unfold movedim "
     "flatten unflatten mT numpy_T set_",
-    "copies and new tensors": "clone copy_ _to_copy cat zeros zeros_like new_zeros empty "
+    "copies and new tensors": "clone copy_ _to_copy to contiguous cat zeros zeros_like new_zeros empty "
     "empty_like new_empty ones full scalar_tensor zero_ fill_ empty_strided new_empty_strided resize_ "
     "index_select arange stack full_like lift_fresh",
     "numbers to Python": "_local_scalar_dense is_nonzero item",
@@ -43,7 +50,7 @@ FORBIDDEN = (  # none of these may ever be put on the list above
 )
 
 
-ON_THEIR_OWN = (Engine, BufferedEngine, DeviceEngine)
+ON_THEIR_OWN = (Engine, BufferedEngine, FrugalEngine, DeviceEngine)
 RECORDING = (CompiledEngine, GraphEngine)  # what DeviceEngine does, so a mode would not see inside
 
 

@@ -50,11 +50,9 @@ class BufferedSyncBatchNorm(BufferedBatchNorm):
         self.centred_rows.sub_(joined_mean.sub_(mean))
         torch.add(joined_var, layer.eps, out=self.inverse).rsqrt_()  # 1 / s
         self.scale.copy_(self.inverse)
-        if layer.weight is None:
-            torch.mul(self.centred_rows, self.scale, out=self.y_rows)
-        else:
+        if layer.weight is not None:
             self.scale.mul_(layer.weight)  # w / s
-            torch.addcmul(layer.bias, self.centred_rows, self.scale, out=self.y_rows)
+        self.again()
 
     def backward(self) -> None:
         layer, (dweight, dbias) = self.layer, self.sums

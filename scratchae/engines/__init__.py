@@ -1,7 +1,7 @@
 """Engines: ways to carry out a training step. `eager` runs the layers as they are written."""
 
 from scratchae.engines.base import Engine, NotFiniteError
-from scratchae.engines.buffered import BufferedEngine
+from scratchae.engines.buffered import BufferedEngine, FrugalEngine
 from scratchae.engines.choice import ENGINES, make_engine
 from scratchae.engines.compiled import CompiledEngine
 from scratchae.engines.device import GraphEngine
@@ -11,6 +11,7 @@ __all__ = [
     "BufferedEngine",
     "CompiledEngine",
     "Engine",
+    "FrugalEngine",
     "GraphEngine",
     "NotFiniteError",
     "make_engine",

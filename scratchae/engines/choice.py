@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scratchae.engines.base import Engine
-from scratchae.engines.buffered import BufferedEngine
+from scratchae.engines.buffered import BufferedEngine, FrugalEngine
 from scratchae.engines.compiled import CompiledEngine
 from scratchae.engines.device import GraphEngine
 from scratchae.errors import ScratchaeError
@@ -13,6 +13,7 @@ from scratchae.optim import Optimizer
 ENGINES: dict[str, type[Engine]] = {
     "eager": Engine,
     "buffered": BufferedEngine,
+    "frugal": FrugalEngine,
     "compile": CompiledEngine,
     "graph": GraphEngine,
 }

@@ -75,10 +75,11 @@ def fit(
     start. device: "auto" takes CUDA where there is one.
 
     engine: "eager" runs the layers as they are written. The others make the same steps, up to
-    rounding: "buffered" in memory that is laid out once, "compile" through torch.compile, "graph" (on
-    CUDA) as a recording. precision: "float32", or on CUDA, with compile or graph, "bf16": the
-    layers compute in bfloat16, the weights are kept in float32. tf32: let CUDA cut the factors
-    of float32 products to TF32. A run folder does not keep these three: resume with the same.
+    rounding: "buffered" in memory that is laid out once, "frugal" in less of it, "compile" through
+    torch.compile, "graph" (on CUDA) as a recording. precision: "float32", or on CUDA, with compile
+    or graph, "bf16": the layers compute in bfloat16, the weights are kept in float32. tf32: let
+    CUDA cut the factors of float32 products to TF32. A run folder does not keep these three: resume
+    with the same.
 
     Started several times by torchrun, the processes train one model: each works on its share of every
     batch, which makes the steps of one process, up to rounding. Rank 0 alone writes and prints; all

@@ -1,6 +1,6 @@
 """BatchNorm on kept buffers: the formulas of scratchae.layers.batchnorm in as few passes as they take.
 
-Of x only x − μ is kept, in x's place where that is free; y is computed again, which is one pass.
+Of x only x − μ is kept, in x's place where that is free; y is one pass, to be made again on demand.
 With s = √(σ² + ε) and sums over the m values of a channel,
 
     y  = (w / s) (x − μ) + b
@@ -28,7 +28,7 @@ class BufferedBatchNorm(Node):
         self.layer, self.rows = layer, x.rows
         if len(x.rows) < 2 or layer.num_features != x.shape[0]:
             layer.forward(x.flat.new_empty(x.n, *x.shape))  # says what is wrong
-        self.y = buffers.passing(*x.shape)
+        self.y = (buffers.passing if buffers.frugal else buffers.place)(*x.shape)
         self.centred = x if free and not buffers.is_passing(x) else buffers.place(*x.shape)
         self.y_rows, self.centred_rows, self.m = self.y.rows, self.centred.rows, len(x.rows)
         self.products = buffers.scratch(*self.rows.shape)

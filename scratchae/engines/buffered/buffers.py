@@ -17,11 +17,12 @@ from scratchae.engines.buffered.place import Place
 class Buffers:
     """Hands out buffers for batches of n samples: the beginnings of those for the largest batch.
 
-    Asked in the same order for a smaller batch, it hands out the same memory again.
+    Asked in the same order for a smaller batch, it hands out the same memory again. frugal: whoever asks
+    is to compute again what he can, rather than keep it.
     """
 
-    def __init__(self, most: int, example: Tensor) -> None:
-        self.most, self.example = most, example
+    def __init__(self, most: int, example: Tensor, frugal: bool = False) -> None:
+        self.most, self.example, self.frugal = most, example, frugal
         self.kept: list[Tensor] = []
         self.turns: list[Tensor] = []
         self.work, self.again = example.new_empty(0), example.new_empty(0)

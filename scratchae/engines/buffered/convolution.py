@@ -1,6 +1,7 @@
 """Convolutions on kept buffers: the trilinear form of scratchae.layers.convolution, kernel row by row.
 
-With Xᵢ the patches that row i of the kernel sees (patches.py) and Wᵢ (kW·C, O) that row,
+With Xᵢ the patches that row i of the kernel sees (patches.py) and Wᵢ (kW·C, O) that row (or what the
+whole kernel sees, and the kernel, where C = 1),
 
     Conv2d             y = Σᵢ Xᵢ Wᵢ + b         dWᵢ = Xᵢᵀ dy     dXᵢ = dy Wᵢᵀ, added to dx
     ConvTranspose2d    Yᵢ = x Wᵢᵀ, added to b    dWᵢ = dYᵢᵀ x     dx = Σᵢ dYᵢ Wᵢ
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from scratchae.engines.buffered.buffers import Buffers
 from scratchae.engines.buffered.node import Node, NoFormError
-from scratchae.engines.buffered.patches import Patches
+from scratchae.engines.buffered.patches import Patches, patch_numbers
 from scratchae.engines.buffered.place import Place
 from scratchae.engines.buffered.sums import RowSum
 from scratchae.layers import Conv2d, ConvTranspose2d
@@ -31,11 +32,21 @@ class Convolution(Node):
         self.geometry, self.positions, self.buffers = g, positions, buffers
         O, C, kH, kW = self.layer.weight.shape
         self.kernel, self.dkernel = buffers.own(kH, kW, C, O), buffers.own(kH, kW, C, O)
-        self.kernel_rows, self.dkernel_rows = self.kernel.flatten(1, 2), self.dkernel.flatten(1, 2)
+        count = 1 if C == 1 else kH  # of matrices of patches
+        self.kernel_rows = self.kernel.view(count, -1, O)
+        self.dkernel_rows = self.dkernel.view(count, -1, O)
 
-    def patches(self, images: Place) -> list[Patches]:
-        """Those of every block."""
-        return [Patches(b, self.positions, self.geometry, self.buffers) for b in images.blocks]
+    def patches(self, images: Place, kept: bool = False) -> list[Patches]:
+        """Those of every block: each in the same scratch memory, or in its own where they are kept."""
+        most = max(block.shape[1] for block in images.blocks)
+        count = patch_numbers(images.shape[0], self.positions, self.geometry)
+        memory = [self.buffers.scratch(most * count)] * len(images.blocks)
+        if kept:
+            memory = self.buffers.own(self.buffers.most * count).split(most * count)
+        return [
+            Patches(block, self.positions, self.geometry, part)
+            for block, part in zip(images.blocks, memory, strict=False)
+        ]
 
     def contract(self, patches: Patches, bias: Tensor | None, out: Tensor) -> None:
         """out (m, O) = Σᵢ Xᵢ Wᵢ + b."""
@@ -66,13 +77,11 @@ class BufferedConv2d(Convolution):
 
     def __init__(self, layer: Conv2d, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.x = layer, x
-        geometry, positions = conv2d_geometry(
-            *((x.n, *x.shape), layer.weight.shape),
-            *(layer.stride, layer.padding, layer.dilation, layer.groups),
-        )
+        geometry, positions = conv2d_geometry_of(layer, x)
         self.prepare(geometry, positions, buffers)
         self.y = buffers.place(layer.out_channels, *positions)
-        self.x_patches, self.y_rows = self.patches(x), rows_of_blocks(self.y)
+        self.kept = not buffers.frugal
+        self.x_patches, self.y_rows = self.patches(x, self.kept), rows_of_blocks(self.y)
 
     def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
         self.dy_rows, self.dx = rows_of_blocks(dy), None
@@ -91,7 +100,8 @@ class BufferedConv2d(Convolution):
 
     def backward(self) -> None:
         for i, (patches, dy) in enumerate(zip(self.x_patches, self.dy_rows, strict=True)):
-            patches.gather()
+            if not self.kept:
+                patches.gather()
             self.correlate(patches, dy, first=i == 0)
         if self.dx is not None:
             self.dx.flat.zero_()
@@ -106,12 +116,8 @@ class BufferedConvTranspose2d(Convolution):
 
     def __init__(self, layer: ConvTranspose2d, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.x = layer, x
-        geometry = Geometry(
-            layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups
-        )
-        positions = x.shape[1:]
-        self.prepare(geometry, positions, buffers)
-        size = conv_transpose2d_size(positions, geometry, layer.output_padding)
+        geometry, size = conv_transpose2d_geometry_of(layer, x)
+        self.prepare(geometry, x.shape[1:], buffers)
         self.y = buffers.place(layer.out_channels, *size)
         self.y_patches, self.x_rows = self.patches(self.y), rows_of_blocks(x)
 
@@ -139,6 +145,24 @@ class BufferedConvTranspose2d(Convolution):
             if dx is not None:
                 self.contract(patches, None, out=dx)
         self.give_gradients()
+
+
+def conv2d_geometry_of(layer: Conv2d, x: Place) -> tuple[Geometry, tuple[int, int]]:
+    """Where the windows lie, and the size of y."""
+    return conv2d_geometry(
+        *((x.n, *x.shape), layer.weight.shape),
+        *(layer.stride, layer.padding, layer.dilation, layer.groups),
+    )
+
+
+def conv_transpose2d_geometry_of(
+    layer: ConvTranspose2d, x: Place
+) -> tuple[Geometry, tuple[int, int]]:
+    """Where the windows lie, and the size of y."""
+    geometry = Geometry(
+        layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups
+    )
+    return geometry, conv_transpose2d_size(x.shape[1:], geometry, layer.output_padding)
 
 
 def rows_of_blocks(images: Place) -> list[Tensor]:

@@ -6,6 +6,9 @@ matrix a few rows of pixels further on. That is kH times less to copy, and to ke
 
 With a vertical stride s, rows 0, s, 2s ... come first, then 1, s + 1 ...: what one row of the
 kernel sees stays in one piece.
+
+Of images with one channel whole windows are copied: one product with kH·kW columns takes less time
+than kH products with kW columns, by more than the copies take longer.
 """
 
 from __future__ import annotations
@@ -15,17 +18,22 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from scratchae.engines.buffered.buffers import Buffers
 from scratchae.layers.convolution import Geometry
 
 
 class Patches:
-    """`matrices`: for every row of the kernel a matrix (P·n·Q, kW·C), views of shared scratch memory."""
+    """`matrices`: for every row of the kernel a matrix (P·n·Q, kW·C), views of `memory`.
+
+    Where C = 1 a single one, (P·n·Q, kH·kW).
+    """
 
     def __init__(
-        self, block: Tensor, positions: tuple[int, int], g: Geometry, buffers: Buffers
+        self, block: Tensor, positions: tuple[int, int], g: Geometry, memory: Tensor
     ) -> None:
-        """block: (H, n, W, C), where the patches come from or are added to."""
+        """block: (H, n, W, C), where the patches come from or are added to.
+
+        memory: for n · patch_numbers(C, positions, g).
+        """
         H, n, W, C = block.shape
         P, Q = positions
         kH, kW = g.kernel_size
@@ -35,14 +43,12 @@ class Patches:
         self.outside: list[Tensor] = []  # what no pixel is copied to
         self.left_out: list[Tensor | None] = [None] * kH  # by the first matrix of a phase
         taken = 0
-        memory = buffers.scratch(sum(phase_rows(P, g).values()) * n * Q * kW * C)
-        for phase, rows in phase_rows(P, g).items():
+        for rows, seen in pieces(P, C, g):
             flat = memory[taken : taken + rows * n * Q * kW * C]
             taken += len(flat)
             part = flat.view(rows, n, Q, kW, C)
             if C == 1:  # tap by tap: single numbers are copied in longer runs
                 part = flat.view(kW, rows, n, Q, C).permute(1, 2, 3, 0, 4)
-            seen = kernel_rows(phase, g)  # the row of the kernel: the first of `rows` that it sees
             for i, first in seen.items():
                 self.matrices[i] = part[first : first + P].view(P * n * Q, kW * C)
             self.left_out[min(seen)] = part[P:]
@@ -53,6 +59,9 @@ class Patches:
                 self.taps.append((part[from_p, :, from_q, j], block[to_h, :, to_w]))
                 self.outside += [part[:, :, : from_q.start, j], part[:, :, from_q.stop :, j]]
         self.outside = [view for view in self.outside if view.numel()]
+        if C == 1:
+            self.matrices = [memory[:taken].view(kH * kW, -1).T]
+            self.left_out = [memory[:0]]
 
     def gather(self) -> None:
         """Fill the matrices from the block; what lies outside of the images is 0."""
@@ -76,6 +85,28 @@ class Patches:
             pixels.add_(patches)
 
 
+def patch_numbers(channels: int, positions: tuple[int, int], g: Geometry) -> int:
+    """How many numbers the patches of one image have.
+
+    >>> patch_numbers(16, (7, 7), Geometry((3, 3), stride=(2, 2)))  # (8 + 7) · 7 · 3 · 16
+    5040
+    """
+    P, Q = positions
+    return sum(rows for rows, _ in pieces(P, channels, g)) * Q * g.kernel_size[1] * channels
+
+
+def pieces(positions: int, channels: int, g: Geometry) -> list[tuple[int, dict[int, int]]]:
+    """Rows of pixels that lie in one piece: how many, and {row of the kernel: the first it sees}.
+
+    >>> pieces(14, 16, Geometry((3, 3), stride=(2, 2)))
+    [(15, {0: 0, 2: 1}), (14, {1: 0})]
+    """
+    if channels == 1:
+        return [(positions, {i: 0}) for i in range(g.kernel_size[0])]
+    phases = [rows for phase in range(g.stride[0]) if (rows := kernel_rows(phase, g))]
+    return [(max(rows.values()) + positions, rows) for rows in phases]
+
+
 def kernel_rows(phase: int, g: Geometry) -> dict[int, int]:
     """Which rows of the kernel see the rows of pixels phase, phase + s ...: {row: the first it sees}.
 
@@ -87,16 +118,6 @@ def kernel_rows(phase: int, g: Geometry) -> dict[int, int]:
     s, offsets = g.stride[0], [g.dilation[0] * i for i in range(g.kernel_size[0])]
     rows = {i: offset // s for i, offset in enumerate(offsets) if offset % s == phase}
     return {i: row - min(rows.values()) for i, row in rows.items()}
-
-
-def phase_rows(positions: int, g: Geometry) -> dict[int, int]:
-    """How many rows of pixels of every phase the kernel sees, at so many vertical positions.
-
-    >>> phase_rows(14, Geometry((3, 3), stride=(2, 2)))
-    {0: 15, 1: 14}
-    """
-    counts = {phase: kernel_rows(phase, g) for phase in range(g.stride[0])}
-    return {phase: max(rows.values()) + positions for phase, rows in counts.items() if rows}
 
 
 def reach(offset: int, stride: int, size: int, positions: int) -> tuple[slice, slice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -14,10 +15,11 @@ from scratchae.engines.buffered.activations import (
 )
 from scratchae.engines.buffered.batchnorm import BufferedBatchNorm
 from scratchae.engines.buffered.buffers import Buffers
-from scratchae.engines.buffered.convolution import BufferedConv2d, BufferedConvTranspose2d
 from scratchae.engines.buffered.linear import BufferedLinear
 from scratchae.engines.buffered.node import Node, NoFormError
+from scratchae.engines.buffered.place import Place
 from scratchae.engines.buffered.reshape import BufferedReshape
+from scratchae.engines.buffered.winograd import conv2d_form, conv_transpose2d_form
 from scratchae.layers import (
     BatchNorm1d,
     BatchNorm2d,
@@ -35,10 +37,10 @@ from scratchae.layers import (
 )
 from scratchae.layers.sequential import copy_for_evaluation
 
-FORMS: dict[type[Layer], type[Node]] = {
+FORMS: dict[type[Layer], Callable[[Layer, Place, Buffers, bool], Node]] = {
     Linear: BufferedLinear,
-    Conv2d: BufferedConv2d,
-    ConvTranspose2d: BufferedConvTranspose2d,
+    Conv2d: conv2d_form,
+    ConvTranspose2d: conv_transpose2d_form,
     BatchNorm1d: BufferedBatchNorm,
     BatchNorm2d: BufferedBatchNorm,
     ReLU: BufferedReLU,
