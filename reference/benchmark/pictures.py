@@ -13,6 +13,7 @@ from scratchae.plots.style import BLUE, FAINT, RED, headline, styled
 COLOURS = {"scratchae": BLUE, "torch": RED, "JAX": "#ddaa33"}
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")  # 0.5, not 5 x 10^-1
 MARKS = {1: "o", 2: "s"}  # by threads
+FAR = 10  # times further apart than this are drawn on a logarithmic axis
 
 
 def colour_of(name: str) -> str:
@@ -31,12 +32,20 @@ def steps_picture(part: dict) -> Figure:
     axes = figure.subplots(down, across, squeeze=False, sharey=True).flat
     threads = sorted({row["threads"] for row in rows})
     for ax, panel in zip(axes, panels, strict=False):
-        for row in rows:
-            if (row["model"], row["batch_size"]) == panel:
-                draw_steps(ax, row, names, threads)
+        inside = [row for row in rows if (row["model"], row["batch_size"]) == panel]
+        for row in inside:
+            draw_steps(ax, row, names, threads)
         ax.set_title(f"{panel[0]}, batch {panel[1]}")
-        ax.set_xlim(left=0)
-        ax.set_xlabel("milliseconds a step")
+        times = [ms for row in inside for ms in row["ms"].values()]
+        if max(times) > FAR * min(times):
+            ax.set_xscale("log")
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_formatter(PLAIN)
+            ax.xaxis.set_minor_formatter(NullFormatter())
+            ax.set_xlabel("milliseconds a step, logarithmic")
+        else:
+            ax.set_xlim(left=0)
+            ax.set_xlabel("milliseconds a step")
     for ax in list(axes)[len(panels) :]:
         ax.set_visible(False)
     first = figure.axes[0]
