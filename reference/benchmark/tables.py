@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from reference.benchmark.contenders import REFERENCE
 from reference.benchmark.goals import fastest, goal_lines
 
@@ -41,11 +43,11 @@ def readme_table(results: dict) -> str:
         times = [row["ms"].get(of(row)) for of in kinds.values()]
         best = row["ms"][REFERENCE] / row["ms"][fastest(row, "scratchae")]
         lines.append(
-            [row["model"], str(row["batch_size"]), str(row["threads"])]
+            [f"{row['model']}, {row['batch_size']}, {row['threads']}"]
             + ["" if ms is None else f"{ms:.2f}" for ms in times]
             + [f"{best:.2f}"]
         )
-    return markdown(["model", "batch", "threads", *kinds, "ratio"], lines)
+    return markdown(["model, batch, threads", *kinds, "ratio"], lines)
 
 
 def steps_table(results: dict) -> str:
@@ -167,6 +169,7 @@ def missing_lines(rows: list[dict]) -> list[str]:
     lines = []
     for (name, why), cases in absent.items():
         where = "" if len(cases) == len(rows) else f", {' and '.join(dict.fromkeys(cases))}"
+        why = re.sub(r"--\w+", r"`\g<0>`", why)  # or a site makes a dash of the two hyphens
         lines.append(f"- Missing: {name}{where}: {why}.")
     return lines
 
