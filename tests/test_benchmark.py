@@ -118,6 +118,7 @@ def test_every_contender_that_is_compiled_makes_the_same_steps(name):
     check_losses(name, losses_of(contenders(CPU)[name], case), losses_of(torch_nn, case))
 
 
+@pytest.mark.slow
 def test_a_contender_that_skips_the_update_is_refused():
     factories = {REFERENCE: torch_nn, "idle": skips_the_update}
     with pytest.raises(WrongContenderError, match=r"idle \(fc, batch 8, 1 thread\) does not make"):
@@ -132,6 +133,7 @@ def test_losses_that_are_no_numbers_are_refused_and_so_are_those_just_out_of_bou
     assert check_losses("close", [1 + BOUND / 2], [1.0]) == pytest.approx(BOUND / 2)
 
 
+@pytest.mark.slow
 def test_who_is_missing_is_named_with_the_reason_and_who_fails_is_no_mere_gap():
     factories = {REFERENCE: torch_nn, "absent": is_unusable}
     rows = measure([SMALL], factories, QUICK, silent)
@@ -321,6 +323,7 @@ def test_only_takes_those_that_are_asked_for_and_torch_nn():
 # The whole
 
 
+@pytest.mark.slow
 def test_a_quick_run_measures_every_part(tmp_path):
     options = [
         "--quick",
@@ -345,7 +348,7 @@ def test_a_quick_run_measures_every_part(tmp_path):
     assert whole["epochs"] == 1 and len(whole["seconds"]) == 3
     assert "bundled sample" in results["whole"]["about"]["data"]
     assert {row["axis"] for row in results["growth"]["rows"]} == {"batch", "depth", "width"}
-    assert "JAX jit: left out by --quick or --only" in done.output
+    assert "JAX jit: left out by `--quick` or `--only`" in done.output
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)

@@ -207,6 +207,7 @@ def test_every_blank_says_that_it_is_the_readers_turn(path, at, name):
     assert "your turn" in what_checks_say(path, at, name, source)
 
 
+@pytest.mark.slow
 @every_part_to_write
 def test_every_known_mistake_is_refused_by_its_name(path, at, name):
     source = code_of(path)[0][at].source

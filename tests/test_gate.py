@@ -93,6 +93,7 @@ def test_the_right_version_passes_on_1000_drawn_cases(name):
     passes()
 
 
+@pytest.mark.slow
 def test_the_right_initialisation_passes_on_1000_seeds():
     exercise = EXERCISES["kaiming_uniform"]
     cases = [case for seed in range(167) for case in exercise.cases(seed)]

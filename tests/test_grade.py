@@ -205,6 +205,7 @@ def test_a_loop_in_one_function_costs_that_function_alone(grader):
     assert result["score"] == 99  # one of five corners of five points
 
 
+@pytest.mark.slow
 @jailed
 def test_a_function_that_is_slow_in_every_case_has_one_budget_for_all_of_them(grader):
     slow = (
@@ -563,12 +564,14 @@ def test_a_class_gets_the_points_it_deserves(course, once):
         holds(json.loads((out / "feedback" / student / "results.json").read_text()), GRADESCOPE)
 
 
+@pytest.mark.slow
 @jailed
 def test_two_workers_write_the_same_bytes_as_one(course, once, tmp_path):
     graded(course, tmp_path / "two", 2)
     assert everything(tmp_path / "two") == everything(once[1])
 
 
+@pytest.mark.slow
 @jailed
 def test_only_what_changed_is_graded_again(course, once, tmp_path):
     _, out = once
@@ -691,6 +694,7 @@ def helpers_of(parent):
             yield path
 
 
+@pytest.mark.slow
 @jailed
 def test_submissions_that_are_trusted_need_no_jail(course, tmp_path):
     batch = grade_batch(*course, tmp_path, SECRET, "none", 2)
@@ -826,6 +830,7 @@ def command(*words):
     )
 
 
+@pytest.mark.slow
 @jailed
 def test_grading_on_the_command_line_tells_where_the_report_is(course, tmp_path):
     assignment, submissions = course

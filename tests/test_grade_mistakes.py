@@ -78,6 +78,7 @@ def linear_backward(dy, x, weight):
 """
 
 
+@pytest.mark.slow
 def test_nothing_of_a_hidden_case_is_written_anywhere(tmp_path):
     """A submission that is right on the public cases, and cries out its inputs on all others."""
     small = load_assignment(small_assignment(tmp_path))

@@ -38,6 +38,7 @@ def test_200_steps_in_float32_keep_the_losses_within_1e_4(name, device, monkeypa
     assert (losses[:, 0] - losses[:, 1]).abs().max() <= 1e-4
 
 
+@pytest.mark.slow
 def test_200_steps_of_conv_in_float32_stray_from_float64_no_further_than_torch_does():
     exact = run("conv", 200, torch.float64, batch=8).losses
     single = run("conv", 200, torch.float32, batch=8, tolerances={"loss": 1.0}).losses
