@@ -2,7 +2,7 @@
 # make test   prove everything against torch.nn
 # make test-slow   the same with many more random cases
 # make lint   style
-# make bench  measure training beside torch.nn, torch.compile and JAX (a quarter of an hour)
+# make bench  measure training beside torch.nn, torch.compile and JAX (half an hour)
 # make chapters    run every chapter of the tutorials as a script
 # make notebooks   write the chapters as notebooks to be filled in
 # make site   build the tutorials' site in build/site;   make serve   show it

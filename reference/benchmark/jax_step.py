@@ -56,7 +56,9 @@ def jax_contender(case: Case, images: Tensor, scan: bool) -> Contender:
         new = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
         return analysis.temp_size_in_bytes + max(0, new)
 
-    wait = lambda: jax.block_until_ready(state)  # noqa: E731
+    def wait() -> None:
+        jax.block_until_ready(state)
+
     return Contender(step, feed, case.count if scan else 1, wait, compiled_bytes)
 
 

@@ -52,7 +52,7 @@ class BufferedSyncBatchNorm(BufferedBatchNorm):
         self.scale.copy_(self.inverse)
         if layer.weight is not None:
             self.scale.mul_(layer.weight)  # w / s
-        self.again()
+        self.refill()
 
     def backward(self) -> None:
         layer, (dweight, dbias) = self.layer, self.sums

@@ -1,9 +1,9 @@
 """Build the site: python -m tutorials.tools.site [FOLDER]. It asks nothing of the network.
 
 Pages, chapters and the tables of reference/results are laid side by side in build/site-source,
-so that links among them are plain; the explorer of a network that
-is trained here stands beside them. Outputs of chapters are kept between builds in
-a cache that is named by the sources of the library: a changed layer runs every chapter again.
+so that links among them are plain; the explorer of a network that is trained here stands beside
+them. Outputs of chapters are kept between builds in a cache that is named by the sources of the
+library: a changed layer runs every chapter again.
 """
 
 import hashlib

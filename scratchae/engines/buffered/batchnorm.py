@@ -48,11 +48,11 @@ class BufferedBatchNorm(Node):
             self.scale.copy_(self.inverse)
         else:
             torch.mul(layer.weight, self.inverse, out=self.scale)  # w / s
-        self.again()
+        self.refill()
         if layer.running_mean is not None:
             self.track()
 
-    def again(self) -> None:
+    def refill(self) -> None:
         if self.layer.bias is None:
             torch.mul(self.centred_rows, self.scale, out=self.y_rows)
         else:

@@ -25,7 +25,7 @@ class Buffers:
         self.most, self.example, self.frugal = most, example, frugal
         self.kept: list[Tensor] = []
         self.turns: list[Tensor] = []
-        self.work, self.again = example.new_empty(0), example.new_empty(0)
+        self.work, self.shared = example.new_empty(0), example.new_empty(0)
         self.start(most)
 
     def start(self, n: int) -> None:
@@ -63,15 +63,15 @@ class Buffers:
 
     def passing(self, *shape: int) -> Place:
         """A place in the one buffer for what is computed again for the backward pass."""
-        grow(self.again, self.most * prod(shape))
-        return Place(self.again, self.n, shape)
+        grow(self.shared, self.most * prod(shape))
+        return Place(self.shared, self.n, shape)
 
     def is_passing(self, place: Place) -> bool:
-        return place.flat.untyped_storage().data_ptr() == self.again.untyped_storage().data_ptr()
+        return place.flat.untyped_storage().data_ptr() == self.shared.untyped_storage().data_ptr()
 
     def all(self) -> list[Tensor]:
         """Every buffer."""
-        return [*self.kept, *self.turns, self.work, self.again]
+        return [*self.kept, *self.turns, self.work, self.shared]
 
     def bytes(self) -> int:
         """The memory of all buffers."""

@@ -36,7 +36,7 @@ class Node:
     def forward(self) -> None:
         raise NotImplementedError
 
-    def again(self) -> None:
+    def refill(self) -> None:
         """Fill y anew, from what is kept: nothing else changes."""
         self.forward()
 

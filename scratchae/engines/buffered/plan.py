@@ -78,7 +78,7 @@ class Plan:
         if self.x.blocks:
             self.picked = buffers.scratch(*shape)
         self.nodes: list[Node] = []
-        self.again: dict[Node, list[Node]] = {}  # before whose backward whose y is filled anew
+        self.refills: dict[Node, list[Node]] = {}  # before whose backward whose y is filled anew
         run: list[Node] = []  # the latest that share the passing buffer
         place, free = self.x, False  # the loss will compare with x
         for layer in rows_of(model):
@@ -87,13 +87,13 @@ class Plan:
             node = FORMS[type(layer)](layer, place, buffers, free)
             self.nodes.append(node)
             if run and node.y is not place:
-                self.again[node], run = run, []
+                self.refills[node], run = run, []
             if buffers.is_passing(node.y):
                 run.append(node)
             place, free = node.y, not node.needs_output
         self.y = place
-        if self.again and not run:
-            self.again.popitem()  # nobody has written over the last
+        if self.refills and not run:
+            self.refills.popitem()  # nobody has written over the last
         self.difference = buffers.gradient(self.y, other_than=self.x)
         self.loss = buffers.own()
         dy = self.difference
@@ -111,8 +111,8 @@ class Plan:
             return
         difference.mul_(2 / len(difference))
         for node in reversed(self.nodes):
-            for earlier in self.again.get(node, ()):
-                earlier.again()
+            for earlier in self.refills.get(node, ()):
+                earlier.refill()
             node.backward()
 
 
