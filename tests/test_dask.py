@@ -8,8 +8,8 @@ from scratchae.course.grading.batch import grade_batch
 from scratchae.course.grading.write import write_batch
 from scratchae.course.jail import Limits, why_no_bubblewrap
 from scratchae.errors import ScratchaeError
+from tests.helpers.grading import SECRET, everything
 from tests.helpers.submissions import class_of, small_assignment
-from tests.test_grade import SECRET, everything
 
 distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
 pytestmark = [

@@ -1,0 +1,54 @@
+"""Graders in a jail, and what tests of grading ask of them."""
+
+from pathlib import Path
+
+import pytest
+
+from scratchae.course.assignment import load_assignment
+from scratchae.course.grading.grader import Grader, Submission
+from scratchae.course.jail import Cell, Home, Limits, why_no_bubblewrap
+from scratchae.course.library import master_sources
+
+jailed = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail")
+ROOT = Path(__file__).parents[2]
+SECRET = b"a secret of sixteen letters"
+
+
+def answers(name):
+    return {Path(f).name: s for f, s in master_sources(load_assignment(name)).items()}
+
+
+class Gradings:
+    """A grader in a jail for every assignment, started when first asked for."""
+
+    def __init__(self):
+        self.cells = {}
+
+    def __call__(self, name, kind=Grader):
+        if name not in self.cells:
+            assignment = load_assignment(name)
+            cell = Cell(Home(assignment), "bubblewrap", Limits(cpu=20, idle=20))
+            self.cells[name] = kind(assignment, SECRET, cell)
+        return self.cells[name]
+
+    def close(self):
+        for grader in self.cells.values():
+            grader.cell.close()
+            grader.cell.home.close()
+
+
+def grade(grader, files, student="ada"):
+    return grader.grade(Submission(student, {name: text.encode() for name, text in files.items()}))
+
+
+def earned(result):
+    return {task["name"]: task["earned"] for task in result["tasks"]}
+
+
+def everything(out):
+    """{name: bytes} of what a batch wrote, but for the journal, which has times in it."""
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name != "journal.jsonl"
+    }
