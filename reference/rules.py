@@ -102,7 +102,7 @@ def markdown(table: dict[str, dict[str, float]]) -> str:
         "(`python -m reference.rules`). The rules are those of well-known courses and libraries.",
         "",
         f"| rule | {' | '.join(short)} | all |",
-        f"|---|{'---|' * (len(short) + 1)}",
+        f"|---|{'---:|' * (len(short) + 1)}",
         f"| *mistakes* | {' | '.join(str(counts[name]) for name in CLASSES)} | {total} |",
     ]
     for rule, row in table.items():

@@ -271,7 +271,7 @@ def test_a_goal_can_be_an_upper_bound():
 def test_the_readme_table_leaves_a_gap_where_nothing_was_measured():
     assert readme_table(made_up()).split("\n") == [
         "| model, batch, threads | torch.nn | JAX jit | scratchae buffered | ratio |",
-        "|---|---|---|---|---|",
+        "|---|---:|---:|---:|---:|",
         "| fc, 64, 1 | 4.00 |  | 2.00 | 2.00 |",
         "| fc, 64, 2 | 4.60 | 4.00 | 2.00 | 2.30 |",
     ]

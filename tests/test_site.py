@@ -106,12 +106,15 @@ def test_no_page_names_a_resource_of_another_host(site):
         assert not [tag for tag in found if 'rel="canonical"' not in tag], path
 
 
-def test_every_chapter_has_its_page_of_at_most_100_kb_as_it_is_sent(site):
+def test_every_chapter_is_at_most_100_kb_as_it_is_sent_with_its_styles_and_scripts(site):
     """Most of a page is KaTeX's markup, which a server that compresses sends as a tenth."""
     for path in chapters():
-        text = (site / "chapters" / f"{path.stem}.html").read_bytes()
-        sent, stored = len(gzip.compress(text)), len(text)
-        assert sent <= 30_000 and stored <= 350_000, path.stem
+        page = site / "chapters" / f"{path.stem}.html"
+        linked = re.findall(r'(?:href|src)="([^"?]+\.(?:css|js))[?"]', page.read_text("utf-8"))
+        assert len(linked) >= 8, f"{path.stem} links {linked}"
+        files = [page, *(page.parent / link for link in linked)]
+        sent = sum(len(gzip.compress(file.read_bytes())) for file in files)
+        assert sent <= 100_000 and page.stat().st_size <= 350_000, path.stem
 
 
 def test_every_picture_has_words_for_those_who_cannot_see_it(site):
@@ -202,6 +205,23 @@ def test_the_stepper_finds_the_gradients_that_the_layers_find(browser):
         assert found[name] == pytest.approx(value, abs=1e-9), name
     page.get_by_role("button", name="to the start").click()
     assert page.evaluate("stepper.values") == {}
+    assert not trouble
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_number_of_the_stepper_lies_within_its_picture(browser, width):
+    page, address, trouble = browser
+    page.set_viewport_size({"width": width, "height": 900})
+    visit(page, f"{address}stepper.html")
+    page.get_by_role("button", name="to the end").click()
+    frame = page.locator(".stepper svg").bounding_box()
+    assert frame["x"] >= 0 and frame["x"] + frame["width"] <= width
+    boxes = [text.bounding_box() for text in page.locator(".stepper svg text").all()]
+    assert len(boxes) == 9 * 2 + 2 * 2 + 3 * 6 + 4 + 1  # weights, inputs, units, output, loss
+    for box in boxes:
+        assert box["x"] >= frame["x"] and box["y"] >= frame["y"], box
+        assert box["x"] + box["width"] <= frame["x"] + frame["width"], box
+        assert box["y"] + box["height"] <= frame["y"] + frame["height"], box
     assert not trouble
 
 

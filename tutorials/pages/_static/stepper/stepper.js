@@ -64,14 +64,24 @@ function plan({ x, W1, b1, W2, b2, t }) {
 }
 
 const SVG = "http://www.w3.org/2000/svg";
-const PLACES = { x0: [50, 120], x1: [50, 280], h0: [270, 60], h1: [270, 200], h2: [270, 340], y: [465, 200], L: [590, 200] };
+// Middles and widths of the boxes, and how far along its arrow the weight of an input stands: from left to
+// right, or downwards on a phone.
+const ACROSS = {
+  size: [640, 400], widths: { x: 74, h: 144, y: 84, L: 78 }, shares: [0.5, 0.36],
+  x0: [50, 120], x1: [50, 280], h0: [270, 60], h1: [270, 200], h2: [270, 340], y: [465, 200], L: [590, 200],
+};
+const DOWN = {
+  size: [400, 520], widths: { x: 84, h: 128, y: 94, L: 88 }, shares: [0.38, 0.66],
+  x0: [110, 34], x1: [290, 34], h0: [67, 240], h1: [200, 240], h2: [333, 240], y: [200, 395], L: [200, 485],
+};
+const NARROW = window.matchMedia("(max-width: 40em)");
 
 class Stepper {
   constructor(root) {
     this.numbers = structuredClone(START);
     this.at = 0; // how many steps are done
     root.innerHTML = `
-      <div class="drawing" tabindex="0"><svg viewBox="0 0 640 400" role="img" aria-label="A network: two inputs, three ReLU units, one output and
+      <div class="drawing"><svg role="img" aria-label="A network: two inputs, three ReLU units, one output and
         the loss, with an arrow for every weight. Values appear on the way forward, gradients on the way back."></svg></div>
       <p class="words" aria-live="polite"></p>
       <p class="buttons">
@@ -87,6 +97,7 @@ class Stepper {
     this.count = root.querySelector(".count");
     root.querySelectorAll("button").forEach((b) => b.addEventListener("click", () => this.move(Number(b.dataset.move))));
     this.addInputs(root.querySelector("fieldset"));
+    NARROW.addEventListener("change", () => this.draw());
     this.move(0);
   }
 
@@ -126,23 +137,25 @@ class Stepper {
 
   draw() {
     this.svg.replaceChildren();
+    this.places = NARROW.matches ? DOWN : ACROSS;
+    this.svg.setAttribute("viewBox", `0 0 ${this.places.size.join(" ")}`);
     const n = this.numbers;
     for (const j of [0, 1, 2]) {
-      for (const i of [0, 1]) this.arrow(`x${i}`, `h${j}`, n.W1[j][i], `dW1${j}${i}`, i ? 0.36 : 0.5);
+      for (const i of [0, 1]) this.arrow(`x${i}`, `h${j}`, n.W1[j][i], `dW1${j}${i}`, this.places.shares[i]);
       this.arrow(`h${j}`, "y", n.W2[j], `dW2${j}`, 0.5);
     }
     this.arrow("y", "L");
-    for (const i of [0, 1]) this.box(`x${i}`, 74, [[`x${SUB[i]}`, n.x[i]]], [[`dx${i}`, `dx${SUB[i]}`]]);
+    for (const i of [0, 1]) this.box(`x${i}`, [[`x${SUB[i]}`, n.x[i]]], [[`dx${i}`, `dx${SUB[i]}`]]);
     for (const j of [0, 1, 2]) {
       const sums = [[`z${SUB[j]}`, this.values[`z${j}`]], [`h${SUB[j]}`, this.values[`h${j}`]]];
-      this.box(`h${j}`, 144, sums, [[`dz${j}`, `dz${SUB[j]}`], [`dh${j}`, `dh${SUB[j]}`]], n.b1[j], `db1${j}`);
+      this.box(`h${j}`, sums, [[`dz${j}`, `dz${SUB[j]}`], [`dh${j}`, `dh${SUB[j]}`]], n.b1[j], `db1${j}`);
     }
-    this.box("y", 84, [["y", this.values.y]], [["dy", "dy"]], n.b2, "db2");
-    this.box("L", 78, [["L", this.values.L]], []);
+    this.box("y", [["y", this.values.y]], [["dy", "dy"]], n.b2, "db2");
+    this.box("L", [["L", this.values.L]], []);
   }
 
   arrow(from, to, weight, gradient, share) {
-    const [[ax, ay], [bx, by]] = [PLACES[from], PLACES[to]];
+    const [[ax, ay], [bx, by]] = [this.places[from], this.places[to]];
     const lit = this.now && this.now.arrows.includes(`${from}-${to}`);
     const line = this.add("line", { x1: ax, y1: ay, x2: bx, y2: by });
     line.setAttribute("class", lit ? (this.now.back ? "lit back" : "lit") : "");
@@ -152,8 +165,9 @@ class Stepper {
     if (gradient in this.values) this.write(at[0], at[1] + 13, text(this.values[gradient]), "gradient");
   }
 
-  box(place, width, values, gradients, bias, dbias) {
-    const [x, y] = PLACES[place];
+  box(place, values, gradients, bias, dbias) {
+    const [x, y] = this.places[place];
+    const width = this.places.widths[place[0]];
     this.add("rect", { x: x - width / 2, y: y - 27, width, height: 54, rx: 8 });
     const column = (k, many) => x + (many === 1 ? 0 : (k - 0.5) * width * 0.48);
     values.forEach(([name, value], k) => {
@@ -161,7 +175,7 @@ class Stepper {
       else this.write(column(k, values.length), y - 6, name, "value faint");
     });
     gradients.forEach(([key, name], k) => {
-      if (key in this.values) this.write(column(k, gradients.length), y + 17, `${name} ${text(this.values[key])}`, "gradient");
+      if (key in this.values) this.write(column(k, gradients.length), y + 17, `${name} ${text(this.values[key])}`, "value gradient");
     });
     if (bias === undefined) return;
     this.write(x - 4, y - 34, `bias ${text(bias)}`, "weight end");
@@ -171,7 +185,8 @@ class Stepper {
   add(kind, attributes) {
     const node = document.createElementNS(SVG, kind);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    this.svg.append(node);
+    if (kind === "line") this.svg.prepend(node); // below all numbers
+    else this.svg.append(node);
     return node;
   }
 
