@@ -48,10 +48,17 @@ def lay_out() -> None:
 
 
 def explorer(folder: Path) -> None:
-    """The explorer of fc after 10 epochs on the bundled digits, made once for a state of the library."""
+    """The explorer of fc after 40 epochs on the bundled digits, made once for a state of the library."""
     if not (folder / "explorer.html").exists():
         folder.mkdir(exist_ok=True)
-        run = fit("fc", load("sample"), epochs=10, lr=2e-3, device="cpu", progress=False)
+        settings = {
+            "epochs": 40,
+            "lr": 2e-3,
+            "engine": "buffered",
+            "device": "cpu",
+            "progress": False,
+        }
+        run = fit("fc", load("sample"), **settings)
         write_page(run, load("sample"), folder / "explorer.html")
 
 
