@@ -23,9 +23,10 @@ plt.rcParams.update(STYLE)
 # %% [markdown]
 # ## One picture
 #
-# Take one pixel that should be $t = 2$, and draw the loss over what the network might say. It is a bowl. Whoever
-# stands in it needs no map to find the bottom: the **slope** under the feet says which way is up (so go the
-# other way) and, being steeper further out, how far it still is.
+# Take one pixel that should be $t = 2$, and draw the loss over what the network might say, the prediction $p$.
+# The difference is squared, so that too much and too little both count. That makes a bowl. Whoever stands in it
+# needs no map to find the bottom: the **slope** under the feet says which way is up (so go the other way) and,
+# being steeper further out, how far it still is.
 
 # %% tags=["picture"]
 # alt: A parabola with its lowest point at the target, 2. At a prediction of 5 its tangent rises steeply, with
@@ -42,7 +43,7 @@ for place, colour in [(5.0, "#d55e00"), (1.0, "#009e73")]:
     arrow = {"arrowstyle": "->", "color": colour, "lw": 1.5}
     ax.annotate("", (place - 0.25 * slope, -1.5), (place, -1.5), arrowprops=arrow)
 ax.axvline(2, color="#888888", lw=1, ls=":")
-ax.set(xlabel="prediction p", ylabel="loss (p − 2)²", ylim=(-2.5, 18))
+ax.set(xlabel="prediction p", ylabel="loss (p − 2)²", ylim=(-2.5, 18), yticks=range(0, 19, 3))
 
 # %% [markdown]
 # ## By hand: two samples, three pixels
@@ -52,23 +53,25 @@ ax.set(xlabel="prediction p", ylabel="loss (p − 2)²", ylim=(-2.5, 18))
 # %%
 p = torch.tensor([[1.0, 5, 0], [2, 2, 4]])
 t = torch.tensor([[0.0, 2, 0], [2, 4, 5]])
-print(p - t)
 loss = (p - t).square().mean()
+print(p - t, loss, sep="\n")
 assert loss == (1 + 9 + 0 + 0 + 4 + 1) / 6 == 2.5
 
 # %% [markdown]
 # Now move one pixel: `p[0, 1]` from 5 to $5 + h$. Its difference was 3 and becomes $3 + h$; the other five stay.
 # The loss grows by $((3 + h)^2 - 9)/6 = (6h + h^2)/6$, for a small $h$ by $h$ times 1. So the slope there is 1.
 # With `p[1, 1]`, which is too low by 2, it is $((-2 + h)^2 - 4)/6 = (-4h + h^2)/6$: the slope is $-4/6$, and the
-# loss *falls* if the pixel grows. Where a pixel is right, the slope is 0. Try it with a small step:
+# loss *falls* if the pixel grows. Where a pixel is right, as `p[1, 0]` is, the slope is 0. Try it with a small
+# step:
 
 # %%
 h = 0.001
-moved = p.clone()
-moved[0, 1] += h
-slope = ((moved - t).square().mean() - loss) / h
-print(f"{slope.item():.3f}")
-assert abs(slope - 1) < 0.01
+for place, by_hand in [((0, 1), 1), ((1, 1), -4 / 6), ((1, 0), 0)]:
+    moved = p.clone()
+    moved[place] += h
+    slope = ((moved - t).square().mean() - loss) / h
+    print(f"p[{place[0]}, {place[1]}]: {slope.item():.2f}")
+    assert abs(slope - by_hand) < 0.002
 
 # %% [markdown]
 # ## Derivation
@@ -77,7 +80,8 @@ assert abs(slope - 1) < 0.01
 #
 # $$ L = \frac{1}{n} \sum_k (p_k - t_k)^2 \tag{1.1} $$
 #
-# The slope is what is left of a ratio when the step shrinks:
+# The slope in one element $p_j$ is what is left of a ratio when the step $h$ shrinks. This course calls it
+# $dp_j$:
 #
 # $$ dp_j = \frac{\partial L}{\partial p_j} = \lim_{h \to 0} \frac{L(p_j + h) - L(p_j)}{h} \tag{1.2} $$
 #
@@ -90,20 +94,22 @@ assert abs(slope - 1) < 0.01
 #
 # $$ dp_j = \frac{2}{n} (p_j - t_j) \tag{1.4} $$
 #
-# **A slope without a formula.** (1.2) can be used as it stands, with a small $h$, for *any* function $f$. How
-# wrong is that? Taylor's series says what $f$ does to both sides of $x$:
+# **A slope without a formula.** (1.2) can be used as it stands, with a small $h$, for *any* smooth function $f$
+# of a number $x$. How wrong is that? With the derivatives $f'$, $f''$, $f'''$ of $f$, Taylor's series says what
+# $f$ does on both sides of $x$:
 #
 # $$ f(x \pm h) = f(x) \pm h f'(x) + \tfrac{h^2}{2} f''(x) \pm \tfrac{h^3}{6} f'''(x) + \ldots \tag{1.5} $$
 #
-# Take $f(x)$ away and divide by $h$: $f'(x) + \frac{h}{2} f''(x) + \ldots$, wrong by about $h$. But subtract the
-# two sides from *each other*: $f(x)$ and the $f''$ cancel. Divided by $2h$, what is left is the **central
-# difference**:
+# Take $f(x)$ away and divide by $h$: $f'(x) + \frac{h}{2} f''(x) + \ldots$, with an error that shrinks like $h$.
+# But subtract the two sides from *each other*: $f(x)$ and the $f''$ cancel, the others double, and
+# $2 h f'(x) + \frac{h^3}{3} f'''(x) + \ldots$ is left. Divided by $2h$, this is the **central difference**:
 #
 # $$ \frac{f(x + h) - f(x - h)}{2h} = f'(x) + \tfrac{h^2}{6} f'''(x) + \ldots \tag{1.6} $$
 #
-# It is wrong by about $h^2$ only. So should $h$ be as small as can be? No: a computer rounds. A number near $f$
-# is off by up to about $\varepsilon |f|$, where $\varepsilon$ is the distance from 1 to the next number that the
-# computer has. The difference of two of them is off by about as much, and (1.6) divides that by something small:
+# Its error shrinks like $h^2$. So should $h$ be as small as can be? No: a computer rounds. A value of $f$ is off
+# by up to about $\varepsilon |f|$, where $\varepsilon$ is the distance from 1 to the next larger number that the
+# computer has. The difference of two values may be off by twice as much, and (1.6) divides that by $2h$. With
+# the $h^2$ of (1.6), the error $E$ is about
 #
 # $$ E(h) \approx \frac{\varepsilon |f|}{h} + \frac{h^2}{6} |f'''| \tag{1.7} $$
 #
@@ -118,7 +124,7 @@ assert abs(slope - 1) < 0.01
 #
 # $$ dp = \frac{2}{n} (p - t) \tag{1.9} $$
 #
-# and $dp$ has the shape of $p$, as every gradient has the shape of its own thing.
+# and $dp$ has the shape of $p$, as every gradient has the shape of what it belongs to.
 #
 # ## Code
 #
@@ -132,7 +138,8 @@ for row in range(2):
         total += d**2 / n  # (1.1)
         dp[row, column] = 2 * d / n  # (1.4)
 print(total.item(), dp, sep="\n")
-assert math.isclose(total, 2.5, rel_tol=1e-6) and dp[0, 1] == 1  # as by hand
+assert math.isclose(total, 2.5, rel_tol=1e-6) and dp[0, 1] == 1 and dp[1, 0] == 0  # as by hand
+assert math.isclose(dp[1, 1], -4 / 6, rel_tol=1e-6)
 
 # %% [markdown]
 # ## Write it
@@ -183,8 +190,8 @@ def numeric_grad(f, x, h=1e-5):
 # %% [markdown]
 # ## Check: on a function that one can do by hand
 #
-# For $f(x) = \sum x^3$ the central difference is $((x + h)^3 - (x - h)^3)/2h = 3x^2 + h^2$. With a step as large
-# as a quarter, each mistake has a number of its own:
+# For $f(x) = \sum x^3$ the central difference is $((x + h)^3 - (x - h)^3) / (2h) = 3x^2 + h^2$. With a step as
+# large as a quarter, each mistake has a number of its own:
 
 # %% tags=["check"]
 at = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
@@ -218,33 +225,36 @@ assert difference.abs().max() < 1e-9
 # %% [markdown]
 # ## See it: the best step
 #
-# How good is (1.8)? Take $f = \sin$ at 1, whose slope is $\cos 1$, and try every step, in numbers of 32 bits and
-# of 64.
+# How good is (1.8)? Take $f = \sin$ at 1. Its slope is $\cos 1$, and $|f'''|$ is $\cos 1$, too, so
+# $|f| / |f'''|$ is $\tan 1$. Try 121 steps from $10^{-12}$ to 1, in numbers of 32 bits and of 64.
 
 # %%
 steps = torch.logspace(-12, 0, 121, dtype=torch.float64)
 errors, best, theory = {}, {}, {}
 for dtype in (torch.float32, torch.float64):
     one, h = torch.ones((), dtype=dtype), steps.to(dtype)
-    slopes = (torch.sin(one + h) - torch.sin(one - h)) / (2 * h)
+    slopes = (torch.sin(one + h) - torch.sin(one - h)) / (2 * h)  # (1.6)
     errors[dtype] = (slopes.double() - math.cos(1)).abs().clamp(min=1e-17)
     best[dtype] = steps[errors[dtype].argmin()].item()
-    eps, h = torch.finfo(dtype).eps, (3 * torch.finfo(dtype).eps * math.tan(1)) ** (1 / 3)  # (1.8)
-    theory[dtype], error = h, eps * math.sin(1) / h + h**2 * math.cos(1) / 6  # (1.7)
+    eps = torch.finfo(dtype).eps
+    theory[dtype] = h = (3 * eps * math.tan(1)) ** (1 / 3)  # (1.8)
+    error = eps * math.sin(1) / h + h**2 * math.cos(1) / 6  # (1.7)
     print(f"{dtype}: best step {best[dtype]:.0e}; by theory {h:.0e}, with an error of {error:.0e}")
-    assert 0.1 < best[dtype] / theory[dtype] < 10
+    assert 0.1 < best[dtype] / h < 10
+    assert round(-math.log10(error / math.cos(1))) == {torch.float32: 4, torch.float64: 10}[dtype]
 
 # %% tags=["picture"]
 # alt: The error of a central difference over the step from 1e-12 to 1, both axes logarithmic, each curve a V.
 #   From the right both fall along one straight line of slope two. The 32-bit curve turns up and scatters from a
-#   step of about 1e-2 and an error of 1e-5 on, the 64-bit curve from about 1e-5 and an error of 1e-11 on. Dotted
-#   lines at the steps that theory calls best meet both turning points.
+#   step of about 1e-2 and an error of 1e-5 on, the 64-bit curve from about 1e-5 and an error of 1e-11 on. Below
+#   a step of about 5e-8 the 32-bit curve is flat. Dotted lines at the steps that theory calls best stand beside
+#   both turning points.
 figure, ax = plt.subplots(figsize=(7, 3.4))
 for dtype, colour, mark in [(torch.float32, "#d55e00", "^"), (torch.float64, "#0072b2", "o")]:
     ax.loglog(
         steps, errors[dtype], mark, ms=3, color=colour, label=str(dtype).removeprefix("torch.")
     )
-    ax.axvline(theory[dtype], color=colour, ls=":")
+    ax.axvline(theory[dtype], color=colour, ls=":", label="best by (1.8)")
 ax.loglog(
     steps[60:], steps[60:] ** 2 * math.cos(1) / 6, color="#555555", lw=1, label="h² |f'''| / 6"
 )
@@ -252,8 +262,8 @@ ax.set(xlabel="step h", ylabel="error of the slope", ylim=(1e-14, 10))
 ax.legend(loc="lower left")
 
 # %% [markdown]
-# On the right the curve of $f$ spoils the slope, on the left rounding does. With 32 bits one can have about five
-# digits, with 64 about ten; that is why gradients are checked with 64.
+# On the right the curve of $f$ spoils the slope, on the left rounding does. By theory the slope has about four
+# right places with 32 bits and about ten with 64; that is why gradients are checked with 64.
 #
 # ## Break it
 #
@@ -263,18 +273,20 @@ ax.legend(loc="lower left")
 # %% tags=["predict"]
 slope = numeric_grad(torch.sin, torch.ones(1, dtype=torch.float64), h=1e-20)
 print(slope.item())
-assert slope == 0
+assert slope == 0 and torch.isclose(errors[torch.float32][0], torch.tensor(math.cos(1)).double())
 
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>
 #
-# $1 + 10^{-20}$ is rounded to 1. So both values of $f$ are the same, and the slope is 0, whatever $f$ is.
+# $1 + 10^{-20}$ and $1 - 10^{-20}$ are both rounded to 1. So both values of $f$ are the same, and the slope is
+# 0, whatever $f$ is. The flat left end of the 32-bit curve above is just this.
 #
 # </details>
 #
-# **2. The sum in place of the mean.** One number $b$ is to be the same as the target in all $N$ samples. With
-# the sum of squares its gradient is $\sum_k 2 (b - t_k)$, with the mean it is divided by $N$. The learning rate
-# 0.1 worked for 4 samples. What will 64 do?
+# **2. The sum in place of the mean.** One number $b$ is to be the same as the target in all $N$ samples. It
+# learns by steps against its gradient: 0.1 times $db$ is taken away from $b$, again and again. The 0.1 is called
+# the **learning rate**. With the sum of squares, $db$ is $\sum_k 2 (b - t_k)$; with the mean, that is divided by
+# $N$. The learning rate 0.1 worked for 4 samples. What will 64 do?
 
 # %% tags=["predict"]
 for samples in (4, 64):
@@ -283,13 +295,14 @@ for samples in (4, 64):
         for _ in range(10):
             b -= 0.1 * samples * 2 * (b - 1) / divide  # every target is 1
         print(f"{samples:>2} samples, {name:<4}  b = {b:.4g}")
-assert abs(b) > 1e9
+assert abs(b) > 1e9 and math.isclose(b - 1, -((1 - 0.2 * 64) ** 10))
 
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>
 #
-# The sum makes the step 16 times as long: 64 samples throw $b$ over the target, further each time. With the mean
-# the loss, and with it the learning rate, means the same whatever the size of the batch.
+# With the sum, 64 samples make the step 16 times as long as 4 do. Every step multiplies $b - 1$, the distance to
+# the target, by $1 - 0.2 N$: that is 0.2 for 4 samples and $-11.8$ for 64, which throw $b$ over the target,
+# further each time. With the mean the factor is 0.8 for any $N$: one learning rate suits 4 samples and 64.
 #
 # </details>
 #
@@ -299,7 +312,7 @@ assert abs(b) > 1e9
 # |---|---|---|---|
 # | loss | $L = \frac1n \sum_k (p_k - t_k)^2$ | () | `(p - t).square().mean()` |
 # | gradient | $dp = \frac2n (p - t)$ | that of p | `(p - t) * (2 / p.numel())` |
-# | the judge | $\frac{f(x + h) - f(x - h)}{2h}$ | that of x | `(f(x + s) - f(x - s)) / (2 * h)` |
+# | the judge | $\frac{f(x + h) - f(x - h)}{2h}$ | that of x | `(f(x + step) - f(x - step)) / (2 * h)` |
 #
 # Check gradients in 64 bits, with $h$ about $10^{-5}$.
 #

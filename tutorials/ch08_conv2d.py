@@ -38,7 +38,7 @@ assert torch.allclose(flat[:, order] @ weight[:, order].T, flat @ weight.T, atol
 # A small **kernel** of weights, here 3 by 3, lies on the picture. What is under it is its **window**. Each pixel
 # of the window is multiplied by the weight that lies on it, and the sum is one output. Then the kernel moves on
 # by the **stride**, here 2, and makes the next output with the *same* weights. So that the border gets its turn
-# too, the picture has a frame of zeros, the **padding**, here 1.
+# too, the picture has a frame of zeros, the **padding**, here 1. Window A makes output A, and B makes B.
 
 
 # %% tags=["picture"]
@@ -53,7 +53,7 @@ figure, axes = plt.subplots(1, 2, figsize=(7, 3), width_ratios=[7, 3])
 named = [(0, 0, 4, 2), (0, 0, 2, 1)]  # where the windows' names stand
 for ax, cells, left, at in zip(axes, (x_cells, y_cells), (-1, 0), named, strict=True):
     steps = range(left, left + len(cells))
-    ax.pcolormesh(steps, steps, cells, cmap=colours, vmin=0, vmax=3, ec="#777777", lw=1)
+    ax.pcolormesh(steps, steps, cells, cmap=colours, vmin=0, vmax=3, ec="#777777", clip_on=False)
     ax.set(aspect="equal", ylim=(steps[-1] + 0.5, left - 0.5), xticks=steps, yticks=steps)
     ax.text(*at[:2], "A", ha="center", va="center", size=14)
     ax.text(*at[2:], "B", ha="center", va="center", size=14)
@@ -65,8 +65,8 @@ for ax, cells, left, at in zip(axes, (x_cells, y_cells), (-1, 0), named, strict=
 #
 # ## By hand: a picture of two rows and three columns
 #
-# The kernel is 1, 10 above and 100, 1000 below, so that you can read off the digits of each output who has
-# contributed. First the window in the upper left corner:
+# The picture is 1, 2, 0 above 3, 1, 2. The kernel is 1, 10 above 100, 1000: so the digits of an output tell
+# which pixel met which weight. First the window in the upper left corner:
 # $1 \cdot 1 + 2 \cdot 10 + 3 \cdot 100 + 1 \cdot 1000 = 1321$. One step to the right:
 # $2 \cdot 1 + 0 \cdot 10 + 1 \cdot 100 + 2 \cdot 1000 = 2102$. There is no third.
 #
@@ -83,19 +83,19 @@ assert layers.conv2d_forward(x, weight, stride=2, padding=1).tolist() == [[[[100
 # %% [markdown]
 # ## Derivation
 #
-# Begin with the linear layer. Its inputs are pixels, so number them by channel $c$, row $h$ and column $v$. Let
-# its outputs lie in pictures too, with channel $o$, row $p$ and column $q$. Then it says
+# Begin with the linear layer (2.1), for sample $n$. Number its inputs by channel $c$, row $h$ and column $v$,
+# and let its outputs lie in pictures too: channel $o$, row $p$, column $q$. Call its table of weights $A$:
 #
-# $$ y_{n,o,p,q} = \sum_c \sum_h \sum_v W_{opq,chv}\, x_{n,c,h,v} + b_{opq} \tag{8.1} $$
+# $$ y_{n,o,p,q} = \sum_c \sum_h \sum_v A_{opq,chv}\, x_{n,c,h,v} + b_{opq} \tag{8.1} $$
 #
 # **What is near belongs together:** output $(p, q)$ shall see a window of $k$ rows only, from row $s p - r$ on,
-# where $s$ is the stride and $r$ the padding. Row $i$ of the window is row $h = s p + i - r$ of the picture. We
-# may also spread the window and take every $d$-th row, $h = s p + d i - r$; $d$ is the **dilation**, mostly 1.
-# For columns likewise: $v = s q + d j - r$. All other weights are 0. **A stroke is a stroke wherever it
-# stands:** the weight shall depend on the place $i, j$ in the window, not on $p$ and $q$; nor shall the bias.
-# Both at once, with brackets that are 1 where it is so and else 0:
+# where $s$ is the stride and $r$ the padding. Row $i$ of the window, $0$ to $k - 1$, is row $h = s p + i - r$ of
+# the picture. We may also spread the window and take every $d$-th row, $h = s p + d i - r$; $d$ is the
+# **dilation**, mostly 1. For columns likewise: $v = s q + d j - r$. All other weights are 0. **A stroke is a
+# stroke wherever it stands:** the weight shall depend on the place $i, j$ in the window, not on $p$ and $q$; nor
+# shall the bias. Both at once, with brackets as in chapter 2, 1 where it is so and else 0:
 #
-# $$ W_{opq,chv} = \sum_i \sum_j w_{o,c,i,j}\, [h = s p + d i - r]\, [v = s q + d j - r],
+# $$ A_{opq,chv} = \sum_i \sum_j w_{o,c,i,j}\, [h = s p + d i - r]\, [v = s q + d j - r],
 #  \qquad b_{opq} = b_o \tag{8.2} $$
 #
 # Put (8.2) into (8.1) and sum over $h$ and $v$ first:
@@ -109,25 +109,25 @@ assert layers.conv2d_forward(x, weight, stride=2, padding=1).tolist() == [[[[100
 #
 # $$ y_{n,o,p,q} = \sum_c \sum_i \sum_j w_{o,c,i,j}\, x_{n,c,\, s p + d i - r,\, s q + d j - r} + b_o \tag{8.3} $$
 #
-# **How many outputs?** Rows $-r$ to $H - 1 + r$ are there, frame included. The last window is $p = P - 1$, its
-# last row $i = k - 1$, and that has to be there: $s (P - 1) + d (k - 1) - r \le H - 1 + r$. Solve for $P$, which
-# is whole, so round down:
+# **How many outputs?** A picture of $H$ rows has rows $-r$ to $H - 1 + r$, frame included. If $P$ windows fit,
+# the last is $p = P - 1$, its last row $i = k - 1$, and that has to be there:
+# $s (P - 1) + d (k - 1) - r \le H - 1 + r$. Solve for $P$, which is whole, so round down (and likewise $Q$):
 #
 # $$ P = \left\lfloor \frac{H + 2 r - d (k - 1) - 1}{s} \right\rfloor + 1 \tag{8.4} $$
 #
-# **A shifted picture.** Let $s = 1$ and let $x'$ be $x$ moved down by a row, $x'_{h} = x_{h - 1}$ (leave the
-# other indices away). Then by (8.3) without its bias
+# **A shifted picture.** Let $s = 1$ and let $x'$ be $x$ moved down by a row, $x'_{h} = x_{h - 1}$ (the other
+# indices stay as they are). Then by (8.3) without its bias
 #
 # $$ y'_p = \sum_i w_i\, x'_{p + d i - r} = \sum_i w_i\, x_{(p - 1) + d i - r} = y_{p - 1} \tag{8.5} $$
 #
-# The output has moved along. The layer has learned the stroke once and knows it everywhere (but at the border,
-# where a row leaves the picture). **Groups.** Sometimes the channels are cut into $G$ groups that do not meet.
-# Output $o$ is in group $g = \lfloor o / (O / G) \rfloor$, the kernel has $C / G$ channels only, and in (8.3)
-# stands channel $g\, C / G + c$ of $x$ instead of channel $c$.
+# The output has moved along. The layer has learned the stroke once and knows it everywhere (except at the
+# border, where a row leaves the picture). **Groups.** Sometimes the channels are cut into $G$ groups that do not
+# meet. Output $o$ is in group $g = \lfloor o / (O / G) \rfloor$, the kernel has $C / G$ channels only, and in
+# (8.3) stands channel $g\, C / G + c$ of $x$ instead of channel $c$.
 #
 # ## Matrix form
 #
-# Copy every window into a row of a table, `cols`, and every kernel into a row of a matrix:
+# Copy every window into a row of a table, `cols`, and every kernel, $k_H$ by $k_W$, into a row of a matrix:
 #
 # $$ \text{cols}_{npq,\,cij} = x_{n,c,\, s p + d i - r,\, s q + d j - r} \qquad W_{o,\,cij} = w_{o,c,i,j}
 #  \tag{8.6} $$
@@ -140,18 +140,18 @@ assert layers.conv2d_forward(x, weight, stride=2, padding=1).tolist() == [[[[100
 #
 # ## Code
 #
-# The linear layer (8.1) is still in there, and its table of weights is easy to get: a picture with a single 1
-# brings out one column. So send in all 25 of them, as a batch. A row below is an output, a column a pixel.
-# Nearly all is zero, and the rest are nine numbers, over and over, as (8.2) says.
+# The linear layer (8.1) is still in there, and its table $A$ is easy to get: a picture with a single 1 brings
+# out one column. So send in all 25 of them, as a batch. A row below is an output, a column a pixel. Most of it
+# is zero (a dot), and the rest are nine numbers, over and over, as (8.2) says.
 
 
 # %%
 single, kernel = torch.eye(25).reshape(25, 1, 5, 5), torch.arange(1.0, 10).reshape(1, 1, 3, 3)
 table = layers.conv2d_forward(single, kernel, stride=2, padding=1).reshape(25, 9).T  # (8.1)
 for weights in table.tolist():
-    print(*(f"{w:.0f}" if w else "·" for w in weights))  # (8.2)
+    print("".join(f"{w:.0f}" if w else "·" for w in weights))  # (8.2)
 few, many = sum(p.numel() for p in layers.Conv2d(1, 16, 3).parameters()), 785 * 16 * 14 * 14
-print(f"28 by 28 pixels to 16 pictures of 14 by 14: Linear {many:,} parameters, Conv2d {few}")
+print(f"28 by 28 pixels to 16 pictures of 14 by 14:\nLinear {many:,} parameters, Conv2d {few}")
 
 # %% [markdown]
 # ## Write it: the loops
@@ -190,8 +190,8 @@ assert report, "\n".join(report.sentences)
 #
 # Now (8.6) and (8.7). Nobody loops over windows: loop over the few *taps* $(i, j)$. For one tap, all windows
 # together read a whole picture, shifted by $d i$ rows, and every $s$-th row of it: one slice of the framed
-# picture. Then one matrix product, or with groups $G$ of them, one for each block of channels: `@` multiplies
-# stacks of matrices too, `(G, A, B) @ (G, B, C)`.
+# picture, whose size `geometry.padded_size((H, W), (P, Q))` knows. Then one matrix product; with groups, $G$ of
+# them, one for each block of channels: `@` multiplies stacks of matrices too, `(G, A, B) @ (G, B, C)`.
 
 
 # %%
@@ -278,12 +278,12 @@ for name, way in ways.items():  # the best of seven: others use this machine too
 assert 16 * 14 * 14 * 3 * 3 == 28_224 and took["your loops"] > 5 * took["your patches"]
 
 # %% tags=["picture"]
-# alt: Four horizontal bars on a logarithmic scale of milliseconds: the loops take by far the longest, then come
+# alt: Four horizontal bars on a logarithmic scale of milliseconds: the loops take by far the longest, below them
 #   the patches, the library's convolution and torch's, each with its time in numbers.
-figure, ax = plt.subplots(figsize=(7, 1.9))
+figure, ax = plt.subplots(figsize=(7, 2.1), subplot_kw={"xscale": "log", "xlabel": "milliseconds"})
 bars = ax.barh(list(took), list(took.values()), color="#0072b2")
 ax.bar_label(bars, [f" {ms:,.2f} ms" for ms in took.values()])
-ax.set(xscale="log", xlim=(min(took.values()) / 3, 8 * max(took.values())), ylim=(3.6, -0.6))
+ax.set(xlim=(min(took.values()) / 3, 8 * max(took.values())), ylim=(3.6, -0.6))
 
 # %% [markdown]
 # And three kernels, made by hand, on one digit: the last two look for a change of ink, downward or to the right.
@@ -313,7 +313,7 @@ for ax, title, cells in zip(axes, ["digit", *kernels], [digits[0, 0], *maps[0]],
 for N, O in [(1, 1), (2, 1), (1, 3), (2, 3)]:
     right = conv2d_forward(digits[:N], weight[:O])
     rows = right.permute(0, 2, 3, 1).reshape(-1, O)  # as (8.7) gives them
-    print(f"N = {N}, O = {O}: right is {torch.equal(rows.reshape(right.shape), right)}")
+    print(f"N = {N}, O = {O}: right?", torch.equal(rows.reshape(right.shape), right))
 
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>
@@ -323,7 +323,7 @@ for N, O in [(1, 1), (2, 1), (1, 3), (2, 3)]:
 #
 # </details>
 #
-# **2. A frame of zeros is not nothing.** A picture of ones, the blur, padding 1. Is the blurred one all ones?
+# **2. A frame of zeros is not nothing.** A picture of ones, the blur, padding 1. Are all outputs ones?
 
 # %% tags=["predict"]
 blurred = conv2d_forward(torch.ones(1, 1, 4, 4), kernels["blur"][None, None], padding=1)
@@ -332,8 +332,8 @@ print((9 * blurred[0, 0]).round().int())  # in ninths
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>
 #
-# What is outside counts as 0, so a corner has 4 of its 9 pixels, an edge 6. Every padded layer makes the border
-# a little darker, and a network can read off it how near the border is.
+# What is outside counts as 0, so a corner has 4 of its 9 pixels, an edge 6. The blur makes the border darker; by
+# marks of this kind a network with padded layers can tell how near the border is.
 #
 # </details>
 #
@@ -341,9 +341,9 @@ print((9 * blurred[0, 0]).round().int())  # in ninths
 #
 # | | formula | shape | line of code |
 # |---|---|---|---|
-# | size | $P = \lfloor (H + 2r - d(k - 1) - 1) / s \rfloor + 1$ | | `(H + 2*r - d*(k - 1) - 1) // s + 1` |
+# | size | $P = \lfloor (H + 2r - d(k - 1) - 1) / s \rfloor + 1$ | (P, Q) | `(H + 2*r - d*(k - 1) - 1) // s + 1` |
 # | window | row $s p + d i - r$, column $s q + d j - r$ | (N, P, Q, C, kH, kW) | `framed[:, :, rows, columns]` |
-# | forward | $Y = \text{cols}\, W^\top + b$ | (N·P·Q, O) | `cols @ weight.reshape(O, -1).T` |
+# | forward | $Y = \text{cols}\, W^\top + b$ | (N·P·Q, O) | `cols @ weight.reshape(O, -1).T + b` |
 #
 # ## Assignment
 #

@@ -4,11 +4,10 @@
 # ## The question
 #
 # In [chapter 8](ch08_conv2d.py) a window slid over the picture, and every output was a sum of what lay under it.
-# Now the gradient comes back, a number `dy` for every output. What is the gradient of a weight that was used at
+# Now the gradient `dy` comes back, a number for every output. What is the gradient of a weight that was used at
 # *every* position? And of a pixel, which lay under one window, or under nine? The second answer is worth more
-# than it seems: read as a forward pass, it is a layer of its own, which makes small pictures large. Decoders are
-# built of it. It is called the **transposed convolution**, and you will see what is transposed, and why such
-# layers like to paint a checkerboard.
+# than it seems: read as a forward pass, it is a layer that makes small pictures large. Decoders are built of it.
+# It is called the **transposed convolution**: you will see what is transposed, and why it likes checkerboards.
 
 # %%
 from itertools import product
@@ -19,8 +18,7 @@ from matplotlib.colors import ListedColormap
 
 from scratchae import layers
 from scratchae.checking import check, gradcheck, mistakes
-from scratchae.layers import conv2d_forward
-from scratchae.layers.conv2d import conv2d_geometry
+from scratchae.layers.conv2d import conv2d_forward, conv2d_geometry
 from scratchae.layers.conv_transpose2d import conv_transpose2d_size
 from scratchae.layers.convolution import Geometry
 from scratchae.layers.geometry import counts
@@ -48,9 +46,9 @@ for k, (h, v) in enumerate([(1, 1), (1, 2), (2, 3), (4, 4)], start=1):
     pixel = (cells == k).float()[None, None]  # a picture of this pixel alone
     feels = conv2d_forward(pixel, kernel, stride=2, padding=1)[0, 0]
     axes[0].text(v + 0.5, h + 0.5, "ABCD"[k - 1], ha="center", va="center", size=12)
-    axes[k].pcolormesh(k * feels, cmap=colours, vmin=0, vmax=4, ec="#777777", lw=1)
-    axes[k].set_title(f"feel {'ABCD'[k - 1]}: {feels.sum():.0f}")
-axes[0].pcolormesh(cells, cmap=colours, vmin=0, vmax=4, ec="#777777", lw=1)
+    axes[k].pcolormesh(k * feels, cmap=colours, vmin=0, vmax=4, ec="#777777", clip_on=False)
+    axes[k].set_title(f"{feels.sum():.0f} feel {'ABCD'[k - 1]}")
+axes[0].pcolormesh(cells, cmap=colours, vmin=0, vmax=4, ec="#777777", clip_on=False)
 axes[0].set_title("pixels")
 for ax, size in zip(axes, (5, 3, 3, 3, 3), strict=True):
     ax.set(aspect="equal", ylim=(size, 0), xticks=[], yticks=[])
@@ -60,11 +58,11 @@ for ax, size in zip(axes, (5, 3, 3, 3, 3), strict=True):
 #
 # ## By hand
 #
-# The picture and the kernel of chapter 8, and two outputs with `dy` 1 and 2. **A pixel.** `x[0, 1]` lay under
-# the first window, on the weight 10, and under the second, on the weight 1. So its gradient is
-# $10 \cdot 1 + 1 \cdot 2 = 12$. Below it, `x[1, 1]` lay on 1000 and then on 100: $1000 \cdot 1 + 100 \cdot 2$.
-# **A weight.** The upper left one lay on the pixel 1, then on the pixel 2: $1 \cdot 1 + 2 \cdot 2 = 5$. **The
-# bias** is in both outputs: $1 + 2$.
+# The picture of chapter 8 (1, 2, 0 above 3, 1, 2), its kernel (1, 10 above 100, 1000), and `dy` 1 and 2 for the
+# two outputs. **A pixel.** `x[0, 1]` lay under the first window, on 10, and under the second, on 1, so its
+# gradient is $10 \cdot 1 + 1 \cdot 2 = 12$. Below it, `x[1, 1]` lay on 1000 and then on 100:
+# $1000 \cdot 1 + 100 \cdot 2 = 1200$. **A weight.** The upper left one lay on the pixel 1, then on the pixel 2:
+# $1 \cdot 1 + 2 \cdot 2 = 5$. **The bias** is in both outputs: $1 + 2 = 3$.
 #
 # Another way to the pixels: each output **stamps** the kernel onto them, times its `dy`. The first stamps 1, 10
 # above 100, 1000; the second, one column further right, 2, 20 above 200, 2000. Overlapping stamps add up.
@@ -73,13 +71,13 @@ for ax, size in zip(axes, (5, 3, 3, 3, 3), strict=True):
 x = torch.tensor([[[[1.0, 2, 0], [3, 1, 2]]]])  # (N, C, H, W) = (1, 1, 2, 3)
 weight = torch.tensor([[[[1.0, 10], [100, 1000]]]])  # (O, C, kH, kW) = (1, 1, 2, 2)
 dy = torch.tensor([[[[1.0, 2]]]])  # (N, O, P, Q) = (1, 1, 1, 2)
-stamped = layers.conv_transpose2d_forward(dy, weight)
-assert stamped.tolist() == [[[[1, 12, 20], [100, 1200, 2000]]]]
+stamped, dweight, dbias = (result.tolist() for result in layers.conv2d_backward(dy, x, weight))
+assert stamped == [[[[1, 12, 20], [100, 1200, 2000]]]] and dweight[0][0][0][0] == 5 and dbias == [3]
 
 # %% [markdown]
 # ## Derivation
 #
-# The forward pass, with a place for stride $s$, padding $r$ and dilation $d$, as (8.3) had it:
+# The forward pass with stride $s$, padding $r$ and dilation $d$, as (8.3) had it:
 #
 # $$ y_{n,o,p,q} = \sum_c \sum_i \sum_j w_{o,c,i,j}\, x_{n,c,\, s p + d i - r,\, s q + d j - r} + b_o \tag{9.1} $$
 #
@@ -87,14 +85,14 @@ assert stamped.tolist() == [[[[1, 12, 20], [100, 1200, 2000]]]]
 #
 # $$ d\theta = \sum_n \sum_o \sum_p \sum_q dy_{n,o,p,q}\, \frac{\partial y_{n,o,p,q}}{\partial \theta} \tag{9.2} $$
 #
-# **The weight $w_{a,e,k,l}$** (letters of its own, the others are busy). In (9.1) only the term with $o = a$,
-# $c = e$, $i = k$ and $j = l$ has it:
+# **The weight $w_{a,e,t,u}$** (letters of its own, the others are busy). In (9.1) only the term with $o = a$,
+# $c = e$, $i = t$ and $j = u$ has it:
 #
-# $$ \frac{\partial y_{n,o,p,q}}{\partial w_{a,e,k,l}} = [o = a]\, x_{n,e,\, s p + d k - r,\, s q + d l - r} $$
+# $$ \frac{\partial y_{n,o,p,q}}{\partial w_{a,e,t,u}} = [o = a]\, x_{n,e,\, s p + d t - r,\, s q + d u - r} $$
 #
 # Put it into (9.2). Of the sum over $o$ one term is left:
 #
-# $$ dw_{a,e,k,l} = \sum_n \sum_p \sum_q dy_{n,a,p,q}\; x_{n,e,\, s p + d k - r,\, s q + d l - r} \tag{9.3} $$
+# $$ dw_{a,e,t,u} = \sum_n \sum_p \sum_q dy_{n,a,p,q}\; x_{n,e,\, s p + d t - r,\, s q + d u - r} \tag{9.3} $$
 #
 # A weight collects from every position where it was used. **The bias $b_a$** is in every output of channel $a$
 # with the factor 1:
@@ -112,8 +110,8 @@ assert stamped.tolist() == [[[[1, 12, 20], [100, 1200, 2000]]]]
 # $$ dx_{m,e,h,v} = \sum_o \sum_p \sum_q \sum_i \sum_j dy_{m,o,p,q}\, w_{o,e,i,j}\,
 #  [s p + d i - r = h]\, [s q + d j - r = v] \tag{9.5} $$
 #
-# *For a pixel*: find the outputs and taps whose brackets are 1. *For an output and a tap*: there is one pixel
-# that they reach, add $dy \cdot w$ there. That is the stamping, and needs no search.
+# *For a pixel*: find the outputs and taps whose brackets are 1. *For an output and a tap*: they reach one pixel
+# at most, add $dy \cdot w$ there. That is the stamping, and needs no search.
 #
 # **A new layer.** Let (9.5) be a forward pass: `x` has the small pictures now, and what was `dx` is `y`.
 #
@@ -128,24 +126,24 @@ assert stamped.tolist() == [[[[1, 12, 20], [100, 1200, 2000]]]]
 # What is *extra*? By (8.4), $s$ heights $H$ give a convolution the same $P$: what is left over when dividing is
 # forgotten. `output_padding` says which of them is meant, 0 to $s - 1$ rows more.
 #
-# **Its gradients** need no new work. Write $D$ for the gradient of the large picture. A small pixel
-# $x_{m,a,p,q}$ is in (9.6) with the factor $w$ and its brackets, so by the chain rule, summed over $c$, $h$,
-# $v$:
+# **Its gradients** need no new work. Write $D$ for the gradient of the large picture. Hold one small pixel
+# $x_{m,a,p,q}$ fast: it is in the outputs of sample $m$ alone, once for each tap, with the factor $w_{a,c,i,j}$
+# and its brackets. So by the chain rule, summed over all outputs $c$, $h$, $v$:
 #
 # $$ \begin{aligned} dx_{m,a,p,q} &= \sum_c \sum_i \sum_j w_{a,c,i,j}
 #  \sum_h \sum_v D_{m,c,h,v}\, [s p + d i - r = h]\, [s q + d j - r = v] \\
 #  &= \sum_c \sum_i \sum_j w_{a,c,i,j}\, D_{m,c,\, s p + d i - r,\, s q + d j - r} \end{aligned} \tag{9.8} $$
 #
-# which is (9.1), a plain convolution of $D$. And a weight $w_{a,e,k,l}$ collects $x_{n,a,p,q}$ times the pixel
-# of $D$ that it reached, which is (9.3) with $x$ in the place of $dy$ and $D$ in that of $x$:
+# which is (9.1), a plain convolution of $D$. And a weight $w_{a,e,t,u}$ collects $x_{n,a,p,q}$ times the pixel
+# of $D$ that it reached, which is (9.3) with $x$ for $dy$ and $D$ for $x$ (the bias is (9.4), $D$ for $dy$):
 #
-# $$ dw_{a,e,k,l} = \sum_n \sum_p \sum_q x_{n,a,p,q}\; D_{n,e,\, s p + d k - r,\, s q + d l - r} \tag{9.9} $$
+# $$ dw_{a,e,t,u} = \sum_n \sum_p \sum_q x_{n,a,p,q}\; D_{n,e,\, s p + d t - r,\, s q + d u - r} \tag{9.9} $$
 #
 # ## Matrix form
 #
-# Without bias, (9.1) is $y = A x$, with the large, nearly empty table $A$ of chapter 8. Then (9.5) is
-# $dx = A^\top dy$, by chapter 2: this is what is **transposed** in a transposed convolution. Two maps that are
-# each other's transpose are called **adjoint**. For all $x$ and $y$,
+# Without bias, (9.1) is $y = A x$, with the large, nearly empty table $A$ of (8.2). Then (9.5) is
+# $dx = A^\top dy$, as (2.6) says: this is what is **transposed** in a transposed convolution. Two maps that are
+# each other's transpose are **adjoint**. Number all outputs by $k$, all pixels by $l$. For all $x$, $y$
 #
 # $$ \langle A x, y \rangle = \sum_k (A x)_k\, y_k = \sum_k \sum_l A_{k,l}\, x_l\, y_k = \sum_l x_l\, (A^\top y)_l
 #  = \langle x, A^\top y \rangle \tag{9.10} $$
@@ -170,14 +168,14 @@ dx, dweight = torch.zeros_like(x), torch.zeros_like(weight)
 for i, j in product(range(2), range(2)):  # one channel, no frame: the bare bones
     dweight[0, 0, i, j] = (dy * x[tap(i, j, (P, Q), g)]).sum()  # (9.3)
     dx[tap(i, j, (P, Q), g)] += dy * weight[0, 0, i, j]  # (9.5)
-assert torch.equal(dx, stamped) and dweight[0, 0, 0, 0] == 5
+assert dx.tolist() == stamped and dweight[0, 0, 0, 0] == 5
 
 # %% [markdown]
 # ## Write it: the backward pass of Conv2d
 #
-# Now with channels, groups and a frame. `unflatten(1, (G, -1))` cuts the channels into groups. And
-# `torch.einsum("ngopq,ngcpq->goc", a, b)` is the sum of `a[n, g, o, p, q] * b[n, g, c, p, q]` over all letters
-# that the result does not have: so you can write (9.3) and (9.5) as they stand.
+# Now with channels, groups and a frame of size `g.padded_size((H, W), (P, Q))`. `unflatten(1, (G, -1))` cuts
+# channels into groups, and `torch.einsum("ngopq,ngcpq->goc", a, b)` is the sum of
+# `a[n, g, o, p, q] * b[n, g, c, p, q]` over all letters that the result lacks, as (9.3) and (9.5) want it.
 
 
 # %% tags=["write-it"]
@@ -208,15 +206,16 @@ report = check(conv2d_backward)
 print(report)
 assert report, "\n".join(report.sentences)
 sizes = ((2, 3, 5, 4), (4, 3, 3, 2), (4,))  # x, weight and bias
-given = [torch.randn(*size, generator=generator).double() for size in sizes]
+given = (torch.randn(n, generator=generator).double() for n in sizes)
 result = gradcheck(conv2d_forward, *given, backward=lambda dy, x, w, b: conv2d_backward(dy, x, w))
 assert result, result.diagnosis
 
 # %% [markdown]
 # ## Write it: ConvTranspose2d
 #
-# Forward it is the stamping (9.6) into a frame of zeros, of which the padding is cut off at the end;
-# `conv_transpose2d_size((P, Q), geometry, output_padding)` does (9.7). Backward you have all that you need.
+# Forward it is the stamping (9.6) into a frame of zeros, whose padding is cut off at the end. For `g` take
+# `Geometry((kH, kW), stride, padding, dilation, groups)`, and `conv_transpose2d_size((P, Q), g, output_padding)`
+# does (9.7). All want pairs: `counts(n, least=0)` makes one of a number. Backward you have all that you need.
 
 
 # %% tags=["write-it"]
@@ -265,12 +264,12 @@ for stride, padding, k in [(1, 0, 3), (1, 1, 2), (2, 1, 3), (2, 1, 4), (3, 2, 5)
 # %% [markdown]
 # ## See it: the checkerboard
 #
-# How many stamps does a large pixel get? In (9.6), with $d = 1$, it is the number of pairs with
-# $s p + i - r = h$, so of the taps $i$ that have the same remainder as $h + r$ when divided by $s$. With
-# $k = 4$, $s = 2$ the even taps are two, 0 and 2, and the odd ones are two, 1 and 3. With $k = 3$ the even ones
+# How many stamps does a large pixel get? In (9.6), with $d = 1$, count the pairs $p, i$ with $s p + i - r = h$:
+# except at the border, one for every tap $i$ with the same remainder as $h + r$ when divided by $s$. With
+# $s = 2$ and $k = 4$ the even taps are two, 0 and 2, and the odd ones too, 1 and 3. With $k = 3$ the even ones
 # are two, but odd is 1 alone. **Where $s$ does not divide $k$, some rows get more stamps than others**; rows and
 # columns together make it 1, 2 or 4. Whether one *sees* it depends on the weights. So send a flat grey picture
-# through 2,000 layers with random weights, and look how strong the answer is on average, pixel by pixel.
+# through 2,000 layers with random weights, and look how strong (root mean square) each pixel is.
 
 # %% tags=["picture"]
 # alt: Two square maps, in one scale of colours. With kernel 3 it is a regular pattern of bright, middle and dark
@@ -280,10 +279,10 @@ for k in (3, 4):
     kernels = torch.randn(1, 2000, k, k, generator=generator) / k  # 2,000 output channels
     one = torch.ones(1, 1, k, k)
     y, count = (conv_transpose2d_forward(flat, w, stride=2, padding=1) for w in (kernels, one))
-    stamps[k] = count[0, 0, 2:-2, 2:-2].unique().tolist()
+    stamps[k] = count[0, 0, 2:-2, 2:-2].unique().int().tolist()
     strength[k] = y[0, :, 2:-2, 2:-2].square().mean(dim=0).sqrt()
-    least, most = strength[k].min().item(), strength[k].max().item()
-    print(f"kernel {k}: {stamps[k]} stamps, strength from {least:.2f} to {most:.2f}")
+    least, most = strength[k].aminmax()
+    print(f"kernel {k}: stamps {stamps[k]}\n  strength {least:.2f} to {most:.2f}")
 assert stamps == {3: [1, 2, 4], 4: [4]} and 1.8 < strength[3].max() / strength[3].min() < 2.2
 figure, axes = plt.subplots(1, 2, figsize=(7, 3))
 for ax, (k, cells) in zip(axes, strength.items(), strict=True):
@@ -293,14 +292,14 @@ for ax, (k, cells) in zip(axes, strength.items(), strict=True):
 figure.colorbar(shown, ax=axes, label="strength of the answer to flat grey")
 
 # %% [markdown]
-# A sum of $t$ independent stamps is as strong as $\sqrt t$: from 1 to 2 for one to four. Training can undo it,
-# but has to spend weights on that. And as it is the same map, the same pattern lies in the `dx` of every Conv2d
-# with kernel 3 and stride 2: some pixels hear of the loss four times, others once.
+# Mean squares of independent weights of mean 0 add up: four stamps are $\sqrt 4 = 2$ times as strong as one.
+# Training can undo it, but has to spend weights on that. And as it is the same map, the same pattern lies in the
+# `dx` of every Conv2d with kernel 3 and stride 2: some pixels hear of the loss four times, others twice or once.
 #
 # ## Break it
 #
-# Write down what you expect. **1. `=` for `+=`.** The catalogue of mistakes that `check` knows has one who
-# stamps with `=`, window by window. With which strides is that still right?
+# Write down what you expect. **1. `=` for `+=`.** The catalogue of mistakes that `check` knows has one that
+# stamps with `=`, window by window. With which strides is that still right for a kernel of 3 by 3?
 
 # %% tags=["predict"]
 known = {mistake.name: mistake.function for mistake in mistakes("conv2d_backward")}
@@ -308,12 +307,12 @@ x, weight = (torch.randn(1, 1, n, n, generator=generator) for n in (9, 3))
 for stride in (1, 2, 3):
     dy = torch.randn(conv2d_forward(x, weight, stride=stride).shape, generator=generator)
     wrong = known["dx_overwritten_by_windows"](dy, x, weight, stride)[0]
-    print(stride, torch.allclose(wrong, conv2d_backward(dy, x, weight, stride)[0]))
+    print(f"stride {stride}:", torch.allclose(wrong, conv2d_backward(dy, x, weight, stride)[0]))
 
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>
 #
-# With stride 3 the windows do not overlap, so nothing is overwritten. A test with one easy geometry passes.
+# With stride 3 no windows overlap; else a pixel keeps its last stamp only. A test with one easy geometry passes.
 #
 # </details>
 #
@@ -321,10 +320,11 @@ for stride in (1, 2, 3):
 # with the same kernel. Does the picture come back?
 
 # %% tags=["predict"]
-back = conv_transpose2d_forward(conv2d_forward(x, weight, stride=2), weight, stride=2)
+told = conv2d_forward(x, weight, stride=2)
+back = conv_transpose2d_forward(told, weight, stride=2)
 scale = (x * back).sum() / (back * back).sum()  # in its favour: the best factor
 print(f"{(x - scale * back).norm() / x.norm():.0%} of the picture is missing")
-assert (x - scale * back).norm() > 0.5 * x.norm()
+assert (x - scale * back).norm() > 0.5 * x.norm() and (x.numel(), told.numel()) == (81, 16)
 
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>
@@ -336,12 +336,13 @@ assert (x - scale * back).norm() > 0.5 * x.norm()
 #
 # ## Recap card
 #
-# | | formula | line of code, for each tap |
-# |---|---|---|
-# | weight | (9.3): a tap collects from all positions | `(dy * framed[here]).sum()` |
-# | pixel | (9.5): a pixel collects from its windows | `dframed[here] += dy * weight[..., i, j]` |
-# | ConvTranspose2d | $A^\top x$, the same stamping | `framed[here] += x * weight[..., i, j]` |
-# | its gradients | Conv2d, read in the mirror | `conv2d_forward(dy, weight, ...)` |
+# | | formula | shape | line of code, one channel |
+# |---|---|---|---|
+# | weight, a tap | (9.3): $dw = \sum dy \cdot x$, all positions | (O, C, kH, kW) | `(dy * framed[here]).sum()` |
+# | pixel, a tap | (9.5): $dx = A^\top dy$ | (N, C, H, W) | `dframed[here] += dy * weight[..., i, j]` |
+# | ConvTranspose2d, a tap | (9.6): $y = A^\top x + b$ | (N, C, H, W) | `framed[here] += x * weight[..., i, j]` |
+# | its height | (9.7): $H = s(P - 1) + d(k - 1) + 1 - 2r$ | (H, W) | `conv_transpose2d_size((P, Q), g, (0, 0))` |
+# | its `dx` | (9.8): $dx = A\, dy$, a Conv2d | (N, O, P, Q) | `conv2d_forward(dy, weight, ...)` |
 #
 # ## Assignment
 #

@@ -38,7 +38,7 @@ plt.rcParams.update(STYLE)
 # last to the first). Three rounds of adding, three of copying, and all have everything.
 
 # %% tags=["picture"]
-# alt: Seven tables side by side, each with a row for each of four workers and a column for each of four
+# alt: Seven tables, four above and three below: a row for each of four workers, a column for each of four
 #   chunks. At first all cells are 1. In rounds 1, 2 and 3 one cell a row, on a diagonal, becomes 2, then the
 #   next 3, then the next 4. In rounds 4, 5 and 6 the fours are copied on, until all cells are 4.
 worker, tables = torch.arange(4), [torch.ones(4, 4, dtype=torch.int64)]
@@ -46,15 +46,16 @@ for s in range(6):  # the same six rounds as in all_reduce below
     chunk, after, now = (worker - s) % 4, (worker + 1) % 4, tables[-1].clone()
     now[after, chunk] = now[worker, chunk] + (now[after, chunk] if s < 3 else 0)
     tables.append(now)
-figure, axes = plt.subplots(1, 7, figsize=(7, 1.5), sharey=True)
-for ax, cells, title in zip(axes, tables, ["start", *3 * ["add"], *3 * ["copy"]], strict=True):
+figure, axes = plt.subplots(2, 4, figsize=(7, 4))
+titles = ["start", *3 * ["add"], *3 * ["copy"]]
+for ax, cells, title in zip(axes.flat, tables, titles, strict=False):
     ax.imshow(cells, cmap="Blues", vmin=0, vmax=8)
     for r, c in torch.cartesian_prod(worker, worker).tolist():
-        ax.text(c, r, cells[r, c].item(), ha="center", va="center")
-    ax.set(title=title, xticks=[], yticks=range(4))
+        ax.text(c, r, cells[r, c].item(), ha="center", va="center", size=14)
+    ax.set(xticks=range(4), yticks=range(4), xlabel="chunk", ylabel="worker")
+    ax.set_title(title, size=12)
     ax.grid(False)
-axes[0].set_ylabel("worker")
-axes[3].set_xlabel("chunk 0 to 3")
+axes[1, 3].remove()
 
 # %% [markdown]
 # ## By hand: three samples, two workers
@@ -83,7 +84,7 @@ assert (1 * worker0 + 2 * worker1) / 3 == alone == 4
 #
 # $$ L = \frac{1}{N} \sum_n \ell_n \qquad L_r = \frac{1}{N_r} \sum_{n \in S_r} \ell_n \tag{15.1} $$
 #
-# So the sum over a share is $N_r L_r$. Every image is in one share:
+# So the sum over a share is $N_r L_r$. Every image is in one share, and an empty share adds nothing:
 #
 # $$ L = \frac{1}{N} \sum_r \sum_{n \in S_r} \ell_n = \sum_r \frac{N_r}{N} L_r \tag{15.2} $$
 #
@@ -97,14 +98,14 @@ assert (1 * worker0 + 2 * worker1) / 3 == alone == 4
 # ## Matrix form
 #
 # Write the gradients of $W$ workers below one another, a matrix $G$ of shape $(W, P)$ for $P$ weights, and the
-# counts as a row $c = (N_0, N_1, \ldots)$. Then (15.3) is a row times a matrix, divided by the sum of the row:
+# counts as a row $c = (N_0, N_1, \ldots)$. Then (15.3) is $c\, G$, $(1, W)(W, P) = (1, P)$, over the sum of $c$:
 #
-# $$ d\theta = \frac{c\, G}{\sum_r c_r} \qquad (1, W)(W, P) = (1, P) \tag{15.4} $$
+# $$ d\theta = \frac{c\, G}{\sum_r c_r} \tag{15.4} $$
 #
 # No worker sees $G$. But *sums over workers* they can have, and above and below the line there is one. So each
-# puts its count behind its weighted gradient. Sum these messages of $P + 1$ numbers, and divide by the last:
+# puts its count behind its weighted gradient. Sum these messages of $P + 1$ numbers, divide by the last, $N$:
 #
-# $$ m = \sum_r (N_r\, d\theta_r,\ N_r) = \Big(\sum_r N_r\, d\theta_r,\ N\Big) \tag{15.5} $$
+# $$ m = \sum_r (N_r\, d\theta_r,\ N_r) \tag{15.5} $$
 #
 # ## Code
 #
@@ -135,7 +136,7 @@ assert off(found, images) < 1e-13
 #
 # **`split`** deals a batch out. An image that is left out is never learnt from; and the slowest worker is waited
 # for, so the shares are to be as even as can be. Let share $r$ begin at $\lfloor N r / W \rfloor$ and end where
-# the next begins. **`joined`** is (15.4).
+# the next begins: $N / W$ further, both rounded down, so the sizes differ by 1 at most. **`joined`** is (15.4).
 
 
 # %% tags=["write-it"]
@@ -147,7 +148,7 @@ def split(batch, workers):
 
 
 def joined(gradients, counts):
-    """The gradient (P,) of the batch, from the workers' gradients (W, P) and images counts (W,)."""
+    """The gradient (P,) of the batch, from the workers' gradients (W, P) and image counts (W,)."""
     # your turn: weigh the rows, add them up, divide (15.4)
     return counts @ gradients / counts.sum()  # (15.4)
 
@@ -171,7 +172,6 @@ assert got != G.sum(dim=0).tolist(), "that is the plain sum: the mean over image
 assert got != G.mean(dim=0).tolist(), "that is the mean over workers, whatever they have"
 assert got != (c @ G).tolist(), "the rows are weighed, but not divided by the number of images"
 assert got == [4, 1], f"got {got}, want 4 as by hand, and 1"
-
 for N in (4, 5, 13, 50):  # even and uneven
     shares = split(images[:N], 4)
     counts = torch.tensor([len(share) for share in shares]).double()
@@ -182,29 +182,29 @@ for N in (4, 5, 13, 50):  # even and uneven
 # %% [markdown]
 # ## Derivation: a ring of workers
 #
-# Who adds? If all send their $n$ bytes to worker 0, it has to receive $(p - 1) n$ bytes, and all wait for it.
-# Let us do without a chief. Put $p$ workers on a **ring**, each sends only to the next, and cut every vector
-# into $p$ chunks. Worker $r$ first sends its chunk $r$, and from then on **what came last**. So in round $s$ it
-# sends
+# Who adds? From here on there are $p$ workers, and a gradient has $n$ bytes. If all send theirs to worker 0, it
+# has to receive $(p - 1) n$ bytes, and all wait for it. Let us do without a chief. Put the workers on a
+# **ring**, each sends only to the next, and cut every gradient into $p$ chunks. Worker $r$ first sends its chunk
+# $r$, and from then on **what came last**. So in round $s$ it sends
 #
 # $$ \text{chunk } (r - s) \bmod p \tag{15.6} $$
 #
 # because in round 0 that is $r$, and what worker $r - 1$ sent in round $s - 1$ was $(r - 1) - (s - 1) = r - s$.
 # In the first $p - 1$ rounds the next worker adds what comes to its own. Follow chunk $c$: in round 0 worker $c$
 # sends it, in round $s$ worker $c + s$, which has added its own part by then. After round $p - 2$ it lies at
-# worker $c + p - 1$ and has passed $c, c + 1, \ldots, c + p - 1$, modulo $p$ every worker once. It is done, and
+# worker $c + p - 1$ and has passed $c, c + 1, \ldots, c + p - 1,$ modulo $p$ every worker once. It is done, and
 # from now on a worker puts what comes **in the place** of its own: after $p - 1$ rounds more all have it. In
-# each of the $2 (p - 1)$ rounds a worker sends $n / p$ bytes. A message takes the **latency** $\alpha$, however
-# short it is, and its bytes divided by the **bandwidth** $\beta$:
+# each of the $2 (p - 1)$ rounds all send at once, $n / p$ bytes each. A message takes the **latency** $\alpha$,
+# however short it is, and its bytes divided by the **bandwidth** $\beta$:
 #
-# $$ t_p = 2 (p - 1) \Big(\alpha + \frac{n}{p \beta}\Big)
-#  = 2 (p - 1)\, \alpha + 2\, \frac{p - 1}{p}\, \frac{n}{\beta} \tag{15.7} $$
+# $$ \begin{aligned} t_p &= 2 (p - 1) \Big(\alpha + \frac{n}{p \beta}\Big) \\
+#  &= 2 (p - 1)\, \alpha + 2\, \frac{p - 1}{p}\, \frac{n}{\beta} \end{aligned} \tag{15.7} $$
 #
 # $(p - 1) / p$ is below 1: **however many there are, each sends less than $2n$ bytes.** Only latencies add up.
 #
 # ## Write it: the all-reduce
 #
-# In a round all workers send at once: `own[after, chunk] += own[worker, chunk]`, with three rows of $p$ numbers.
+# A round that adds is `own[after, chunk] += own[worker, chunk]` for all at once, with three rows of $p$ numbers.
 
 
 # %% tags=["write-it"]
@@ -246,7 +246,6 @@ from scratchae.distributed import share_of  # your split, one share of it
 from scratchae.models import build
 from scratchae.optim import SGD
 from scratchae.step import fill_gradients
-
 rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
 model = build("fc", 1).to(torch.float64)  # the same seed, so the same weights
@@ -275,12 +274,13 @@ assert off(first, images[:7]) < 1e-13 and torch.equal(first, second)
 #
 # $$ e_p = \frac{pB / (T + t_p)}{pB / T} = \frac{T}{T + t_p} \tag{15.8} $$
 #
-# The repository has $T$ measured on one machine, and $t_p$ by (15.7) for three networks (or along a tree, where
-# that takes fewer latencies); and what two processes really took. Where it is more: two share one memory.
+# So they do $p\, e_p$ times the work of one. $T$ was measured, and $t_p$ computed for three kinds of wire:
+# (15.7), or along a tree where that is quicker, for `conv` with its BatchNorms' messages. Printed beside it: the
+# step that two processes really took. What the model leaves out: that they [wait for one another](../speed.md).
 
 # %% tags=["picture"]
 # alt: Two plots, for fc and for conv: efficiency from 0 to 1 over 1 to 1,024 workers, a line for each of three
-#   networks. All begin at 1. Ethernet falls deepest, NVLink hardly; conv, whose step is longer, stays higher.
+#   wires. All begin at 1. Ethernet falls deepest, less for conv, whose step is longer; NVLink hardly falls.
 file = Path(scratchae.__file__).parents[1] / "reference" / "results" / "scaling-cpu.json"
 if file.exists():  # in the repository; not where only the package is installed
     scaling = json.loads(file.read_text("utf-8"))
@@ -289,10 +289,11 @@ if file.exists():  # in the repository; not where only the package is installed
     figure, axes = plt.subplots(1, 2, figsize=(7, 2.8), sharey=True)
     for ax, (name, networks) in zip(axes, scaling["predicted"].items(), strict=True):
         T, two = scaling["step_ms"][name][str(B)], scaling["check"]["step"][name]
-        print(f"{name} {T:.2f} ms, two workers {two['two_ms']:.2f}, model {two['model_ms']:.2f}")
-        for (network, rows), style in zip(networks.items(), ("o-", "s--", "^:"), strict=True):
+        print(f"{name} {T:.2f} ms, two workers {two['two_ms']:.2f} (model {two['model_ms']:.2f})")
+        ax.set_prop_cycle(color=["#0072b2", "#d55e00", "#009e73"])
+        for (wire, rows), style in zip(networks.items(), ("o-", "s--", "^:"), strict=True):
             efficiency = [T / (T + row["sending_ms"]) for row in rows]  # (15.8)
-            ax.plot([row["workers"] for row in rows], efficiency, style, ms=4, label=network)
+            ax.plot([row["workers"] for row in rows], efficiency, style, ms=4, label=wire)
         ax.set_xscale("log", base=2)
         ax.set(title=name, xlabel="workers", ylabel="efficiency", ylim=(0, 1.05))
         ax.set_xticks([1, 8, 64, 1024], ["1", "8", "64", "1,024"])
@@ -311,12 +312,12 @@ def mean_of_means(N):
     return off(sum(gradient(share) for share in split(images[:N], 4)) / 4, images[:N])
 
 
-print(f"48 images {mean_of_means(48):.0e}, 5 images {mean_of_means(5):.0e}")
+print(f"48 images {mean_of_means(48):.0e}, 5 images {mean_of_means(5):.0%}")
 assert mean_of_means(48) < 1e-13 and 0.01 < mean_of_means(5) < 1
 g = torch.Generator().manual_seed(0)
 model = Sequential(Linear(784, 20, generator=g), BatchNorm1d(20), Linear(20, 784, generator=g))
 sgd = SGD(model.to(torch.float64).parameters())
-print(f"with BatchNorm, 48 images {mean_of_means(48):.0e}")
+print(f"with BatchNorm, 48 images {mean_of_means(48):.0%}")
 assert mean_of_means(48) > 0.01
 
 # %% [markdown]
@@ -339,7 +340,7 @@ assert mean_of_means(48) > 0.01
 # | message | $(N_r\, d\theta_r,\ N_r)$ | (P + 1,) | `dist.all_reduce(message)` |
 # | ring | chunk $(r - s) \bmod p$ | $n / p$ bytes | `own[after, chunk] += own[worker, chunk]` |
 #
-# A mean of means is no mean. Sum, count, divide once. And a ring sends less than $2n$ however long it is.
+# A mean of means is no mean. Sum, count, divide once. And in a ring each sends less than $2n$ bytes.
 #
 # ## Assignment
 #
