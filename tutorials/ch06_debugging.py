@@ -5,8 +5,8 @@
 #
 # Your network does not learn. No error, no warning, only a loss that does not do what it should. Which of two
 # hundred lines is it? Staring does not help, and trying other learning rates least of all. But there are a few
-# cheap **measurements**, each with a value that it *must* have if all is well, and each fault spoils another
-# one. You will derive these values, write the instruments, and name the fault in eight broken networks.
+# cheap **measurements**, each with a value that it *must* have if all is well, and each fault spoils a
+# different one. You will derive these values, write the instruments, and name the fault in eight broken networks.
 
 # %%
 import matplotlib.pyplot as plt
@@ -25,26 +25,21 @@ plt.rcParams.update(STYLE)
 # 20 digits by heart**. Who cannot do that will not do more.
 
 # %%
-FAULTS = [
-    *("raw pixels", "all weights alike", "no step", "rate too large"),
-    *("wrong sign", "wrong backward", "gradients not emptied", "wrong targets"),
-]
+FAULTS = ["raw pixels", "all weights alike", "no step", "rate too large"]
+FAULTS += ["wrong sign", "wrong backward", "gradients not emptied", "wrong targets"]
 pixels = load("sample").train.pixels[:100].float() / 127.5 - 1  # ink from −1 to 1
 digits = torch.nn.functional.avg_pool2d(pixels[:, None], 2).flatten(1)  # (100, 196)
-
-
-class ReLUWithoutMask(ReLU):
-    def backward(self, dy):
-        return dy
 
 
 class Patient:
     def __init__(self, fault, seed=0):
         self.fault, self.generator = fault, torch.Generator().manual_seed(seed)
         first, last = (Linear(*size, generator=self.generator) for size in [(196, 64), (64, 196)])
-        relu = ReLUWithoutMask() if fault == "wrong backward" else ReLU()
-        if fault == "all weights alike":
-            first.weight[:] = first.bias[:] = last.weight[:] = last.bias[:] = 0.01
+        relu = ReLU()
+        if fault == "wrong backward":
+            relu.backward = lambda dy: dy  # without its mask
+        if fault == "all weights alike":  # below 0, as most pixels are: so all units fire
+            first.weight[:] = first.bias[:] = last.weight[:] = last.bias[:] = -0.005
         self.model = Sequential(first, relu, last, Tanh())
         rate = 1.0 if fault == "rate too large" else 0.003
         self.optimizer = Adam(self.model.parameters(), lr=rate)
@@ -108,8 +103,8 @@ assert torch.isclose(mse_forward(targets.mean(dim=0).expand(2, 3), targets), tor
 # %% [markdown]
 # ## Derivation: four numbers that you know beforehand
 #
-# **1. The loss at the start.** Multiply out: $(y - t)^2 = y^2 - 2yt + t^2$. A fresh network knows nothing, so
-# where its $y$ is positive, $t$ is so no more often: the middle term averages out.
+# **1. The loss at the start.** Multiply out: $(y - t)^2 = y^2 - 2yt + t^2$. Had the last layer's weights the
+# other sign, which is as likely, $y$ would be $-y$. So, whatever $t$ is, the middle term averages out.
 #
 # $$ L_\text{start} \approx \text{mean}(t^2) + \text{mean}(y^2) \tag{6.1} $$
 #
@@ -120,15 +115,15 @@ assert torch.isclose(mse_forward(targets.mean(dim=0).expand(2, 3), targets), tor
 # $$ u = \frac{\lVert \theta_\text{after} - \theta_\text{before} \rVert}{\lVert \theta_\text{before} \rVert}
 #  \tag{6.2} $$
 #
-# Adam's first step moves each of the $P$ weights by $\eta$ (chapter 4). The length of that is
-# $\sqrt{P \eta^2} = \eta \sqrt P$. So with $\text{rms} = \lVert \theta \rVert / \sqrt P$, the size of a weight,
+# Adam's first step moves each of the $P$ weights by $\eta$ (chapter 4), but for a few with gradient 0: in all by
+# $\sqrt{P \eta^2} = \eta \sqrt P$. With a weight's size $\text{rms}(\theta) = \lVert \theta \rVert / \sqrt P$:
 #
-# $$ u = \eta / \text{rms}(\theta) \tag{6.3} $$
+# $$ u \approx \eta / \text{rms}(\theta) \tag{6.3} $$
 #
 # Some hundredths at first, and less later, is healthy. 0 is no step; above 1, all that was there is gone.
 #
 # **3. The slope ratio.** Let $G$ be the true gradient and $g$ what your backward pass says. Walk along $g$, in
-# the direction $g / \lVert g \rVert$. By the chain rule the loss changes, for a small step $h$, at the rate
+# the direction $g / \lVert g \rVert$, a length $h$. By the chain rule the loss changes, at $h = 0$, at the rate
 #
 # $$ \frac{dL(\theta + h g / \lVert g \rVert)}{dh} = \sum_i \frac{\partial L}{\partial \theta_i}
 #  \frac{g_i}{\lVert g \rVert} = \frac{\sum_i G_i g_i}{\lVert g \rVert} \tag{6.4} $$
@@ -141,21 +136,21 @@ assert torch.isclose(mse_forward(targets.mean(dim=0).expand(2, 3), targets), tor
 #
 # A right gradient has $\rho = 1$. For $g = kG$ it is $k \sum G_i^2 / (k^2 \sum G_i^2) = 1/k$: with the wrong
 # sign $-1$, and twice too large $\frac12$. The latter happens in the second step to somebody who does not empty
-# the gradients: theirs is $G + G'$, and the two are nearly the same. Anything else is a wrong backward pass.
+# the gradients: theirs is $G' + G$, the old and the new, much alike. Anything else is a wrong backward pass.
 #
 # **4. The floor.** Whoever gives the same answer $c$ to every sample has, for each pixel, the loss
-# $\text{mean}((c - t)^2)$. Its slope $2\, \text{mean}(c - t)$ is 0 where $c = \text{mean}(t)$, so the best is
+# $\text{mean}((c - t)^2)$ over the samples. Its slope $2\, \text{mean}(c - t)$ is 0 at $c = \text{mean}(t)$; so
 #
 # $$ L_\text{floor} = \text{mean}((t - \text{mean}(t))^2) \tag{6.6} $$
 #
 # Whoever overfits a batch goes far below; whoever stays there sees no tie between question and answer. **And one
-# glance**, for free: two units with the same weights, before and behind them, have the same gradients and stay
-# alike for ever. So count the hidden units that differ.
+# glance**, for free: two units with the same weights, before and behind them, say the same and get the same `dy`
+# back. So all their gradients are the same, and they stay alike for ever. Count the hidden units that differ.
 #
 # ## Matrix form
 #
 # With all weights in one vector, as the optimiser has them, (6.5) is $\rho = g^\top G / g^\top g$: $\rho\, g$ is
-# the shadow of the true gradient on yours. Note what this does *not* see; we come back to it.
+# the shadow of the true gradient on yours (its projection). Note what this does *not* see; we come back to it.
 #
 # ## Write it: two instruments
 
@@ -180,7 +175,12 @@ def slope_ratio(loss_of, theta, g, h):
 #
 # $\theta = (3, 4)$ has the length 5. For $L = \frac12 \lVert \theta \rVert^2$ the gradient is $\theta$ itself.
 
+
 # %% tags=["check"]
+def bowl(theta):
+    return theta.square().sum() / 2
+
+
 theta = torch.tensor([3.0, 4.0])
 got = update_ratio(theta, torch.tensor([3.0, 4.5]))
 known = {
@@ -192,12 +192,6 @@ known = {
 for number, sentence in known.items():
     assert abs(got - number) > 1e-3, sentence
 assert abs(got - 0.1) < 1e-6, f"a step of 0.5 from (3, 4) is 0.1, got {got}"
-
-
-def bowl(theta):
-    return theta.square().sum() / 2
-
-
 got = slope_ratio(bowl, theta, theta.clone(), h=0.5)
 known = {
     1.05: "this is a difference to one side: take theta - h * direction as the second point",
@@ -208,9 +202,8 @@ known = {
 for number, sentence in known.items():
     assert abs(got - number) > 1e-3, sentence
 assert abs(got - 1) < 1e-5, f"for a right gradient it is 1, got {got}"
-assert abs(slope_ratio(bowl, theta, 2 * theta, h=0.5) - 0.5) < 1e-5, (
-    "twice too large is to give 0.5"
-)
+got = slope_ratio(bowl, theta, 2 * theta, h=0.5)
+assert abs(got - 0.5) < 1e-5, f"for one twice too large it is 0.5, got {got}"
 assert theta.tolist() == [3.0, 4.0], "theta has been changed"
 
 # %% [markdown]
@@ -222,18 +215,17 @@ def examine(patient):
     model, optimizer, x = patient.model, patient.optimizer, patient.x
 
     def slope():  # of the true loss, against the gradient that the patient believes in
-        patient.loss_and_gradient()
-        here = optimizer.value.clone()
-
         def loss_of(theta):
             optimizer.value.copy_(theta)
             return mse_forward(model(x), x).double()
 
+        patient.loss_and_gradient()
+        here = optimizer.value.clone()
         ratio = slope_ratio(loss_of, here, optimizer.grad.clone(), h=0.01)
         optimizer.value.copy_(here)
         return ratio
 
-    seen = {"units": len(torch.unique(model[1](model[0](x)), dim=1).T)}  # that differ
+    seen = {"units": len(torch.unique(model[0].weight, dim=0))}  # hidden ones that differ
     seen["slope"] = slope()
     optimizer.zero_grad()
     before = optimizer.value.clone()
@@ -245,14 +237,18 @@ def examine(patient):
     return seen
 
 
-files = {
-    (fault, seed): examine(Patient(fault, seed))
-    for fault in ["healthy", *order]
-    for seed in range(3)
-}
+names = ["healthy", *order]
+files = {(name, seed): examine(Patient(name, seed)) for name in names for seed in range(3)}
 print("  ", *[f"{name:>12}" for name in files["healthy", 0]])
-for letter, fault in zip("·ABCDEFGH", ["healthy", *order], strict=True):
-    print(letter, "", *[f"{value:12.3g}" for value in files[fault, 0].values()])
+for letter, name in zip("·ABCDEFGH", names, strict=True):
+    print(letter, "", *[f"{value:12.3g}" for value in files[name, 0].values()])
+fresh, alike = Patient("healthy"), patients["all weights alike"].model[0].weight
+start = (fresh.x.square().mean() + fresh.model(fresh.x).square().mean()).item()  # (6.1)
+ratio = 0.003 / fresh.optimizer.value.square().mean().sqrt().item()  # (6.3)
+print(f"(6.1) and (6.3) say {start:21.3g} {ratio:12.3g}")
+seen = files["healthy", 0]
+assert abs(seen["start"] / start - 1) < 0.1 and 0.9 < seen["update"] / ratio < 1
+assert (alike - alike[0]).abs().max() < 1e-6  # after 80 steps
 
 # %% [markdown]
 # The line with the dot is the healthy one. Each patient has one number that is out of order *first*.
@@ -293,13 +289,17 @@ print(f"all {len(files)} diagnoses are right")
 
 # %% tags=["picture"]
 # alt: The eight plots again, from 0 to 1 and named. No step is flat at 0.9. Rate too large and gradients not
-#   emptied get stuck at 0.3, wrong targets at 0.17, weights alike at 0.6. Wrong sign and raw pixels have left the
-#   picture. Wrong backward falls as the healthy one does.
+#   emptied get stuck at 0.3, wrong targets and weights alike near 0.17. Wrong sign and raw pixels have left the
+#   picture, as an arrow says. Wrong backward falls as the healthy one does.
 figure, axes = plt.subplots(2, 4, figsize=(7, 3.4), sharex=True, sharey=True)
 for letter, ax, fault in zip("ABCDEFGH", axes.flat, order, strict=True):
     ax.plot(curves["healthy"], color="#999999", lw=1)
     ax.plot(curves[fault], color="#d55e00", ls="--")
     ax.set(ylim=(0, 1), title=f"{letter}: {fault.removeprefix('gradients ')}")
+    if curves[fault][-1] > 1:
+        ax.text(75, 0.87, f"↑ at {curves[fault][-1]:,.0f}", ha="right")
+figure.supxlabel("step (grey: healthy)")
+figure.supylabel("loss")
 
 # %% [markdown]
 # ## Break it
@@ -309,12 +309,12 @@ for letter, ax, fault in zip("ABCDEFGH", axes.flat, order, strict=True):
 
 # %% tags=["predict"]
 print(fallen := [fault for fault in order if curves[fault][-1] < curves[fault][0] / 2])
-assert len(fallen) == 4 and curves["wrong backward"][-1] < curves["healthy"][-1]
+assert len(fallen) == 5 and curves["wrong backward"][-1] < curves["healthy"][-1]
 
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>
 #
-# Four do, and the wrong backward pass even *wins* on this batch: its gradient points roughly downhill, and Adam,
+# Five do, and the wrong backward pass even *wins* on this batch: its gradient points roughly downhill, and Adam,
 # which looks at signs, makes the best of it. A falling loss proves nothing. So measure the slope ratio first.
 #
 # </details>
