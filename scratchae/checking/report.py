@@ -39,11 +39,12 @@ class Row:
 class Report:
     """Rows, each scored by itself. True where all passed.
 
-    >>> print(Report([Row("tanh_forward", "one sample"), Row("tanh_forward", "float32", "y is late")]))
-    tanh_forward                                          1 of 2
-      ok     one sample
+    >>> tests = [Row("tanh_forward", "one sample"), Row("tanh_forward", "random sizes")]
+    >>> print(Report([*tests, Row("tanh_forward", "float32", "y is late")]))
+    tanh_forward: 2 of 3
       wrong  float32
                y is late
+      ok     one sample, random sizes
     """
 
     rows: list[Row]
@@ -69,16 +70,20 @@ class Report:
     def __str__(self) -> str:
         lines, said = [], set()
         for name, rows in self.exercises().items():
-            lines.append(f"{name:<52}  {sum(r.passed for r in rows)} of {len(rows)}")
+            passed = [row.test for row in rows if row.passed]
+            lines.append(f"{name}: {len(passed)} of {len(rows)}")
             for row in rows:
-                lines.append(f"  {'ok   ' if row.passed else 'wrong'}  {row.test}")
                 if row.passed:
                     continue
+                lines.append(f"  wrong  {row.test}")
                 text = row.text if row.sentence not in said else "the same"
                 said.add(row.sentence)
                 lines += textwrap.wrap(
-                    text, WIDTH - 11, initial_indent=" " * 11, subsequent_indent=" " * 11
+                    text, WIDTH, initial_indent=" " * 11, subsequent_indent=" " * 11
                 )
+            lines += textwrap.wrap(
+                ", ".join(passed), WIDTH, initial_indent="  ok     ", subsequent_indent=" " * 9
+            )
         return "\n".join(lines)
 
     __repr__ = __str__
