@@ -6,8 +6,8 @@
 # You have a gradient: for every weight, which way is uphill and how steep it is there. So go the other way. But
 # *how far*? The gradient does not say. It knows the slope under your feet and nothing of the valley: not how far
 # down it goes, nor whether the other wall is near. One number, the **learning rate** $\eta$, has to stand for
-# all that, and a network has a hundred thousand weights that may each want another. This chapter derives how
-# large $\eta$ may be, what **momentum** does about it, and what **Adam** does, which you will write.
+# all that, and a network has thousands of weights that may each want another. This chapter derives how large
+# $\eta$ may be, what **momentum** does about it, and what **Adam** does, which you will write.
 
 # %%
 import matplotlib.pyplot as plt
@@ -69,7 +69,7 @@ _, axes = plt.subplots(1, 3, figsize=(7, 2.3), sharey=True)
 draw_paths(axes, walks, ["#0072b2"] * 3)
 
 # %% [markdown]
-# ## By hand: two weights, three steps
+# ## By hand: two weights, a few steps
 #
 # The loss of the ravine is $\frac12 (\theta_0^2 + 25\,\theta_1^2)$. Its slopes are $\theta_0$ and
 # $25\,\theta_1$. Start at $(10, 1)$ with $\eta = 0.06$, and take a pencil. The slopes are 10 and 25, so the
@@ -78,8 +78,8 @@ draw_paths(axes, walks, ["#0072b2"] * 3)
 # bottom and is on the far side each time, half as far away.
 #
 # **Momentum**, by hand. Let $v \leftarrow 0.5\,v + g$ collect the slopes. Where the slope is 1 three times in a
-# row, $v$ is 1, then 1.5, then 1.75: on its way to 2. Where it is $1, -1, 1$, as across the ravine, $v$ is 1,
-# then $-0.5$, then 0.75. What agrees adds up, what contradicts itself cancels.
+# row, $v$ is 1, then 1.5, then 1.75: on its way to $2 = 0.5 \cdot 2 + 1$. Where it is $1, -1, 1$, as across the
+# ravine, $v$ is 1, then $-0.5$, then 0.75. What agrees adds up, what contradicts itself cancels.
 #
 # **Adam**, by hand. Two weights have the gradients 4 and $-400$. Adam keeps an average of the gradient, and an
 # average of its square. After one step these are 4 and $4^2$ for the first weight, $-400$ and $400^2$ for the
@@ -89,11 +89,10 @@ draw_paths(axes, walks, ["#0072b2"] * 3)
 # %%
 path = descend(SGD, start=(10.0, 1.0), lr=0.06)
 assert torch.allclose(path[1:3], torch.tensor([[9.4, -0.5], [8.836, 0.25]]))
-v, seen = torch.zeros(2), []
+v = [torch.zeros(2)]
 for g in ([1.0, 1.0], [1.0, -1.0], [1.0, 1.0]):  # slopes along and across, three steps
-    v = 0.5 * v + torch.tensor(g)
-    seen.append(v.tolist())
-assert seen == [[1, 1], [1.5, -0.5], [1.75, 0.75]]
+    v.append(0.5 * v[-1] + torch.tensor(g))
+assert torch.stack(v[1:]).tolist() == [[1, 1], [1.5, -0.5], [1.75, 0.75]]
 path = descend(Adam, start=(0.0, 0.0), slope=lambda _: torch.tensor([4.0, -400.0]), lr=0.5)
 assert torch.allclose(path[1], torch.tensor([-0.5, 0.5]))
 
@@ -114,9 +113,9 @@ assert torch.allclose(path[1], torch.tensor([-0.5, 0.5]))
 #
 # $$ \eta < \frac{2}{c_\text{max}} \tag{4.3} $$
 #
-# And the best $\eta$? As it grows, the factor of the gentlest direction, $1 - \eta c_\text{min}$, falls, but
-# that of the steepest, $\eta c_\text{max} - 1$ once it overshoots, grows. The slower one counts, and it is
-# fastest where both are the same, $1 - \eta c_\text{min} = \eta c_\text{max} - 1$. Solve for $\eta$, put it
+# And the best $\eta$? As it grows, the gentlest direction's factor, $1 - \eta c_\text{min}$, falls, but the
+# steepest's, $\eta c_\text{max} - 1$ once it overshoots, grows; no other's is above both. The larger one counts,
+# and is least where both are the same, $1 - \eta c_\text{min} = \eta c_\text{max} - 1$. Solve for $\eta$, put it
 # back, and write $\kappa = c_\text{max} / c_\text{min}$:
 #
 # $$ \eta = \frac{2}{c_\text{min} + c_\text{max}} \qquad
@@ -127,23 +126,23 @@ assert torch.allclose(path[1], torch.tensor([-0.5, 0.5]))
 #
 # $$ v \leftarrow \mu v + g \qquad \theta \leftarrow \theta - \eta v \tag{4.5} $$
 #
-# Number the steps. Since $\theta_t = \theta_{t-1} - \eta v_t$, also $v_t = (\theta_{t-1} - \theta_t)/\eta$. So
+# Number the steps, and look along one direction, $g = c\,\theta$. As $v_t = (\theta_{t-1} - \theta_t)/\eta$,
 # $\theta_{t+1} = \theta_t - \eta\,(\mu v_t + c\,\theta_t)$ is
 #
 # $$ \theta_{t+1} = (1 + \mu - \eta c)\,\theta_t - \mu\,\theta_{t-1} \tag{4.6} $$
 #
-# Try $\theta_t = r^t$, for some number $r$, and divide by $r^{t-1}$: it has to be
-# $r^2 - (1 + \mu - \eta c)\, r + \mu = 0$. The path is a sum of the two solutions' powers, and shrinks as the
-# larger $|r|$ does. The product of the roots of a quadratic is its last term, here $\mu$. If they are complex,
-# they are each other's mirror image, $r$ and $\bar r$, so $\mu = r \bar r = |r|^2$. They are complex where
-# $(1 + \mu - \eta c)^2 < 4 \mu$, that is where $1 + \mu - \eta c$ lies between $-2\sqrt\mu$ and $2\sqrt\mu$.
-# Since $1 + \mu \mp 2\sqrt\mu = (1 \mp \sqrt\mu)^2$:
+# Try $\theta_t = r^t$ and divide by $r^{t-1}$: it has to be $r^2 - (1 + \mu - \eta c)\, r + \mu = 0$. Its
+# solutions $r_1$ and $r_2$ give paths, and so does any mixture $a r_1^t + b r_2^t$, as (4.6) only adds and
+# scales. With the $a$ and $b$ that meet the first two points it is *your* path: it shrinks as the larger $|r|$
+# does. As $(r - r_1)(r - r_2) = r^2 - (r_1 + r_2)\, r + r_1 r_2$, the product is $\mu$. Complex ones are mirror
+# images, $r$ and $\bar r$, so $\mu = r \bar r = |r|^2$. They are complex where $(1 + \mu - \eta c)^2 < 4 \mu$,
+# so where $|1 + \mu - \eta c| < 2\sqrt\mu$. Since $1 + \mu \mp 2\sqrt\mu = (1 \mp \sqrt\mu)^2$:
 #
 # $$ |r| = \sqrt{\mu} \quad \text{wherever} \quad (1 - \sqrt\mu)^2 < \eta c < (1 + \sqrt\mu)^2 \tag{4.7} $$
 #
-# Read this twice. *Every* direction whose curvature lies in that wide range shrinks by the **same** factor. It
-# no longer matters how steep it is. Stretch the range until it just holds $c_\text{min}$ and $c_\text{max}$, so
-# that $\kappa = (1 + \sqrt\mu)^2 / (1 - \sqrt\mu)^2$. Take the root, and solve for $\sqrt\mu$:
+# Read this twice. *Every* direction whose curvature lies in that wide range shrinks by the **same** factor.
+# Stretch the range until it just holds $c_\text{min}$ and $c_\text{max}$, so that
+# $\kappa = (1 + \sqrt\mu)^2 / (1 - \sqrt\mu)^2$. Take the root, and solve for $\sqrt\mu$:
 #
 # $$ \text{factor} = \sqrt\mu = \frac{\sqrt\kappa - 1}{\sqrt\kappa + 1} \tag{4.8} $$
 #
@@ -151,9 +150,10 @@ assert torch.allclose(path[1], torch.tensor([-0.5, 0.5]))
 #
 # $$ m \leftarrow \beta_1 m + (1 - \beta_1)\, g \qquad v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2 \tag{4.9} $$
 #
-# Both start at 0, and so are too small at first. By how much? Put (4.9) into itself: the gradient of step $k$
-# has been multiplied by $\beta$ in each of the $t - k$ steps since, so
-# $m_t = (1 - \beta) \sum_{k=1}^t \beta^{t-k} g_k$. An average has weights that add up to 1. These add up to
+# Both start at 0, so they are too small at first. By how much? Put (4.9) into itself, with $\beta$ for $\beta_1$
+# (for $v$, $\beta_2$ and $g^2$): by step $t$ the gradient of step $k$ has met $1 - \beta$ once and $\beta$ in
+# each of the $t - k$ steps since, so $m_t = (1 - \beta) \sum_{k=1}^t \beta^{t-k} g_k$. An average's weights add
+# up to 1, these to
 #
 # $$ (1 - \beta)(1 + \beta + \ldots + \beta^{t-1}) = 1 - \beta^t \tag{4.10} $$
 #
@@ -163,25 +163,27 @@ assert torch.allclose(path[1], torch.tensor([-0.5, 0.5]))
 #  \theta \leftarrow \theta - \eta\, \frac{\hat m}{\sqrt{\hat v} + \varepsilon} \tag{4.11} $$
 #
 # The tiny $\varepsilon$ is there so that nobody divides by 0. If all gradients are $s$ times as large, with
-# $s > 0$, so are $\hat m$ and $\sqrt{\hat v}$, and the step is the same: **Adam looks at signs and at how much
-# they agree, not at sizes.** One addition: to keep weights small, one adds $\frac{\lambda}{2} \sum \theta^2$ to
-# the loss. Its slope is $\lambda \theta$, so **weight decay** is
+# $s > 0$, so are $\hat m$ and $\sqrt{\hat v}$, and the step is the same, but for $\varepsilon$: **Adam looks at
+# signs and at how much they agree, not at sizes.** One addition: to keep weights small, one adds
+# $\frac{\lambda}{2} \sum \theta^2$ to the loss. Its slope is $\lambda \theta$, so **weight decay** is
 #
 # $$ g \leftarrow g + \lambda\, \theta \tag{4.12} $$
 #
 # ## Matrix form
 #
-# A ravine need not lie along the axes. In general $L = \frac12 \theta^\top A\, \theta$ with a symmetric $A$, its
-# slope is $A \theta$, and (4.2) is $\theta \leftarrow (I - \eta A)\, \theta$. A symmetric matrix is a diagonal
-# one seen from a rotated place, $A = Q\, \text{diag}(c)\, Q^\top$ with $Q^\top Q = I$. Multiply this by
-# $Q^\top$: the coordinates $Q^\top \theta$ follow (4.2) each for itself. So all of (4.2) to (4.8) holds in any
-# direction. (4.11) does *not*: its root is taken weight by weight, and that knows the axes. Keep this in mind
-# for the end. And as every weight is treated alike, one flat vector can hold all weights of a network.
+# A ravine need not lie along the axes. Let $A$ be symmetric, and $L = \frac12 \theta^\top A\, \theta$, the sum
+# of all $\frac12 \theta_i A_{i,j} \theta_j$. As $\theta_p$ occurs in row $p$ and in column $p$, its slope is
+# $\frac12 \sum_j (A_{p,j} + A_{j,p})\, \theta_j$, number $p$ of $A \theta$, and (4.2) is
+# $\theta \leftarrow (I - \eta A)\, \theta$. By the *spectral theorem* a symmetric matrix is a diagonal one seen
+# from a rotated place, $A = Q\, \text{diag}(c)\, Q^\top$ with $Q^\top Q = I$. Multiply the step by $Q^\top$: it
+# is $Q^\top \theta \leftarrow (I - \eta\, \text{diag}(c))\, Q^\top \theta$, so each coordinate of
+# $Q^\top \theta$ follows (4.2), and all up to (4.8) holds in any direction. (4.11) does *not*: its root is taken
+# weight by weight, along the axes. As all weights are treated alike, one flat vector can hold a network.
 #
 # ## Code
 #
 # (4.1) and (4.5), weight by weight, beside the library's SGD. By (4.4) the distance should shrink by
-# $24/26 = 0.923$ a step, and with momentum, by (4.7), by about $\sqrt{0.5} = 0.707$.
+# $24/26 = 0.923$ a step; with momentum, by (4.7), by $\sqrt{0.5} = 0.707$ (but $a$ and $b$ count too).
 
 
 # %%
@@ -202,7 +204,7 @@ for lr, momentum in [(1 / 13, 0.0), (0.1, 0.5)]:
 # %% [markdown]
 # ## Write it
 #
-# One step of Adam. `t` counts from 1; all but `grad` is changed *in place*, so that the next step finds it.
+# One step of Adam. `t` counts from 1; `value`, `exp_avg` and `exp_avg_sq` are changed *in place*, `grad` is not.
 # `max_exp_avg_sq` is for a variant, **AMSGrad**: where it is not `None` it holds the largest `exp_avg_sq` so far
 # (update it) and takes its place in (4.11), so that what once was steep is never trusted again.
 
@@ -247,11 +249,9 @@ assert torch.allclose(mine, theirs, rtol=1e-10), "after 50 steps it is not where
 # ## See it: three ways down
 
 # %%
-ways = {
-    "SGD": {"optimizer": SGD, "lr": 1 / 13},
-    "momentum": {"optimizer": SGD, "lr": 0.1, "momentum": 0.5},
-    "Adam": {"optimizer": Adam, "lr": 0.5},
-}
+ways = {"SGD": {"optimizer": SGD, "lr": 1 / 13}}
+ways["momentum"] = {"optimizer": SGD, "lr": 0.1, "momentum": 0.5}
+ways["Adam"] = {"optimizer": Adam, "lr": 0.5}
 paths = {name: descend(**way) for name, way in ways.items()}
 lost = {name: ravine(path)[30].item() for name, path in paths.items()}
 assert lost["momentum"] < 1e-5 and 0.1 < lost["SGD"] < 2 and 0.1 < lost["Adam"] < 2
@@ -292,28 +292,27 @@ assert best["SGD"] >= 10 * best["Adam"]
 
 # %% [markdown]
 # A learning rate means one thing to SGD, where the step is $\eta g$, and another to Adam, where it is about
-# $\eta$ itself. So never carry one over, and never compare two optimisers at the same one.
+# $\eta$: here the best are a factor of 10 apart, and more. Never carry one over, or compare two at the same.
 #
 # ## Break it
 #
-# **1. Without hats.** Somebody leaves (4.10) out: "that only matters in the first steps, and makes them
-# smaller". Does it? With $\beta_1 = 0.9$ and $\beta_2 = 0.999$, how long is the first step, in units of $\eta$?
+# **1. Without hats.** Somebody leaves (4.10) out: "that only makes the first steps smaller". Does it? With
+# $\beta_1 = 0.9$, $\beta_2 = 0.999$ and the same gradient each time: how long is step $t$, in units of $\eta$?
 
 # %% tags=["predict"]
-m, v = 0.1 * 4.0, 0.001 * 4.0**2  # (4.9) from 0, with a gradient of 4
-print(f"{m / v**0.5:.2f} η")
-assert 3.16 < m / v**0.5 < 3.17
+for t in (1, 10, 1000):
+    length = (1 - 0.9**t) / (1 - 0.999**t) ** 0.5  # (4.10)
+    print(f"step {t}: {length:.2f} η")
 
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>
 #
-# $m$ is too small by $1 - \beta_1 = 0.1$. But $v$, by whose root it is divided, is too small by 0.001. So the
-# step is $0.1 / \sqrt{0.001} = 3.16$ times too *large*, just when the gradients are worth least.
+# First $m$ is 0.1 of what it should be, but $v$, by whose root it is divided, 0.001 of it: the step is
+# $0.1 / \sqrt{0.001} = 3.16$ times too *large*. Then $m$ recovers long before $v$: it gets worse, and lasts.
 #
 # </details>
 #
-# **2. Turn the map.** The same ravine, turned by 45°, and the same start, turned with it. Whose path is not just
-# turned too?
+# **2. Turn the map.** The same ravine and start, both turned by 45°. Whose path is not just turned too?
 
 # %% tags=["predict"]
 turn = torch.tensor([[1.0, -1.0], [1.0, 1.0]]) / 2**0.5
@@ -322,8 +321,9 @@ start, apart = (turn @ torch.tensor([10.0, 2.0])).tolist(), {}
 for name, way in ways.items():
     path = descend(**way, start=start, slope=lambda theta: turned @ theta) @ turn
     apart[name] = (path - paths[name]).norm(dim=1).max().item()
-    print(f"{name:<8}  apart by {apart[name]:.1g}, loss after 20 steps {ravine(path)[20]:.2g}")
-assert max(apart["SGD"], apart["momentum"]) < 1e-3 < 1 < apart["Adam"]
+    before, after = (ravine(walk)[20].item() for walk in (paths[name], path))
+    print(f"{name:<8} apart by {apart[name]:.1g}, loss at step 20 {before:.2g}, turned {after:.2g}")
+assert max(apart["SGD"], apart["momentum"]) < 1e-3 < 1 < apart["Adam"] and after > 3 * before
 
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>

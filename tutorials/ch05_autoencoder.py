@@ -4,7 +4,7 @@
 # ## The question
 #
 # Three numbers for a digit, and a picture back: in [chapter 0](ch00_pixels.py) a trained network did that. But a
-# method that is a hundred years old does it too, without a gradient or a learning rate: **principal component
+# method more than a hundred years old does it too, without a gradient or a learning rate: **principal component
 # analysis**, PCA. Whoever shows you an autoencoder without that to compare with hides something. So: build an
 # encoder, a decoder and the loop that trains them, and race them against PCA. Before the race you prove how far
 # a *linear* autoencoder can come at all. Then you see it come exactly there.
@@ -35,7 +35,7 @@ digits, unseen = digits - mean, unseen - mean  # (1000, 196), around 0, in 64 bi
 #
 # Four digits of two pixels. To tell each in *one* number, choose a line through the middle, and say how far
 # along it the digit is. What is lost is the distance from the line. Turn the line: what you keep and what you
-# lose change, but **together they are always the same**. And somewhere you lose least.
+# lose change, but **their squares together are always the same**. And somewhere you lose least.
 
 # %% tags=["picture"]
 # alt: Left: four dots near a slanted line, and from each a short stroke to it, at right angles. Right, over the
@@ -58,7 +58,7 @@ areas.set(title="sum of squares", xlabel="angle of the line, degrees", xticks=ra
 #
 # They are $(2, 1)$, $(1, 2)$, $(-1, -2)$, $(-2, -1)$; the mean is 0, and all squares add up to $4 \cdot 5 = 20$.
 # **A line.** Along $(1, 0)$ they are at $2, 1, -1, -2$: it keeps $4 + 1 + 1 + 4 = 10$, and loses 10. Along
-# $(1, 1) / \sqrt 2$ they are at $\pm 3 / \sqrt 2$: it keeps $4 \cdot 4.5 = 18$, and loses 2, a mean of $2/8$.
+# $(1, 1) / \sqrt 2$ they are at $\pm 3 / \sqrt 2$: it keeps $4 \cdot 4.5 = 18$, and loses 2, so $2/8$ a pixel.
 #
 # **An autoencoder.** Let the encoder say the first pixel, $E = (1, 0)$, and the decoder paint it there,
 # $D = (1, 0)$. The error is $10 / 8 = 1.25$. At the second pixel it draws 0, not $x_1$, so there
@@ -82,24 +82,25 @@ assert slopes.tolist() == [[0], [-2]] and kept[[0, 45]].round(decimals=3).tolist
 # $$ y_n = c + \sum_j z_{n,j}\, d_j \tag{5.1} $$
 #
 # How low can the error be, if the encoder may say any $z$ it likes? **1. The best point of a plane.** Choose $k$
-# vectors $q_j$ of length 1, at right angles to each other, such that every $d_j$ is a mixture of them. All their
-# mixtures are the plane. Let $p = \sum_j (x \cdot q_j)\, q_j$, and $r = x - p$ the rest. Then
+# vectors $q_j$ of length 1, at right angles to each other, of which every $d_j$ is a mixture: $q_j$ is the part
+# of $d_j$ at right angles to those before, made as long as 1, or anything new if that part is 0. Their mixtures
+# are the plane. Let $p = \sum_j (x \cdot q_j)\, q_j$, and $r = x - p$ the rest. Then
 # $r \cdot q_i = x \cdot q_i - \sum_j (x \cdot q_j)(q_j \cdot q_i) = 0$, for only $j = i$ is left of the sum. So
 # $r$ is at right angles to the plane. For any $y$ in it $p - y$ is in it too, and so $2\, r \cdot (p - y)$ is 0:
 #
 # $$ |x - y|^2 = |r + (p - y)|^2 = |r|^2 + |p - y|^2 \geq |r|^2 \tag{5.2} $$
 #
 # Nothing in the plane is nearer than $p$. With $y = 0$ it is the picture above, lost and kept:
-# $|x|^2 = |r|^2 + |p|^2$, and $|p|^2 = \sum_j (x \cdot q_j)^2$.
+# $|x|^2 = |r|^2 + |p|^2$, and $|p|^2 = \sum_j (x \cdot q_j)^2$; $x_n \cdot q_j$ is entry $n$ of $X q_j$.
 #
-# **2. The bias does not help.** With it the plane has to draw $x_n - c$. The rest of a difference is that of the
-# rests, $r_n - r_c$, for $p$ is linear in $x$. The $x_n$ add up to 0, so the $r_n$ do, and in the squares
+# **2. The bias does not help.** With it the plane has to draw $x_n - c$. As $p$ is linear in $x$, the rest is
+# the difference of both rests, $r_n - r_c$. The $x_n$ add up to 0, so the $r_n$ do, and in the squares
 # $-2\, r_c \cdot \sum_n r_n$ is 0: they add up to $\sum_n |r_n|^2 + N |r_c|^2$, no less than without $c$:
 #
 # $$ \sum_n |x_n - y_n|^2 \;\geq\; \sum_n |r_n|^2 = \sum_n |x_n|^2 - \sum_j |X q_j|^2 \tag{5.3} $$
 #
 # **3. Which plane keeps most?** Let $v_1$ be the direction, of length 1, in which $|X v_1|$ is largest; $v_2$
-# the same among those at right angles to $v_1$; and so on, $I$ times. Call these lengths
+# the same among those at right angles to $v_1$; and so on, $I$ times. Call these lengths $|X v_i|$ now
 # $s_1 \geq s_2 \geq \ldots$, the **singular values**. Instead of $v_i$ one could have taken
 # $\cos(h)\, v_i + \sin(h)\, v_l$ with a later $v_l$. Its $|X v|^2$ is
 # $\cos^2(h)\, s_i^2 + 2 \cos(h) \sin(h)\, (X v_i) \cdot (X v_l) + \sin^2(h)\, s_l^2$. At $h = 0$ that has the
@@ -123,20 +124,22 @@ assert slopes.tolist() == [[0], [-2]] and kept[[0, 45]].round(decimals=3).tolist
 # That is the theorem of Eckart and Young; call its right side the **PCA line**. Rows $v_1, \ldots, v_k$ in the
 # encoder, and the same as columns in the decoder, reach it: $q_j = v_j$.
 #
-# **The gradient.** With $z_{n,j} = \sum_i x_{n,i} E_{j,i}$ and $y_{n,o} = \sum_j z_{n,j} D_{o,j}$, and
-# $dy = 2 (y - x) / (N I)$ from [chapter 1](ch01_loss.py), it is [chapter 2](ch02_linear.py) twice. What the
-# decoder finds for its input, $dz$, is what arrives at the encoder:
+# **The gradient**, without biases. With $z_{n,j} = \sum_i x_{n,i} E_{j,i}$ and
+# $y_{n,o} = \sum_j z_{n,j} D_{o,j}$, and $dy = 2 (y - x) / (N I)$ from [chapter 1](ch01_loss.py), it is
+# [chapter 2](ch02_linear.py) twice. What the decoder finds for its input, $dz$, is what arrives at the encoder:
 #
 # $$ dD_{o,j} = \sum_n dy_{n,o}\, z_{n,j} \qquad dz_{n,j} = \sum_o dy_{n,o}\, D_{o,j} \qquad
 #  dE_{j,i} = \sum_n dz_{n,j}\, x_{n,i} \tag{5.7} $$
 #
 # ## Matrix form
 #
+# With a row for each digit, $X$ and $Y$ are (N, I), $Z$ is (N, k), $E$ is (k, I) and $D$ is (I, k):
+#
 # $$ Z = X E^\top \quad Y = Z D^\top \qquad dD = dY^\top Z \quad dZ = dY\, D \quad dE = dZ^\top X \tag{5.8} $$
 #
 # ## Code
 #
-# The *singular value decomposition* of $X$ returns all $s_i$ and $v_i$. Is any of 1,000 random planes better?
+# The *singular value decomposition* of $X$ returns all $s_i$ and $v_i$. Of 1,000 random planes none is better:
 
 
 # %%
@@ -152,7 +155,7 @@ for _ in range(1000):
     q = torch.linalg.qr(torch.randn(196, 3, generator=g).double())[0]  # (196, 3)
     w = (everything @ q).square().sum(dim=1)
     assert w.max() < 1 and abs(w.sum() - 3) < 1e-9
-    assert mse_forward(digits @ q @ q.T, digits) > line  # (5.3)
+    assert mse_forward(digits @ q @ q.T, digits) > line  # (5.6)
 assert abs(mse_forward(digits @ v.T @ v, digits) - line) < 1e-9
 print(f"saying nothing costs {pca(digits, 0)[0]:.4f}, three numbers of PCA {line:.4f}")
 
@@ -227,12 +230,10 @@ assert len(losses) == len(seen) == 6, f"6 batches: {len(seen)} steps, {len(losse
 first, second = ([n for batch in part for n in batch] for part in (seen[:3], seen[3:]))
 assert sorted(first) == sorted(second) == list(range(7)), "not every sample came once an epoch"
 assert first != second, "both epochs have the same order: ask for batches.epoch(epoch)"
-assert all(isinstance(loss, float) for loss in losses), "of the losses want floats: .item()"
+assert all(isinstance(loss, float) for loss in losses), "you will want floats: .item()"
 
 # %% [markdown]
 # ## See it: the race
-#
-# Three numbers for each. The linear pair gets all digits at every step, the deep one batches of 200.
 
 
 # %%
@@ -250,8 +251,8 @@ def race(model, lr, size):
 
 costs = torch.tensor([line, mse_forward(unseen @ v.T @ v, unseen)])
 linear, deep = (autoencoder(sizes, g.manual_seed(0)) for sizes in [(196, 3), (196, 64, 3)])
-straight, _, losses = race(linear, lr=0.01, size=1000)
-bent, codes, _ = race(deep, lr=0.003, size=200)
+straight, _, losses = race(linear, lr=0.01, size=1000)  # all digits at every step
+bent, codes, _ = race(deep, lr=0.003, size=200)  # in batches of 200
 for name, errors in {"linear": straight[-1], "deep": bent[-1]}.items():
     print(name, "has {:.4f} of PCA's error; on unseen digits {:.4f}".format(*errors / costs))
 assert line < min(losses) <= losses[-1] < 1.01 * line  # never below, at no step
@@ -259,10 +260,9 @@ assert (bent[-1] < torch.tensor([0.7, 0.9]) * costs).all() and bent[:, 1].argmin
 
 # %% tags=["picture"]
 # alt: Two plots of the error over 800 steps, PCA's a dashed line. The linear pair falls to it and stays there.
-#   The deep one is below it at step 50 and falls on; on unseen digits, right, it stops after 300.
+#   The deep one is below it at step 50 and falls on; on unseen digits, right, it stops falling before 400.
 _, axes = plt.subplots(1, 2, figsize=(7, 2.6), sharey=True)
-for i, which in enumerate(["digits they learn from", "unseen digits"]):
-    ax = axes[i]
+for ax, i, which in zip(axes, (0, 1), ("digits they learn from", "unseen digits"), strict=True):
     ax.axhline(costs[i], color="black", ls="--", lw=1, label="PCA")
     ax.plot(range(0, 801, 50), straight[:, i], "o-", ms=4, color="#e69f00", label="linear")
     ax.plot(range(0, 801, 50), bent[:, i], "s-", ms=4, color="#0072b2", label="deep")
@@ -270,9 +270,9 @@ for i, which in enumerate(["digits they learn from", "unseen digits"]):
 ax.legend()
 
 # %% [markdown]
-# **Does it beat PCA?** A linear one never: it *is* PCA, found the slow way. A deep one does, on unseen digits by
-# less; after 400 steps it wins no more there, and learns by heart. Here are its codes while it trains, seen from
-# one side, and then unseen digits, drawn by all. Not each of them gains: see the five.
+# **Does it beat PCA?** A linear one never, where it learns: it *is* PCA, found the slow way. A deep one does, on
+# unseen digits by less; after 400 steps it wins no more there, and learns by heart. Here are its codes while it
+# trains, seen from one side, and then unseen digits, drawn by all. Not each of them gains: see the five.
 
 # %% tags=["picture"]
 # alt: Four scatter plots of codes, each a numeral in the colour of its kind, a large one at the kind's middle.
@@ -292,6 +292,7 @@ for ax, step in zip(axes.flat, (0, 50, 200, 800), strict=True):
 #   by the linear pair, the same; by the deep one, zero, one and seven sharp, five and nine lost.
 shown = unseen[torch.stack([(sample.test.labels == kind).nonzero()[0, 0] for kind in range(10)])]
 drawn = {"digit": shown, "PCA": shown @ v.T @ v, "linear": linear(shown), "deep": deep(shown)}
+assert (drawn["deep"] - shown)[5].norm() > (drawn["PCA"] - shown)[5].norm()  # the five
 _, axes = plt.subplots(4, 10, figsize=(7, 3.2))
 for row, (name, pictures) in zip(axes, drawn.items(), strict=True):
     row[0].set_title(name)
@@ -302,8 +303,7 @@ for row, (name, pictures) in zip(axes, drawn.items(), strict=True):
 # %% [markdown]
 # ## Break it
 #
-# Write down what you expect. **1. Who has to bend?** A deep encoder and a linear decoder, or the other way
-# round: which comes below the PCA line?
+# **1. Who has to bend?** A deep encoder with a linear decoder, or the reverse: which beats PCA? Write it down.
 
 # %% tags=["predict"]
 for down, up in [((196, 64, 3), (196, 3)), ((196, 3), (196, 64, 3))]:
@@ -316,22 +316,22 @@ for down, up in [((196, 64, 3), (196, 3)), ((196, 3), (196, 64, 3))]:
 # <details class="answer"><summary>Why</summary>
 #
 # Only the one whose *decoder* bends. Look for the encoder in the proof: there is none. (5.1) says that a linear
-# decoder draws on a plane, and no encoder, however deep, can lift a digit off it.
+# decoder draws on a plane, and no encoder, however deep, can lift a drawing off it.
 #
 # </details>
 #
 # **2. The same numbers?** The linear pair has PCA's error. Is its first number PCA's first?
 
 # %% tags=["predict"]
-columns = linear.decoder[0].weight / linear.decoder[0].weight.norm(dim=0)  # (196, 3), length 1
-print("in the plane:", (v @ columns).norm(dim=0), "cosines:", v @ columns, sep="\n")
-assert (v @ columns).norm(dim=0).min() > 0.999 and (v @ columns).abs().max() < 0.95
+cosines = (v @ torch.nn.functional.normalize(linear.decoder[0].weight, dim=0)).float()  # (3, 3)
+print("lengths in PCA's plane:", cosines.norm(dim=0), "cosines with its axes:", cosines, sep="\n")
+assert cosines.norm(dim=0).min() > 0.999 and cosines.abs().max() < 0.95
 
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>
 #
-# It found the plane, with other axes in it. Replace $D$ by $D A$ and $E$ by $A^{-1} E$, for any $A$ that can be
-# undone: what is drawn is the same, so no loss can tell. A single number of a code need not mean anything.
+# It found the plane (lengths 1) with other axes (no cosine is $\pm 1$). Replace $D$ by $D A$ and $E$ by
+# $A^{-1} E$, if $A$ can be undone: it draws the same. A single number of a code need not mean anything.
 #
 # </details>
 #
