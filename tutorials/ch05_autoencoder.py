@@ -25,8 +25,8 @@ from scratchae.plots.style import STYLE
 
 plt.rcParams.update(STYLE)
 sample = load("sample")
-ink = [part.pixels[:1000, None].double() / 127.5 - 1 for part in (sample.train, sample.test)]
-digits, unseen = (torch.nn.functional.avg_pool2d(part, 2).flatten(1) for part in ink)  # 14 by 14
+ink = [part.pixels[:1000].double() / 127.5 - 1 for part in (sample.train, sample.test)]
+digits, unseen = (part.reshape(-1, 14, 2, 14, 2).mean(dim=(2, 4)).flatten(1) for part in ink)
 mean = digits.mean(dim=0)
 digits, unseen = digits - mean, unseen - mean  # (1000, 196), around 0, in 64 bits
 
@@ -323,7 +323,7 @@ for down, up in [((196, 64, 3), (196, 3)), ((196, 3), (196, 64, 3))]:
 # **2. The same numbers?** The linear pair has PCA's error. Is its first number PCA's first?
 
 # %% tags=["predict"]
-cosines = (v @ torch.nn.functional.normalize(linear.decoder[0].weight, dim=0)).float()  # (3, 3)
+cosines = (v @ linear.decoder[0].weight / linear.decoder[0].weight.norm(dim=0)).float()  # (3, 3)
 print("lengths in PCA's plane:", cosines.norm(dim=0), "cosines with its axes:", cosines, sep="\n")
 assert cosines.norm(dim=0).min() > 0.999 and cosines.abs().max() < 0.95
 
