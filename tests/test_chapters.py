@@ -7,6 +7,7 @@ import re
 
 import matplotlib
 import nbformat
+import pandas as pd
 import pytest
 
 from scratchae import plots
@@ -280,3 +281,16 @@ def test_a_student_notebook_holds_no_solution_and_no_output(path):
             )
             assert shown_elsewhere or line not in text, line
     assert '"outputs": []' in text and '"execution_count": 1' not in text
+
+
+def test_chapter_14_shows_measurements_of_a_gpu_with_its_name_as_soon_as_there_are_any(capsys):
+    code, _ = code_of(FOLDER / "ch14_time.py")
+    (cell,) = [cell.source for cell in code if '"benchmark-cuda.json"' in cell.source]
+    shown, _ = cell.split("if torch.cuda.is_available():")
+    row = {"model": "fc", "batch_size": 64, "threads": 1, "ms": {"scratchae graph": 0.1234}}
+    steps = {"about": {"device": "A Device"}, "rows": [row]}
+    exec(shown, {"recorded": {"benchmark-cuda.json": {"steps": steps}}, "pd": pd})
+    said = capsys.readouterr().out
+    assert "benchmark-cpu.json: not measured" in said
+    assert "benchmark-cuda.json: A Device" in said
+    assert re.search(r"scratchae graph +0\.12", said)
