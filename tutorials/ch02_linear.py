@@ -4,11 +4,10 @@
 # ## The question
 #
 # A linear layer is the plainest layer there is: every output is a weighted sum of all inputs, in one line
-# `y = x @ weight.T + bias`. And in every book its backward pass is `dx = dy @ weight`, `dweight = dy.T @ x`,
-# `dbias = dy.sum(dim=0)`. Why a transpose in the second and none in the first? Why a sum, and not a mean? Many
-# learn these lines by heart, and put the `.T` wherever the shapes stop complaining. After this chapter you can
-# derive them in two minutes on the back of an envelope, and you will have written them and know that they are
-# right.
+# `y = x @ weight.T + bias`. In many a book its backward pass is `dx = dy @ weight`, `dweight = dy.T @ x`,
+# `dbias = dy.sum(dim=0)`. Why a transpose in the second and none in the first? Why a sum, not a mean? Many learn
+# these lines by heart, and put the `.T` wherever the shapes stop complaining. After this chapter you can derive
+# them in two minutes on the back of an envelope, and you will have written them and know that they are right.
 #
 # One agreement holds in all chapters: **the gradient of the loss $L$ with respect to `foo` is called `dfoo`**,
 # and it has the shape of `foo`. So `dweight[o, i]` answers one question: *if `weight[o, i]` grows by a little,
@@ -31,17 +30,15 @@ plt.rcParams.update(STYLE)
 # Here is the answer, before any formula. A layer with $I$ inputs and $O$ outputs is given $N$ samples at once.
 # Three tables: `dy`, which arrives from the layer behind; `x`, which the layer was given; and `dweight`, which
 # we want. **Cell $[o, i]$ of `dweight` is fed by column $o$ of `dy` and column $i$ of `x`, and by nothing
-# else.** Cells of one sample are multiplied, and the samples are summed.
+# else.** Cells of one sample (its number stands in them) are multiplied, and the samples are summed.
 
 
 # %% tags=["picture"]
 # alt: Three tables. In dy, with a row for each of three samples and a column for each of two outputs,
-#   column o is coloured, each sample in a colour of its own. In x, a row for each sample and a column for
-#   each of four inputs, column i is coloured in the same three colours. In dweight, two rows and four
-#   columns, the one cell in row o and column i has three stripes in these colours, one for each sample.
-colours = ListedColormap(
-    ["white", "#0072b2", "#e69f00", "#009e73"]
-)  # colour-blind readers see them
+#   column o is coloured, each sample in a colour and with a number of its own. In x, a row for each sample
+#   and a column for each of four inputs, column i is coloured in the same way. In dweight, two rows and four
+#   columns, the one cell in row o and column i has three stripes, numbered 0, 1 and 2, one for each sample.
+colours = ListedColormap(["white", "#0072b2", "#e69f00", "#009e73"])
 dy_cells, x_cells, dweight_cells = torch.zeros(3, 2), torch.zeros(3, 4), torch.zeros(2, 4)
 dy_cells[:, 1] = x_cells[:, 2] = torch.tensor([1, 2, 3])
 figure, axes = plt.subplots(1, 3, figsize=(7, 2.2), width_ratios=[2, 4, 4])
@@ -50,12 +47,14 @@ for ax, cells in zip(axes, [dy_cells, x_cells, dweight_cells], strict=True):
     ax.set(aspect="equal", ylim=(3, 0), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 axes[2].pcolormesh([2, 2.33, 2.67, 3], [1, 2], [[1, 2, 3]], cmap=colours, vmin=0, vmax=3)
+for n, colour in enumerate(["white", "black", "black"]):
+    for ax, place in zip(axes, [(1.5, n + 0.5), (2.5, n + 0.5), (2.17 + n / 3, 1.5)], strict=True):
+        ax.text(*place, str(n), color=colour, ha="center", va="center")
 axes[0].set(title="dy (N, O)", xticks=[1.5], xticklabels=["o"], xlabel="×  the same row of x")
 axes[0].set(yticks=[0.5, 1.5, 2.5], yticklabels=["sample 0", "sample 1", "sample 2"])
 axes[1].set(title="x (N, I)", xticks=[2.5], xticklabels=["i"], xlabel="summed over the samples")
-axes[2].set(
-    title="dweight (O, I)", xticks=[2.5], xticklabels=["i"], yticks=[1.5], yticklabels=["o"]
-)
+axes[2].set(title="dweight (O, I)", xticks=[2.5], xticklabels=["i"])
+axes[2].set(yticks=[1.5], yticklabels=["o"])
 
 # %% [markdown]
 # ## By hand: two samples, three inputs, two outputs
@@ -86,8 +85,8 @@ assert y[0, 0] == 1 * 1 + 2 * 0 + 3 * 2 + 1  # sample 0, output 0
 # `dbias[1]` is 2. **An input.** If `x[1, 0]` grows by $h$, only sample 1 feels it, but both of its outputs do,
 # `y[1, 0]` by $1h$ and `y[1, 1]` by $2h$: the loss grows by $3 \cdot 1h + 4 \cdot 2h$. Hence `dx[1, 0]` is 11.
 #
-# Do not believe it: move the weight and see how $\sum dy \cdot y$ grows. A step of 1 is not too large here,
-# since the layer is a straight line in each of its numbers.
+# Do not believe it: let $\sum dy \cdot y$ be the loss (if one output grows by $h$, it grows by $h$ times that
+# output's `dy`), move the weight, and see. A step of 1 is not too large: $y$ is a straight line in each number.
 
 # %%
 before = (dy * y).sum()
@@ -99,17 +98,16 @@ assert after - before == 21
 # %% [markdown]
 # ## Derivation
 #
-# What we did with a pencil, for any sizes. The layer, number by number, with $n$ for the sample, $o$ for the
-# output and $i$ for the input:
+# Now for any sizes. The layer, number by number, for sample $n$, output $o$ and input $i$:
 #
 # $$ y_{n,o} = \sum_i x_{n,i} W_{o,i} + b_o \tag{2.1} $$
 #
-# Let $\theta$ be any number that the outputs depend on: a weight, a bias, an input. The chain rule says that its
-# effect on the loss is the sum of its effects through every output:
+# Let $\theta$ be a weight, a bias or an input: the loss feels it through the outputs, and in no other way. The
+# chain rule says that its effect on the loss is the sum of its effects through every output:
 #
-# $$ d\theta = \frac{\partial L}{\partial \theta}
-#  = \sum_n \sum_o \frac{\partial L}{\partial y_{n,o}} \frac{\partial y_{n,o}}{\partial \theta}
-#  = \sum_n \sum_o dy_{n,o} \frac{\partial y_{n,o}}{\partial \theta} \tag{2.2} $$
+# $$ \begin{aligned} d\theta = \frac{\partial L}{\partial \theta}
+#  &= \sum_n \sum_o \frac{\partial L}{\partial y_{n,o}} \frac{\partial y_{n,o}}{\partial \theta} \\
+#  &= \sum_n \sum_o dy_{n,o} \frac{\partial y_{n,o}}{\partial \theta} \end{aligned} \tag{2.2} $$
 #
 # All that is left is to find $\partial y_{n,o} / \partial \theta$ three times. One trap: $n$, $o$ and $i$ are
 # busy, the sums run over them. The number that we differentiate by gets letters of its own, $W_{p,j}$, $b_p$,
@@ -133,9 +131,8 @@ assert after - before == 21
 #
 # $$ db_p = \sum_n \sum_o dy_{n,o} [o = p] = \sum_n dy_{n,p} \tag{2.5} $$
 #
-# **The input $x_{m,j}$.** It appears in the outputs of its own sample only:
-# $\partial y_{n,o} / \partial x_{m,j} = \sum_i [n = m][i = j]\, W_{o,i} = [n = m]\, W_{o,j}$. Into (2.2), where
-# now one term of the sum over $n$ is left:
+# **The input $x_{m,j}$.** In (2.1) $\partial x_{n,i} / \partial x_{m,j} = [n = m] [i = j]$, so of the sum one
+# term is left, $\partial y_{n,o} / \partial x_{m,j} = [n = m]\, W_{o,j}$. In (2.2) it is now the one with $n = m$:
 #
 # $$ dx_{m,j} = \sum_n \sum_o dy_{n,o} [n = m]\, W_{o,j} = \sum_o dy_{m,o}\, W_{o,j} \tag{2.6} $$
 #
@@ -149,22 +146,22 @@ assert after - before == 21
 #
 # $$ (AB)_{a,c} = \sum_k A_{a,k} B_{k,c} \tag{2.7} $$
 #
-# Now lay our three sums on this pattern. In (2.6) the summed $o$ is last in $dy_{m,o}$ and first in $W_{o,j}$.
-# They are neighbours already:
+# In (2.6) the summed $o$ is last in $dy_{m,o}$ and first in $W_{o,j}$. They are neighbours already:
 #
-# $$ dx = dy\, W \qquad (N, O)(O, I) = (N, I) \tag{2.8} $$
+# $$ dx = dy\, W \quad (N, O)(O, I) = (N, I) \tag{2.8} $$
 #
-# In (2.4) the summed $n$ is *first* in both, $dy_{n,p}$ and $x_{n,j}$. To make them neighbours the left one has
-# to be turned round, $dy_{n,p} = (dy^\top)_{p,n}$:
+# In (2.4) the summed $n$ is *first* in both, $dy_{n,p}$ and $x_{n,j}$. To make them neighbours, with $p$ first and
+# $j$ last as in $dW_{p,j}$, the left one has to be turned round, $dy_{n,p} = (dy^\top)_{p,n}$:
 #
-# $$ dW = dy^\top x \qquad (O, N)(N, I) = (O, I) \tag{2.9} $$
+# $$ dW = dy^\top x \quad (O, N)(N, I) = (O, I) \tag{2.9} $$
 #
 # In (2.1) the summed $i$ is *last* in both, so there the right one is turned round:
 #
-# $$ y = x\, W^\top + b \qquad (N, I)(I, O) = (N, O) \tag{2.10} $$
+# $$ y = x\, W^\top + b \quad (N, I)(I, O) = (N, O) \tag{2.10} $$
 #
-# So this is where the transpose comes from. It is no calculus at all: **it is what it takes to bring the summed
-# index to the middle.** In `dweight` these are the samples, rows in both tables; one must lie down.
+# ($b$ is added to every row; on the way back (2.5) adds up the rows of $dy$.) So this is where the transpose
+# comes from. It is no calculus at all: **it is what it takes to bring the summed index to the middle.** In
+# `dweight` it counts the samples, which are rows in both tables; one of the two must lie down.
 #
 # ## Code
 #
@@ -228,8 +225,9 @@ print(report)
 assert report, "\n".join(report.sentences)
 
 # %% [markdown]
-# But who says that the library, to which that compared you, is right? Ask the definition of the derivative, as
-# in [chapter 1](ch01_loss.py): `gradcheck` moves each number a little, in 64 bits, and sees what the loss does.
+# But who says that the library, with which `check` compared you, is right? Ask the definition of the derivative,
+# as in [chapter 1](ch01_loss.py): `gradcheck` moves each number a little, in 64 bits, and sees what the loss
+# does. (Where it can, it steps in the imaginary direction, where nothing is subtracted and so nothing is lost.)
 
 # %% tags=["check"]
 generator = torch.Generator().manual_seed(0)
@@ -243,10 +241,11 @@ assert max(row.error for row in result.rows) < 1e-7  # relative
 # %% [markdown]
 # ## See it: a gradient is made of pictures
 #
-# Read (2.4) once more: row $o$ of `dweight` is a sum of the samples, each counted with `dy[n, o]`. If the
-# samples are digits, **the gradient of a row of weights is itself a picture**, a mixture of digits. Let one
-# output be 1 for a three and −1 for an eight, and start from weights that are all zero. Nobody says what a three
-# looks like; yet the first step already is "threes minus eights", because (2.4) is nothing but that sum.
+# Read (2.4) once more: row $o$ of `dweight` is a sum of the samples, each times its `dy[n, o]`. If the samples
+# are digits, **the gradient of a row of weights is itself a picture**, a mixture of digits. Let one output be 1
+# for a three and −1 for an eight, and start from weights that are all zero. Nobody says what a three looks like;
+# yet the first step already is "threes minus eights", because (2.4) is nothing but that sum. (In the picture
+# orange is above 0 and speaks for a three, purple is below 0. Each panel has its own scale.)
 
 # %%
 images = load("sample").train
@@ -267,8 +266,9 @@ def train(backward, steps=100, lr=0.01):
 
 _, first = train(linear_backward, steps=1)
 losses, learned = train(linear_backward)
-print(f"loss {losses[0]:.2f} before, {losses[-1]:.2f} after {len(losses)} steps")
-assert losses[0] == 1 and losses[-1] < 0.25
+print(f"loss {losses[0]:.2f} at step 1, {losses[-1]:.2f} at step {len(losses)}")
+assert losses[0] == 1 and losses[-1] < 0.25 and len(digits) == 1000
+assert torch.allclose(first, 0.01 * 2 * (wanted * digits).mean(dim=0), atol=1e-7)  # (2.4)
 
 # %% tags=["picture"]
 # alt: Three pictures of 28 by 28 cells. The first is a digit, a three. In the second, the weights after one
@@ -306,7 +306,7 @@ assert broken[-1] > 0.9 > losses[1]
 #
 # It crawls: every step has the right direction and a 1,000th of its size, and all hundred together do not come
 # as far as the first right one. That is why this mistake lives long. Nothing crashes, the loss even falls, and
-# one turns up the learning rate until it looks well, or until somebody changes the batch size.
+# one turns up the learning rate until it looks well. And so it does, until somebody changes the batch size.
 #
 # </details>
 #
@@ -346,5 +346,5 @@ assert not torch.equal(forgetful(dy, x, weight)[0], right[0])
 #
 # ## Assignment
 #
-# [**hw1**](../course.md) asks for this layer. The library's is `scratchae/layers/linear.py`, and nothing in it is
-# new. Then click through a small network, arrow by arrow, in the [backward stepper](../stepper.md).
+# [**hw1**](../course.md) asks for this layer. The library's is `scratchae/layers/linear.py`; its two functions do
+# what yours do. Then click through a small network, arrow by arrow, in the [backward stepper](../stepper.md).
