@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
@@ -18,3 +19,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 def pytest_configure(config):
     # torch's remark on its own way of doing padding='same' with an even kernel
     config.addinivalue_line("filterwarnings", "ignore:Using padding='same' with even kernel")
+
+
+@pytest.fixture(scope="module")
+def grader():
+    """A grader in a jail for each assignment, by its name; all end with the module's tests."""
+    from tests.helpers.grading import Gradings  # here: only tests of grading need the course
+
+    gradings = Gradings()
+    yield gradings
+    gradings.close()

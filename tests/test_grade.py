@@ -21,23 +21,8 @@ from scratchae.course.grading.verdict import verdict
 from scratchae.course.jail import Cell, Limits
 from scratchae.course.release import student_files
 from tests.helpers import solutions
-from tests.helpers.grading import (
-    SECRET,
-    Gradings,
-    answers,
-    earned,
-    grade,
-    jailed,
-)
+from tests.helpers.grading import SECRET, answers, earned, grade, jailed
 from tests.helpers.otherwise import OTHERWISE
-
-
-@pytest.fixture(scope="module")
-def grader():
-    gradings = Gradings()
-    yield gradings
-    gradings.close()
-
 
 # --- points
 

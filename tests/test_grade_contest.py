@@ -8,17 +8,7 @@ from scratchae.course.assignment import load_assignment
 from scratchae.course.grading.contest import CANARY, ContestGrader, contest_is_well
 from scratchae.course.grading.grader import Submission
 from scratchae.course.release import student_files
-from tests.helpers.grading import (
-    Gradings,
-    jailed,
-)
-
-
-@pytest.fixture(scope="module")
-def grader():
-    gradings = Gradings()
-    yield gradings
-    gradings.close()
+from tests.helpers.grading import jailed
 
 
 @jailed

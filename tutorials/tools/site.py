@@ -51,14 +51,15 @@ def explorer(folder: Path) -> None:
     """The explorer of fc after 40 epochs on the bundled digits, made once for a state of the library."""
     if not (folder / "explorer.html").exists():
         folder.mkdir(exist_ok=True)
-        settings = {
-            "epochs": 40,
-            "lr": 2e-3,
-            "engine": "buffered",
-            "device": "cpu",
-            "progress": False,
-        }
-        run = fit("fc", load("sample"), **settings)
+        run = fit(
+            "fc",
+            load("sample"),
+            epochs=40,
+            lr=2e-3,
+            engine="buffered",
+            device="cpu",
+            progress=False,
+        )
         write_page(run, load("sample"), folder / "explorer.html")
 
 

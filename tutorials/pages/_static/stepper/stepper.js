@@ -81,8 +81,8 @@ class Stepper {
     this.numbers = structuredClone(START);
     this.at = 0; // how many steps are done
     root.innerHTML = `
-      <div class="drawing"><svg role="img" aria-label="A network: two inputs, three ReLU units, one output and
-        the loss, with an arrow for every weight. Values appear on the way forward, gradients on the way back."></svg></div>
+      <svg role="img" aria-label="A network: two inputs, three ReLU units, one output and
+        the loss, with an arrow for every weight. Values appear on the way forward, gradients on the way back."></svg>
       <p class="words" aria-live="polite"></p>
       <p class="buttons">
         <button type="button" data-move="-1">← back</button>
