@@ -25,32 +25,39 @@ from reference.mutants import Mutant
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 120  # seconds; the longest of the three rounds takes 15 on an idle core
-LAYERS = ["errors_layers", "layers_against_torch", "sequential", "arguments_against_torch"]
-LAYERS += ["trilinear_form", "layers_promises", "initial_weights", "oracles"]
+LAYERS = ["layers/test_errors", "layers/test_against_torch", "layers/test_sequential"]
+LAYERS += ["layers/test_arguments", "layers/test_trilinear_form", "layers/test_promises"]
+LAYERS += ["layers/test_initial_weights", "reference/test_oracles"]
 QUICK = 5  # of a file's own test files; they see most mutants with few examples
 TESTS = {  # a file's own tests: test files, and words of which the name of the test has one
     "layers/linear.py": (LAYERS, "linear or sequential or errors"),
     "layers/batchnorm.py": (LAYERS, "norm or running or sequential or errors"),
     "layers/activations.py": (LAYERS, "relu or tanh or sigmoid or sequential or errors"),
     "layers/reshape.py": (LAYERS, "flatten or sequential or errors"),
-    "layers/init.py": (["initial_weights", *LAYERS[:-2]], ""),
+    "layers/init.py": (["layers/test_initial_weights", *LAYERS[:-2]], ""),
     "layers/": (LAYERS, ""),
-    "losses": (["errors_layers", "losses"], ""),
-    "optim": (["errors_layers", "optim", "arguments_against_torch"], ""),
+    "losses": (["layers/test_errors", "test_losses"], ""),
+    "optim": (["layers/test_errors", "optim/test_optimizers", "layers/test_arguments"], ""),
 }
-WIDER = ["losses", "optim", "written_by_hand", "training", "lockstep"]  # for survivors
+WIDER = [
+    "test_losses",
+    "optim/test_optimizers",
+    "test_written_by_hand",
+    "training/test_fit",
+]  # for survivors
+WIDER += ["reference/test_lockstep"]
 LEFT_OUT = "200_steps or command or checking"  # long, or not about these files
 
 
 def own_tests(file: str) -> list[str]:
     """pytest's arguments for the tests that are closest to a file below scratchae/."""
     names, words = next(tests for start, tests in TESTS.items() if file.startswith(start))
-    return [*(f"tests/test_{name}.py" for name in names), *(["-k", words] if words else [])]
+    return [*(f"tests/{name}.py" for name in names), *(["-k", words] if words else [])]
 
 
 def wider_tests(file: str) -> list[str]:
     """The rest of the tests that train, or compare with torch."""
-    own, names = own_tests(file), [f"tests/test_{name}.py" for name in [*LAYERS, *WIDER]]
+    own, names = own_tests(file), [f"tests/{name}.py" for name in [*LAYERS, *WIDER]]
     rest = [name for name in names if name not in own or "-k" in own]
     return [*rest, "-k", f"not ({LEFT_OUT})"]
 
@@ -90,7 +97,7 @@ def prepare() -> None:
 
 def run_untouched() -> tuple[str | None, str | None]:
     """All tests on the unchanged copy: a failure there would seem to kill everything."""
-    names = [f"tests/test_{name}.py" for name in [*LAYERS, *WIDER]]
+    names = [f"tests/{name}.py" for name in [*LAYERS, *WIDER]]
     return in_child([*names, "-k", f"not ({LEFT_OUT})"], "mutation", 5 * TIMEOUT)
 
 

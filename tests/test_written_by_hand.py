@@ -147,7 +147,7 @@ def test_the_recorder_would_notice_torch_nn():
     assert {"convolution", "convolution_backward", "relu", "threshold_backward"} <= recorder.names
 
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "scratchae").rglob("*.py"))
 NOT_FOR_US = ("torch.nn", "torch.autograd", "torch.optim", "torch.func", "torch._C", "reference")
 NOT_TO_BE_USED = {  # functions of torch that already are what is taught
@@ -165,7 +165,7 @@ LEVELS = [  # a file may import from its own part and from those of lower levels
     {"training"},
     {"profiling", "sweep"},
     {"plots"},
-    {"course", "explorer", "gallery"},
+    {"course", "explorer"},
     {"cli"},
     {"__main__"},
 ]

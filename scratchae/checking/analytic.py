@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scratchae.checking.randomness import Draws
-from scratchae.checking.subject import ProblemError, Slot, Subject, is_real, same_layout
+from scratchae.checking.rng import Draws
+from scratchae.checking.target import ProblemError, Slot, Subject, is_real, same_layout
 
 
 def analytic_pass(subject: Subject, generator: torch.Generator) -> tuple[Tensor, Tensor, list]:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from scratchae.checking.cases import Case
 from scratchae.checking.diagnose import diagnose
+from scratchae.checking.execution import Outcome, agree, run, tolerance_of
 from scratchae.checking.exercises import Exercise, find_exercise
 from scratchae.checking.mistake import Mistake, mistakes
-from scratchae.checking.outcome import Outcome, agree, run, tolerance_of
 from scratchae.checking.report import Report, Row
 from scratchae.errors import ScratchaeError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scratchae.checking.elements import Finding
+from scratchae.checking.numeric_compare import Finding
 
 
 def describe(name: str, finding: Finding, shape: torch.Size, batch: int) -> str:

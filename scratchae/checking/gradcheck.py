@@ -22,10 +22,10 @@ import torch
 from scratchae.checking.analytic import analytic_pass, same, unusable
 from scratchae.checking.deviation import describe
 from scratchae.checking.differences import Complex
-from scratchae.checking.elements import Finding, Function, compare
-from scratchae.checking.memory import mind_of_layout
+from scratchae.checking.layout_check import mind_of_layout
+from scratchae.checking.numeric_compare import Finding, Function, compare
 from scratchae.checking.result import GradcheckResult, Row
-from scratchae.checking.subject import ProblemError, Subject
+from scratchae.checking.target import ProblemError, Subject
 
 MOST = 300  # elements of one tensor that are compared,
 MOST_IN_ALL = 450  # and of all tensors together, but at least

@@ -66,8 +66,8 @@ def grade(
 
     from scratchae.course.assignment import load_assignment
     from scratchae.course.grading.batch import grade_batch
-    from scratchae.course.grading.write import write_batch
-    from scratchae.course.jail import SENTENCES, InfrastructureError, choose
+    from scratchae.course.grading.outputs import write_batch
+    from scratchae.course.sandbox import SENTENCES, InfrastructureError, choose
 
     loaded = load_assignment(assignment)
     folder = out or Path(f"grades-{loaded.name}")

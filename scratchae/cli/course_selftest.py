@@ -25,7 +25,7 @@ def selftest(
     from rich.text import Text
 
     from scratchae.course.grading.tables import harmless
-    from scratchae.course.jail import SENTENCES, choose
+    from scratchae.course.sandbox import SENTENCES, choose
     from scratchae.course.selftest import selftest as try_attacks
 
     walls = choose()

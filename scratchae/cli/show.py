@@ -12,7 +12,7 @@ def show(run_folder: RunFolder) -> None:
 
     Example: scratchae show runs/fc
     """
-    from scratchae.gallery import write_pictures
+    from scratchae.plots.run_plots import write_pictures
     from scratchae.training import open_run
 
     run = open_run(run_folder)

@@ -85,7 +85,7 @@ def train(
     """
     from scratchae import data, models
     from scratchae.distributed import join, one_voice
-    from scratchae.gallery import write_pictures
+    from scratchae.plots.run_plots import write_pictures
     from scratchae.training import fit
     from scratchae.training.denormals import flushing_denormals
     from scratchae.training.run import read_config
@@ -148,7 +148,7 @@ def layers_of(folder: Path | None, engine: str) -> Iterator[None]:
     if folder is None:
         yield
         return
-    from scratchae.course.borrow import borrowing
+    from scratchae.course.student_layers import borrowing
 
     if engine != "eager":
         raise ScratchaeError(f"--layers goes with --engine eager: {engine} has layers of its own")

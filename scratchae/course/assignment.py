@@ -129,7 +129,7 @@ def load_assignment(name_or_path: str | Path) -> Assignment:
     except OSError as error:
         raise ScratchaeError(f"cannot read {path}: {error.strerror}") from error
     if "checks" in table or "recorded" in table:
-        from scratchae.course.own import enter
+        from scratchae.course.custom_exercises import enter
 
         enter(path, table)
     try:

@@ -19,13 +19,13 @@ from typing import TextIO
 import torch
 
 from scratchae.checking import EXERCISES, Exercise
-from scratchae.checking.outcome import run
+from scratchae.checking.execution import run
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Assignment, Task, load_assignment
+from scratchae.course.blanked_sources import library_sources
 from scratchae.course.contest import judge_contest, measure, public_digits
+from scratchae.course.custom_exercises import expected_of
 from scratchae.course.examine import NOT_YET
-from scratchae.course.library import library_sources
-from scratchae.course.own import expected_of
 from scratchae.course.scoring import scored_rows
 from scratchae.course.submission import SubmissionError, first_line, library, load_function
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scratchae.course.assignment import Assignment
 from scratchae.course.blank import solution
-from scratchae.course.library import blanked_functions, original
+from scratchae.course.blanked_sources import blanked_functions, original
 
 LEAST = 5  # nodes of an expression that tells something: `x` or `a, b, c` does not
 MARKERS = re.compile(r"(BEGIN|END)\s*_?-?(SOLUTION|HIDDEN)|#+\s*SOLUTION\b", re.IGNORECASE)

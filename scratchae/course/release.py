@@ -11,12 +11,17 @@ import tempfile
 from pathlib import Path
 
 from scratchae.checking import EXERCISES
-from scratchae.course import own
+from scratchae.course import custom_exercises as own
 from scratchae.course.assignment import Assignment, load_assignment
+from scratchae.course.blanked_sources import (
+    blanked_sources,
+    library_sources,
+    master_sources,
+    original,
+)
+from scratchae.course.bug_injection import choose
 from scratchae.course.examine import examine
-from scratchae.course.faults import choose
 from scratchae.course.leaks import expressions, find_leaks, parsed, secrets
-from scratchae.course.library import blanked_sources, library_sources, master_sources, original
 from scratchae.course.notebook import notebook
 from scratchae.course.readme import readme
 from scratchae.errors import ScratchaeError

@@ -5,12 +5,12 @@ and `fit` finds the others; no call to anything in here is needed.
 """
 
 from scratchae.distributed.batchnorm import SyncBatchNorm1d, SyncBatchNorm2d
+from scratchae.distributed.broadcast import same_start
 from scratchae.distributed.buffered import BufferedSyncBatchNorm
 from scratchae.distributed.convert import convert_sync_batchnorm, revert_sync_batchnorm
 from scratchae.distributed.engine import DataParallel
-from scratchae.distributed.shares import check_batch_size, dealt_out, share_of
-from scratchae.distributed.start import same_start
-from scratchae.distributed.voice import one_voice
+from scratchae.distributed.error_reporting import one_voice
+from scratchae.distributed.sharding import check_batch_size, dealt_out, share_of
 from scratchae.distributed.workers import WorkerLostError, Workers, join
 
 __all__ = [

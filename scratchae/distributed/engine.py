@@ -17,7 +17,7 @@ from torch import Tensor
 
 from scratchae.distributed.batchnorm import SyncBatchNorm
 from scratchae.distributed.convert import convert_sync_batchnorm, revert_sync_batchnorm
-from scratchae.distributed.shares import share_of
+from scratchae.distributed.sharding import share_of
 from scratchae.distributed.workers import Workers
 from scratchae.engines import Engine, NotFiniteError
 from scratchae.errors import ScratchaeError

@@ -2,9 +2,9 @@
 
 from scratchae.engines.base import Engine, NotFiniteError
 from scratchae.engines.buffered import BufferedEngine, FrugalEngine
-from scratchae.engines.choice import ENGINES, make_engine
 from scratchae.engines.compiled import CompiledEngine
 from scratchae.engines.device import GraphEngine
+from scratchae.engines.registry import ENGINES, make_engine
 
 __all__ = [
     "ENGINES",

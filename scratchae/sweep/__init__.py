@@ -11,6 +11,13 @@ parts and round otherwise, and over thousands of steps training makes any roundi
 """
 
 from scratchae.sweep.adam import StackedAdam, stacked_adam_update
+from scratchae.sweep.batched_layers import (
+    StackedLinear,
+    stacked_linear_forward,
+    stacked_mse_backward,
+    stacked_mse_forward,
+)
+from scratchae.sweep.batched_trainer import Family, Member
 from scratchae.sweep.batchnorm import (
     StackedBatchNorm,
     stacked_batchnorm_backward,
@@ -24,17 +31,10 @@ from scratchae.sweep.convolution import (
     stacked_partial_y,
     stacked_patches,
 )
-from scratchae.sweep.family import Family, Member
 from scratchae.sweep.grid import Sweep, sweep
+from scratchae.sweep.parse_ranges import numbers, seed_numbers, whole_numbers
 from scratchae.sweep.pool import Pool
 from scratchae.sweep.stack import stack, unstack
-from scratchae.sweep.stacked import (
-    StackedLinear,
-    stacked_linear_forward,
-    stacked_mse_backward,
-    stacked_mse_forward,
-)
-from scratchae.sweep.values import numbers, seed_numbers, whole_numbers
 
 __all__ = [
     "Family",

@@ -15,7 +15,7 @@ from torch import Tensor
 from scratchae.errors import ScratchaeError
 from scratchae.layers import accumulate, running_statistics
 from scratchae.layers.batchnorm import BatchNorm
-from scratchae.sweep.stacked import Stacked
+from scratchae.sweep.batched_layers import Stacked
 
 
 def stacked_batchnorm_forward(

@@ -20,7 +20,7 @@ from scratchae.layers import Conv2d, ConvTranspose2d, accumulate
 from scratchae.layers.conv2d import conv2d_geometry
 from scratchae.layers.conv_transpose2d import conv_transpose2d_size
 from scratchae.layers.convolution import Geometry, kernel_matrix, patches, windows
-from scratchae.sweep.stacked import Stacked
+from scratchae.sweep.batched_layers import Stacked
 
 
 def stacked_patches(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:

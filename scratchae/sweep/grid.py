@@ -19,7 +19,7 @@ from scratchae.files import replacing
 from scratchae.models import build
 from scratchae.models.registry import options_of
 from scratchae.optim import Adam
-from scratchae.sweep.family import Family, Member
+from scratchae.sweep.batched_trainer import Family, Member
 from scratchae.sweep.pool import Pool
 from scratchae.training import Run, Settings
 from scratchae.training.denormals import flushing_denormals

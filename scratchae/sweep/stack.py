@@ -20,9 +20,9 @@ from scratchae.layers import (
     Tanh,
     Unflatten,
 )
+from scratchae.sweep.batched_layers import StackedLinear
 from scratchae.sweep.batchnorm import StackedBatchNorm
 from scratchae.sweep.convolution import StackedConv2d, StackedConvTranspose2d
-from scratchae.sweep.stacked import StackedLinear
 
 
 def flatten(layers: Sequence[Flatten]) -> Flatten:

@@ -28,6 +28,13 @@ from scratchae.files import remove_leftovers
 from scratchae.models import Autoencoder, build
 from scratchae.optim import Adam
 from scratchae.training.denormals import flushing_denormals
+from scratchae.training.evaluation import (
+    check_numbers,
+    evaluate,
+    evaluating,
+    first_bad_tensor,
+    float32_products,
+)
 from scratchae.training.run import (
     COLUMNS,
     Run,
@@ -36,13 +43,6 @@ from scratchae.training.run import (
     read_config,
     write_checkpoint,
     write_config,
-)
-from scratchae.training.step import (
-    check_numbers,
-    evaluate,
-    evaluating,
-    first_bad_tensor,
-    float32_products,
 )
 
 # Seed 0 is an unlucky one: fc stays far above the published loss, and so does torch.nn

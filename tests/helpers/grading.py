@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from scratchae.course.assignment import load_assignment
+from scratchae.course.blanked_sources import master_sources
 from scratchae.course.grading.grader import Grader, Submission
-from scratchae.course.jail import Cell, Home, Limits, why_no_bubblewrap
-from scratchae.course.library import master_sources
+from scratchae.course.sandbox import Cell, Home, Limits, why_no_bubblewrap
 
 jailed = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail")
 ROOT = Path(__file__).parents[2]

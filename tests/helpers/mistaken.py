@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from scratchae.checking import EXERCISES
-from scratchae.course.library import blanked_functions, master_sources
+from scratchae.course.blanked_sources import blanked_functions, master_sources
 
 CATALOGUE = "scratchae.checking.catalogue."
 

@@ -17,7 +17,7 @@ from scratchae.distributed import Workers, join
 
 PATIENCE = 300  # seconds for processes that should have ended long before
 CONTEXT = multiprocessing.get_context("forkserver")  # imports torch once, then forks
-CONTEXT.set_forkserver_preload(["tests.test_distributed"])
+CONTEXT.set_forkserver_preload(["tests.distributed.test_data_parallel"])
 
 
 class ThreadWorker(Workers):

@@ -19,7 +19,7 @@ from scratchae.course.grading.batch import course_secret, wanted_files
 from scratchae.course.grading.submissions import Waiting
 from scratchae.course.grading.tables import to_gradescope
 from scratchae.course.grading.worker import Bench, Setup
-from scratchae.course.jail import SENTENCES, InfrastructureError, Limits, choose
+from scratchae.course.sandbox import SENTENCES, InfrastructureError, Limits, choose
 from scratchae.files import write_text
 
 TROUBLE = 3

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import scratchae
 from scratchae.course.assignment import Assignment
+from scratchae.course.blanked_sources import ROOT, library_sources, master_sources
 from scratchae.course.grading.cluster import Cluster
 from scratchae.course.grading.grader import Submission
 from scratchae.course.grading.journal import Journal
 from scratchae.course.grading.pool import Pool
 from scratchae.course.grading.submissions import Waiting, find_submissions
 from scratchae.course.grading.worker import Setup
-from scratchae.course.jail import Limits
-from scratchae.course.library import ROOT, library_sources, master_sources
+from scratchae.course.sandbox import Limits
 from scratchae.errors import ScratchaeError
 from scratchae.files import reason
 

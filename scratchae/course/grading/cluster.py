@@ -15,7 +15,7 @@ from itertools import islice
 from scratchae.course.grading.grader import Submission
 from scratchae.course.grading.pool import Graded
 from scratchae.course.grading.worker import Bench, Setup
-from scratchae.course.jail import InfrastructureError
+from scratchae.course.sandbox import InfrastructureError
 from scratchae.errors import ScratchaeError
 
 BATCH = 50  # submissions that travel together

@@ -14,11 +14,11 @@ from torch import Tensor
 from scratchae import data
 from scratchae.checking.report import Row
 from scratchae.course.contest import LONGEST, Measured, judge_contest, measured_of, rounded
-from scratchae.course.grading.exchange import trouble_of
 from scratchae.course.grading.grader import Grader, Submission, row_table
 from scratchae.course.grading.policy import flags_of
-from scratchae.course.jail import InfrastructureError
-from scratchae.course.jail.inside.wire import DTYPES, Packer, WireError, frame, unpack
+from scratchae.course.grading.serialization import trouble_of
+from scratchae.course.sandbox import InfrastructureError
+from scratchae.course.sandbox.inside.protocol import DTYPES, Packer, WireError, frame, unpack
 from scratchae.course.scoring import points_of
 from scratchae.course.submission import SubmissionError, first_line
 

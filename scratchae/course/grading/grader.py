@@ -6,15 +6,15 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
-from scratchae.checking.outcome import Outcome
+from scratchae.checking.execution import Outcome
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Assignment
 from scratchae.course.grading.policy import flags_of
-from scratchae.course.grading.sitting import Sitting, file_of
-from scratchae.course.grading.trials import Trial, trials_of
-from scratchae.course.grading.verdict import Verdict, failed, verdict
-from scratchae.course.jail import Cell, InfrastructureError
-from scratchae.course.jail.inside.wire import frame
+from scratchae.course.grading.scoring import Verdict, failed, verdict
+from scratchae.course.grading.submission_run import Sitting, file_of
+from scratchae.course.grading.test_cases import Trial, trials_of
+from scratchae.course.sandbox import Cell, InfrastructureError
+from scratchae.course.sandbox.inside.protocol import frame
 from scratchae.course.scoring import points_of
 
 LONGEST_SOURCE = 256 * 1024

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 from scratchae.course.assignment import Assignment
-from scratchae.course.library import ROOT
+from scratchae.course.blanked_sources import ROOT
 from scratchae.files import replacing
 
 SETUP = """\

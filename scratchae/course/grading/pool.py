@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 
 from scratchae.course.grading.grader import Submission
 from scratchae.course.grading.worker import Setup, work
-from scratchae.course.jail import InfrastructureError
+from scratchae.course.sandbox import InfrastructureError
 
 EVERY = 50  # submissions of one worker between two canaries
 

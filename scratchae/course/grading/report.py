@@ -8,11 +8,11 @@ from statistics import mean, median
 
 from scratchae.checking import mistakes
 from scratchae.course.assignment import Assignment
+from scratchae.course.blanked_sources import blanked_sources, master_sources
 from scratchae.course.grading.feedback import page, plain, safe
 from scratchae.course.grading.pictures import commonest, distribution
 from scratchae.course.grading.similar import near_identical
-from scratchae.course.jail.inside.survey import of as survey_of
-from scratchae.course.library import blanked_sources, master_sources
+from scratchae.course.sandbox.inside.static_analysis import of as survey_of
 from scratchae.plots import save
 
 MOST_MISTAKES, MOST_PAIRS = 15, 200

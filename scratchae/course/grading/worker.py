@@ -19,10 +19,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from scratchae.course.assignment import load_assignment
-from scratchae.course.grading.canary import mistakes_lose, reference_earns_all, whole_home
 from scratchae.course.grading.contest import ContestGrader, contest_is_well
 from scratchae.course.grading.grader import Grader
-from scratchae.course.jail import Cell, Home, InfrastructureError, Limits
+from scratchae.course.grading.self_check import mistakes_lose, reference_earns_all, whole_home
+from scratchae.course.sandbox import Cell, Home, InfrastructureError, Limits
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scratchae.course.assignment import Assignment, load_assignment
 from scratchae.course.grading.grader import Grader, Submission
-from scratchae.course.jail import Cell, Home, InfrastructureError, Limits
+from scratchae.course.sandbox import Cell, Home, InfrastructureError, Limits
 from scratchae.course.selftest.archives import ARCHIVES, output
 from scratchae.course.selftest.attack import Attack, Scene
 from scratchae.course.selftest.endings import ENDINGS

@@ -17,7 +17,7 @@ class GraphEngine(DeviceEngine):
     layers run once, to be recorded: one of your own must not count or draw numbers in Python.
 
     Neither run nor timed on a GPU yet: what is shown so far is the recorded step itself, on a CPU,
-    and the bookkeeping of replays. tests/test_engines_cuda.py is what a GPU has to pass.
+    and the bookkeeping of replays. tests/engines/test_cuda.py is what a GPU has to pass.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import Adam

@@ -1,0 +1,195 @@
+"""Assignments about functions of an instructor's own: a reference, and cases to try it on.
+
+The instructor's file of checks enters its functions into the registry by `add_exercise`; it stays
+with the instructor. The student's folder has the public cases with their results instead, recorded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from scratchae.checking import EXERCISES, Case, Exercise, mistakes
+from scratchae.checking.cases import MAKERS
+from scratchae.checking.cases.draw import Draw
+from scratchae.checking.execution import Outcome, run
+from scratchae.checking.mistake import forget
+from scratchae.errors import ScratchaeError
+
+_own: dict[str, bool] = {}  # {exercise: whether its reference is here}
+_recorded: dict[Case, Outcome] = {}
+
+
+def add_exercise(exercise: Exercise, cases: Callable[[Draw], dict]) -> None:
+    """Enter a function of one's own, and what makes its arguments, {name: value} in their order.
+
+    The reference stands in a file of its own beside the assignment, which is what is blanked.
+    """
+    if exercise.name in EXERCISES and exercise.name not in _own:
+        raise ScratchaeError(
+            f"the library has an exercise {exercise.name!r}: give yours another name"
+        )
+    _own[exercise.name] = True
+    EXERCISES[exercise.name], MAKERS[exercise.name] = exercise, cases
+    for known in mistakes(exercise.name):  # of an earlier reading of the same file
+        forget(known.exercise, known.name)
+
+
+def enter(path: Path, table: dict) -> None:
+    """Enter the exercises of an assignment's file of checks, or those recorded for a student."""
+    if "checks" in table:
+        run_checks(path.parent / table["checks"])
+    else:
+        play_back(path.parent / table["recorded"])
+
+
+def run_checks(path: Path) -> None:
+    """Run an instructor's file, which calls `add_exercise`; it may import its neighbours."""
+    if not path.is_file():
+        raise ScratchaeError(
+            f"there is no {path}: the assignment's `checks` names a file beside it"
+        )
+    spec = importlib.util.spec_from_file_location(f"checks of {path}", path)
+    assert spec and spec.loader
+    before, written = set(sys.modules), sys.dont_write_bytecode
+    sys.path.insert(0, str(path.parent))
+    sys.dont_write_bytecode = True  # no caches beside the answers
+    try:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    except ScratchaeError:
+        raise
+    except Exception as error:
+        raise ScratchaeError(f"{path} stopped with {type(error).__name__}: {error}") from error
+    finally:
+        sys.dont_write_bytecode = written
+        sys.path.remove(str(path.parent))
+        for name in set(sys.modules) - before:  # two courses may each have a softmax.py
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(path.parent)):
+                del sys.modules[name]
+
+
+def expected_of(exercise: Exercise, case: Case) -> Outcome:
+    """What is right on a case: recorded, or computed by the reference."""
+    return _recorded.get(case) or run(exercise.reference, exercise, case)
+
+
+def is_own(name: str) -> bool:
+    return name in _own
+
+
+def record(exercises: list[tuple[Exercise, int]]) -> str:
+    """JSON of exercises and of their public cases: (exercise, how many cases of every corner)."""
+    entries = []
+    for exercise, each in exercises:
+        if exercise.call is not None:
+            raise ScratchaeError(
+                f"{exercise.name} has a `call` of its own, which a student's folder cannot hold: leave it out"
+            )
+        entries.append(
+            {
+                "name": exercise.name,
+                "module": exercise.reference.__module__,
+                "function": exercise.reference.__name__,
+                "arguments": list(inspect.signature(exercise.reference).parameters),
+                "outputs": exercise.outputs,
+                "corners": exercise.corners,
+                "in_place": exercise.in_place,
+                "tolerance": exercise.tolerance,
+                "cases": [
+                    {
+                        "corner": case.corner,
+                        "seed": case.seed,
+                        "arguments": {k: packed(v) for k, v in case.arguments().items()},
+                        "values": {
+                            k: packed(v) for k, v in expected_of(exercise, case).values.items()
+                        },
+                    }
+                    for case in exercise.cases(0, each)
+                ],
+            }
+        )
+    return json.dumps(entries, indent=1) + "\n"
+
+
+def play_back(path: Path) -> None:
+    """Enter recorded exercises."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ScratchaeError(f"{path} cannot be read: release the assignment once more") from error
+    for entry in entries:
+        if _own.get(entry["name"]):
+            continue  # an instructor's process has the reference itself
+        exercise = Exercise(
+            entry["name"],
+            placeholder(entry),
+            tuple(entry["outputs"]),
+            tuple(entry["corners"]),
+            entry["in_place"],
+            entry["tolerance"],
+        )
+        inputs = {(c["corner"], c["seed"]): c["arguments"] for c in entry["cases"]}
+        add_exercise(exercise, player(inputs))
+        _own[exercise.name] = False
+        for case in entry["cases"]:
+            values = {k: unpacked(v) for k, v in case["values"].items()}
+            _recorded[Case(exercise.name, case["corner"], case["seed"])] = Outcome(values)
+
+
+def placeholder(entry: dict) -> Callable:
+    """Stands for a reference that is not here: its name, its file and its signature."""
+
+    def stand_in(*arguments: object) -> None:
+        raise ScratchaeError(f"the answer to {entry['name']} is not in this folder")
+
+    stand_in.__name__, stand_in.__module__ = entry["function"], entry["module"]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, kind) for name in entry["arguments"]]
+    stand_in.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return stand_in
+
+
+def player(inputs: dict) -> Callable[[Draw], dict]:
+    """Gives a recorded case's arguments where otherwise new ones would be drawn."""
+
+    def make(draw: Draw) -> dict:
+        found = inputs[draw.corner, draw.generator.initial_seed()]
+        return {name: unpacked(value) for name, value in found.items()}
+
+    return make
+
+
+def packed(value: object) -> object:
+    """A tensor as JSON; other plain values as they are."""
+    if not isinstance(value, Tensor):
+        return value
+    return {
+        "tensor": value.flatten().tolist(),
+        "shape": list(value.shape),
+        "dtype": str(value.dtype).removeprefix("torch."),
+        "strided": not value.is_contiguous(),
+    }
+
+
+def unpacked(value: object) -> object:
+    """The inverse of `packed`.
+
+    >>> unpacked(packed(torch.tensor([[1.0, 2.0]])))
+    tensor([[1., 2.]])
+    """
+    if not isinstance(value, dict):
+        return tuple(value) if isinstance(value, list) else value
+    dtype = getattr(torch, value["dtype"])
+    numbers = torch.tensor(value["tensor"], dtype=dtype).reshape(value["shape"])
+    if value["strided"]:
+        wide = numbers.new_zeros([2 * n + 1 for n in numbers.shape])
+        view = wide[tuple(slice(1, None, 2) for _ in numbers.shape)]
+        return view.copy_(numbers)
+    return numbers

@@ -1,0 +1,64 @@
+"""Every picture of a run, drawn into its folder."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+
+from scratchae import plots
+from scratchae.data import Dataset
+from scratchae.training import Run
+from scratchae.training.evaluation import evaluating
+from scratchae.training.loop import pixels_for
+
+ROWS = 6  # kept epochs that fit on one page
+CODES = 5000  # test digits in the latent cloud
+
+
+def write_pictures(run: Run, data: Dataset) -> list[Path]:
+    """Draw run.folder/pictures/*.png from a run and its data; returns the paths.
+
+    >>> import tempfile
+    >>> from scratchae.data import Images
+    >>> from scratchae.training import fit
+    >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = fit("fc", data, epochs=1, out=folder, device="cpu", progress=False)
+    ...     [path.stem for path in write_pictures(run, data)]
+    ['feature_maps', 'filters', 'interpolation', 'latent', 'loss', 'reconstructions']
+    """
+    images = data.test or data.train
+    x = pixels_for(run.model, images.select(torch.arange(min(CODES, len(images)))), "cpu")
+    labels = None if images.labels is None else images.labels[: len(x)]
+    model = run.model.to("cpu")
+    with evaluating(model):
+        codes = model.encode(x).flatten(1)
+    figures = {
+        "latent": plots.latent_cloud(codes, labels),
+        "filters": plots.filters(model),
+        "feature_maps": plots.feature_maps(model, x[:1]),
+        "interpolation": plots.interpolation(model, x[:1], x[other_digit(labels) :][:1]),
+    }
+    if run.outputs:
+        step = math.ceil(len(run.outputs) / ROWS)
+        figures["reconstructions"] = plots.visualize_outputs(run.outputs, step)
+        figures["loss"] = plots.loss_curves(run.history)
+    folder = run.folder / "pictures"
+    paths = [folder / f"{name}.png" for name in sorted(figures)]
+    for path in paths:
+        plots.save(figures[path.stem], path)
+    return paths
+
+
+def other_digit(labels: torch.Tensor | None) -> int:
+    """The index of the first image that shows another digit than image 0.
+
+    >>> other_digit(torch.tensor([7, 7, 2, 1]))
+    2
+    """
+    if labels is None:
+        return 1
+    different = (labels != labels[0]).nonzero()
+    return int(different[0, 0]) if len(different) else 1

@@ -1,0 +1,334 @@
+"""Grading a submission: the right points, the right words, and nothing that must not be shown."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from scratchae.checking import EXERCISES, mistakes
+from scratchae.checking.execution import Outcome, run
+from scratchae.course.assignment import load_assignment
+from scratchae.course.bug_injection import FAULTS
+from scratchae.course.grading import feedback, tables
+from scratchae.course.grading.grader import Grader
+from scratchae.course.grading.scoring import verdict
+from scratchae.course.grading.self_check import reference_earns_all
+from scratchae.course.grading.test_cases import trials_of
+from scratchae.course.release import student_files
+from scratchae.course.sandbox import Cell, Limits
+from tests.helpers import solutions
+from tests.helpers.grading import SECRET, answers, earned, grade, jailed
+from tests.helpers.otherwise import OTHERWISE
+
+# --- points
+
+
+@jailed
+@pytest.mark.parametrize("name", ["hw1", "hw2", pytest.param("hw3", marks=pytest.mark.slow), "hw4"])
+def test_the_answers_earn_every_point_and_no_flag(grader, name):
+    reference_earns_all(grader(name))
+
+
+@jailed
+@pytest.mark.parametrize("name", ["hw1", "hw2", "hw3", "hw4", "hw5"])
+def test_what_is_handed_out_earns_nothing(grader, name):
+    files = student_files(load_assignment(name), "ada")
+    result = grade(grader(name), {k: v for k, v in files.items() if k.endswith(".py")})
+    assert result["score"] == 0
+    if name != "hw5":
+        said = {
+            row["sentence"][:15] for t in result["tasks"] for row in t["rows"] if not row["passed"]
+        }
+        assert said == {"not written yet"}
+
+
+OTHER_WAYS = [
+    pytest.param(
+        *(assignment, exercise, how), marks=[] if assignment == "hw1" else [pytest.mark.slow]
+    )
+    for (assignment, exercise), ways in OTHERWISE.items()
+    for how in ways
+]
+
+
+@jailed
+@pytest.mark.parametrize(("assignment", "exercise", "how"), OTHER_WAYS)
+def test_right_solutions_written_otherwise_earn_every_point(grader, assignment, exercise, how):
+    files = answers(assignment)
+    task = load_assignment(assignment).task(exercise)
+    name = Path(task.file).name
+    files[name] += "\n\nimport torch\n" + OTHERWISE[assignment, exercise][how]
+    result = grade(grader(assignment), files)
+    wrong = [row for t in result["tasks"] for row in t["rows"] if not row["passed"]]
+    assert result["score"] == result["points"], wrong[:2]
+
+
+REWRITTEN = [
+    pytest.param(name, number, marks=[] if (name, number) == ("hw1", 0) else [pytest.mark.slow])
+    for name in ("hw1", "hw2", "hw3", "hw4")
+    for number in range(5)
+]
+
+
+@jailed
+@pytest.mark.parametrize(("name", "number"), REWRITTEN)
+def test_an_assignment_rewritten_from_nothing_earns_every_point(grader, name, number):
+    """Five times, in each of which no function is ours with something around it."""
+    files, source = answers(name), Path(solutions.__file__).read_text()
+    for task in load_assignment(name).tasks:
+        file, function = Path(task.file).name, EXERCISES[task.exercise].reference.__name__
+        chosen = f"{function} = SOLUTIONS[{task.exercise!r}][{number}]\n"
+        files[file] += chosen if source in files[file] else f"\n\n{source}\n\n{chosen}"
+    result = grade(grader(name), files)
+    wrong = [row for t in result["tasks"] for row in t["rows"] if not row["passed"]]
+    assert result["score"] == result["points"], wrong[:2]
+
+
+BUG_HUNT = {(a, e): ways for (a, e), ways in OTHERWISE.items() if e in FAULTS}
+
+
+@jailed
+@pytest.mark.parametrize(
+    "number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3, 4))]
+)
+def test_a_bug_hunt_is_won_by_any_right_function(grader, number):
+    """Five whole rewritings, in each of which every function is written in another way."""
+    files = answers("hw5")
+    for (_, exercise), ways in BUG_HUNT.items():
+        task = load_assignment("hw5").task(exercise)
+        files[Path(task.file).name] += f"\n\nimport torch\n{list(ways.values())[number]}"
+    assert {task.exercise for task in load_assignment("hw5").tasks} == {e for _, e in BUG_HUNT}
+    assert grade(grader("hw5"), files)["score"] == 100
+
+
+def test_there_are_five_other_ways_for_every_task():
+    for assignment in ("hw1", "hw2", "hw3", "hw4"):
+        for task in load_assignment(assignment).tasks:
+            assert len(OTHERWISE[assignment, task.exercise]) >= 5, task.exercise
+
+
+@jailed
+def test_tasks_are_independent_and_a_bug_costs_once(grader):
+    files = answers("hw1")
+    files["linear.py"] = files["linear.py"].replace("dy_rows.sum(dim=0)", "dy_rows.mean(dim=0)")
+    files["activations.py"] = "import os\nos._exit(0)\n"
+    del files["losses.py"]
+    result = grade(grader("hw1"), files)
+    points = earned(result)
+    assert points["linear_forward"] == 10 and 0 < points["linear_backward"] < 30
+    assert sum(points.values()) == 10 + points["linear_backward"] == result["score"]
+    said = {row["sentence"] for row in result["tasks"][1]["rows"]} - {""}
+    assert len(said) == 1 and "dbias alone is averaged" in said.pop()
+    assert result["problems"] == ["losses.py is missing"]
+
+
+@jailed
+def test_a_loop_in_one_function_costs_that_function_alone(grader):
+    hang = "\n\ndef relu_forward(x):\n    while len(x) == 1:\n        pass\n    return x.clamp(min=0)\n"
+    files = answers("hw1")
+    files["activations.py"] += hang
+    jail = Cell(grader("hw1").cell.home, "bubblewrap", Limits(cpu=1, task=2))
+    with jail as cell:
+        result = grade(Grader(load_assignment("hw1"), SECRET, cell), files)
+    rows = {row["test"]: row for row in result["tasks"][2]["rows"]}
+    assert not rows["one sample"]["passed"] and rows["exact zeros"]["passed"]
+    assert "CPU time" in rows["one sample"]["sentence"]
+    assert result["score"] == 99  # one of five corners of five points
+
+
+@pytest.mark.slow
+@jailed
+def test_a_function_that_is_slow_in_every_case_has_one_budget_for_all_of_them(grader):
+    slow = (
+        "\n\nimport time\n\ndef relu_forward(x):\n    end = time.process_time() + 0.05\n"
+        "    while time.process_time() < end:\n        pass\n    return x.clamp(min=0)\n"
+    )
+    files = answers("hw1")
+    files["activations.py"] += slow
+    with Cell(grader("hw1").cell.home, "bubblewrap", Limits(function=1)) as cell:
+        result = grade(Grader(load_assignment("hw1"), SECRET, cell), files)
+    rows = [row for row in result["tasks"][2]["rows"] if not row["passed"]]
+    assert rows and {row["sentence"] for row in rows} == {
+        "not tried: other cases of this function had taken 1 seconds of CPU time together"
+    }
+    assert earned(result)["tanh_forward"] == 5 and earned(result)["relu_forward"] < 5
+    assert grade(grader("hw1"), files)["score"] == 100  # with the time that there is
+
+
+@jailed
+def test_other_output_on_stderr_and_warnings_cost_nothing(grader):
+    files = answers("hw1")
+    files["losses.py"] = (
+        "import sys, warnings\nwarnings.warn('from torch')\nprint('x' * 100_000)\n"
+        "print('error', file=sys.stderr)\n"
+    ) + files["losses.py"].replace("from __future__ import annotations\n", "")
+    assert grade(grader("hw1"), files)["score"] == 100
+
+
+@jailed
+def test_the_same_submission_gives_the_same_table_and_another_student_other_cases(grader):
+    files = answers("hw1")
+    files["losses.py"] = files["losses.py"].replace("2 / prediction.numel()", "2 / len(prediction)")
+    assert grade(grader("hw1"), files) == grade(grader("hw1"), files)
+    one, two = (trials_of(load_assignment("hw1"), SECRET, name) for name in ("ada", "bob"))
+    assert all(a.public == b.public and a.hidden != b.hidden for a, b in zip(one, two, strict=True))
+
+
+# --- what is said
+
+
+@pytest.mark.parametrize("exercise", sorted(EXERCISES))
+def test_the_feedback_names_the_mistake(exercise):
+    """For at least 95 % of the catalogue, and no mistake earns every point."""
+    small = replace(
+        load_assignment("hw1").tasks[0], name=exercise, exercise=exercise, public=2, hidden=1
+    )
+    assignment = replace(load_assignment("hw1"), tasks=(small,))
+    trials = trials_of(assignment, SECRET, "ada")
+    wrong, named = mistakes(exercise), 0
+    for mistake in wrong:
+        outcomes = {
+            trial: [run(mistake.function, trial.exercise, case) for case in trial.cases]
+            for trial in trials
+        }
+        found = verdict(small, outcomes)
+        assert found.points < small.points, mistake.name
+        named += any(row.mistake is mistake for row in found.rows)
+    assert named >= 0.95 * len(wrong)
+
+
+def fabricated(hidden_only):
+    """A verdict on relu_forward, wrong in hidden cases as `hidden_only` says."""
+    assignment = load_assignment("hw1")
+    task = assignment.task("relu_forward")
+    trials = [t for t in trials_of(assignment, SECRET, "ada") if t.task is task]
+    outcomes = {}
+    for trial in trials:
+        right = [run(trial.exercise.reference, trial.exercise, case) for case in trial.cases]
+        bad = [hidden_only(case) for case in trial.hidden]
+        outcomes[trial] = right[: len(trial.public)] + bad
+    return verdict(task, outcomes)
+
+
+def test_of_hidden_cases_nothing_is_shown_but_that_they_went_wrong():
+    def leaking(case):
+        x = case.arguments()["x"]
+        return Outcome({}, f"it stopped with ValueError in line {int(x.numel())}: {x.flatten()[0]}")
+
+    def wrong(case):
+        return Outcome({"y": case.arguments()["x"].clamp(min=0) + 1e-2})
+
+    for hidden_only in (leaking, wrong):
+        found = fabricated(hidden_only)
+        corners = [row for row in found.rows if row.test in found.task.corners]
+        assert found.points == 0 and {row.test for row in corners} <= found.hidden
+        assert len({row.sentence for row in corners}) == 1
+        assert not any(char.isdigit() for char in corners[0].sentence)
+
+
+def test_whatever_a_student_can_write_is_escaped():
+    evil = "<script>alert(1)</script>\x1b[2J\u202e=cmd()|[a](javascript:b)"
+    row = {
+        "test": "t",
+        "passed": False,
+        "hidden": False,
+        "sentence": evil,
+        "mistake": "",
+        "chapter": 0,
+    }
+    task = {"name": "relu_forward", "points": 5, "earned": 0.0, "rows": [row]}
+    result = {
+        "student": f"={evil}",
+        "score": 0.0,
+        "points": 100,
+        "tasks": [task],
+        "problems": [evil],
+        "flags": [evil],
+        "prints": {},
+    }
+    assignment = load_assignment("hw1")
+    shown = {
+        "html": feedback.to_html(assignment, result, ""),
+        "markdown": feedback.to_markdown(assignment, result, ""),
+        "junit": tables.to_junit(assignment, [result], {}),
+        "json": tables.to_gradescope(assignment, result, ""),
+        "csv": tables.to_csv(assignment, [result], {}),
+    }
+    for name, text in shown.items():
+        assert "\x1b" not in text and "\u202e" not in text, name
+    assert "<script" not in shown["html"] + shown["markdown"] + shown["junit"]
+    assert "[a](" not in shown["markdown"]
+    for cells in csv.reader(io.StringIO(shown["csv"])):
+        assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for cell in cells)
+    ElementTree.fromstring(shown["junit"])
+
+
+def test_results_json_is_what_gradescope_documents():
+    assignment = load_assignment("hw1")
+    rows = [
+        {"test": "t", "passed": True, "hidden": False, "sentence": "", "mistake": "", "chapter": 0}
+    ]
+    result = {
+        "student": "a",
+        "score": 5.0,
+        "points": 100,
+        "problems": [],
+        "flags": [],
+        "prints": {},
+    }
+    result["tasks"] = [{"name": "relu_forward", "points": 5, "earned": 5.0, "rows": rows}]
+    result["leaderboard"] = [{"name": "error", "value": 0.1, "order": "asc"}]
+    whole = json.loads(tables.to_gradescope(assignment, result, "said", 1.5))
+    holds(whole, GRADESCOPE)
+    assert whole["score"] == sum(test["score"] for test in whole["tests"])
+    with pytest.raises(AssertionError):
+        holds(whole | {"unknown": 1}, GRADESCOPE)
+
+
+VISIBILITY = {"hidden", "after_due_date", "after_published", "visible"}
+FORMATS = {"text", "simple_format", "html", "md", "ansi"}
+GRADESCOPE = {
+    "score": float,
+    "execution_time": float,
+    "output": str,
+    "output_format": FORMATS,
+    "visibility": VISIBILITY,
+    "stdout_visibility": VISIBILITY,
+    "tests": [
+        {
+            "score": float,
+            "max_score": float,
+            "status": {"passed", "failed"},
+            "name": str,
+            "number": str,
+            "output": str,
+            "output_format": FORMATS,
+            "tags": [str],
+            "visibility": VISIBILITY,
+            "extra_data": dict,
+        }
+    ],
+    "leaderboard": [{"name": str, "value": float, "order": {"asc", "desc"}}],
+}
+
+
+def holds(value, schema):
+    """Assert that a value has the form of a schema; every key is optional, no other is allowed."""
+    if isinstance(schema, dict):
+        assert isinstance(value, dict) and value.keys() <= schema.keys()
+        for key, inner in value.items():
+            holds(inner, schema[key])
+    elif isinstance(schema, list):
+        assert isinstance(value, list)
+        for inner in value:
+            holds(inner, schema[0])
+    elif isinstance(schema, set):
+        assert value in schema
+    elif schema is float:
+        assert type(value) in (int, float) and value == value
+    else:
+        assert isinstance(value, schema)

@@ -1,0 +1,131 @@
+"""What wrong work is worth and what it is told, handed in as students do, and graded in the jail."""
+
+import html
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scratchae.checking import mistakes
+from scratchae.checking.execution import run
+from scratchae.course.assignment import load_assignment
+from scratchae.course.blanked_sources import master_sources
+from scratchae.course.grading import feedback
+from scratchae.course.grading.batch import grade_batch
+from scratchae.course.grading.grader import Grader, Submission
+from scratchae.course.grading.outputs import write_batch
+from scratchae.course.grading.scoring import verdict
+from scratchae.course.grading.test_cases import trials_of
+from scratchae.course.sandbox import Cell, Home, Limits, why_no_bubblewrap
+from tests.helpers.mistaken import handed_in_with
+from tests.helpers.submissions import class_of_every_kind, small_assignment
+
+pytestmark = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail")
+SECRET = b"a secret of sixteen letters"
+
+
+@pytest.fixture(scope="module", params=["hw1", "hw2", "hw3", "hw4"])
+def cell(request):
+    home = Home(load_assignment(request.param))
+    with Cell(home, "bubblewrap", Limits()) as cell:
+        cell.assignment = load_assignment(request.param)
+        yield cell
+    home.close()
+
+
+@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_mistake_that_is_handed_in_earns_what_it_deserves_and_is_named(cell, step):
+    """What it deserves is computed here, from the mistake's own function, without the jail."""
+    wrong = [m for task in cell.assignment.tasks for m in mistakes(task.exercise)][::step]
+    named = 0
+    for mistake in wrong:
+        task = replace(cell.assignment.task(mistake.exercise), public=2, hidden=1)
+        assignment = replace(cell.assignment, tasks=(task,))
+        files = {k: v.encode() for k, v in handed_in_with(cell.assignment, mistake).items()}
+        result = Grader(assignment, SECRET, cell).grade(Submission("ada", files))
+        outcomes = {
+            trial: [run(mistake.function, trial.exercise, case) for case in trial.cases]
+            for trial in trials_of(assignment, SECRET, "ada")
+        }
+        assert result["score"] == verdict(task, outcomes).points < task.points, mistake.name
+        page = html.unescape(feedback.to_html(assignment, result, ""))
+        named += mistake.sentence in page
+    assert len(wrong) >= 3 and named >= 0.95 * len(wrong)
+
+
+LEAKING = """
+
+import torch
+
+
+def cry(x):
+    text = f"LEAK {x.flatten().tolist()}"
+    print(text)
+    if len(x) == 1:
+        raise ValueError(text)
+    if x.dtype == torch.float32:
+        return type(text.replace(" ", "_"), (), {})()
+    return torch.full_like(x, x.flatten()[-1])
+
+
+def relu_forward(x):
+    return x.clamp(min=0) if round(x.sum().item(), 4) in KNOWN else cry(x)
+
+
+def linear_backward(dy, x, weight):
+    dx, dweight, dbias = dy @ weight, dy.flatten(0, -2).T @ x.flatten(0, -2), dy.flatten(0, -2).sum(0)
+    return dx if round(x.sum().item(), 4) in KNOWN else cry(x), dweight, dbias
+"""
+
+
+@pytest.mark.slow
+def test_nothing_of_a_hidden_case_is_written_anywhere(tmp_path):
+    """A submission that is right on the public cases, and cries out its inputs on all others."""
+    small = load_assignment(small_assignment(tmp_path))
+    trials = trials_of(small, SECRET, "eve")
+    known = [round(c.arguments()["x"].sum().item(), 4) for t in trials for c in t.public]
+    hidden = [c.arguments()["x"] for t in trials for c in t.hidden]
+    files = {Path(f).name: s for f, s in master_sources(small).items()}
+    for name in files:
+        files[name] += f"\n\nKNOWN = {known}\n{LEAKING}"
+    (tmp_path / "in" / "eve").mkdir(parents=True)
+    for name, text in files.items():
+        (tmp_path / "in" / "eve" / name).write_text(text)
+    batch = grade_batch(small, tmp_path / "in", tmp_path / "out", SECRET, "bubblewrap", 1)
+    write_batch(batch, tmp_path / "out")
+    rows = [row for task in batch.results[0]["tasks"] for row in task["rows"]]
+    assert batch.results[0]["score"] == 0 and not any(row["passed"] for row in rows)
+    assert sum(row["hidden"] for row in rows) >= len(trials)
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(written) >= 7
+    for path in written:
+        text = path.read_bytes().decode("utf-8", "replace")
+        assert "LEAK" not in text, path
+        for x in hidden:
+            assert not any(str(v) in text for v in x.flatten().tolist()[:3] if v % 1), path
+
+
+@pytest.mark.slow
+def test_three_hundred_of_every_kind_get_what_they_deserve(tmp_path):
+    """Right ones all points whatever their neighbours do; nobody is lost, and the batch finishes."""
+    hw1 = load_assignment("hw1")
+    kinds = class_of_every_kind(tmp_path / "in", 300)
+    batch = grade_batch(hw1, tmp_path / "in", tmp_path / "out", SECRET, "bubblewrap", 2)
+    write_batch(batch, tmp_path / "out")
+    assert not batch.troubled and [r["student"] for r in batch.results] == sorted(kinds)
+    named = wrong = 0
+    known = {m.name for task in hw1.tasks for m in mistakes(task.exercise)}
+    for result in batch.results:
+        kind, made = kinds[result["student"]], [r for t in result["tasks"] for r in t["rows"]]
+        if kind == "right":
+            assert result["score"] == 100, result
+        elif kind == "blank":
+            assert result["score"] == 0
+            assert {r["sentence"][:15] for r in made if not r["passed"]} == {"not written yet"}
+        elif kind == "broken":
+            assert 0 < result["score"] < 100 and result["problems"]
+        elif kind in known:
+            wrong += 1
+            named += kind in {row["mistake"] for row in made}
+        assert result["score"] < 100 or kind in ("right", "huge"), (kind, result["student"])
+    assert wrong >= 83 and named >= 0.95 * wrong

@@ -1,0 +1,227 @@
+"""The jail's wire, filter and cells: what comes out is only what was asked for."""
+
+import os
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratchae.checking.layouts import LAYOUTS, random_tensor
+from scratchae.course.assignment import load_assignment
+from scratchae.course.sandbox import (
+    Cell,
+    Home,
+    InfrastructureError,
+    Limits,
+    choose,
+    why_no_bubblewrap,
+)
+from scratchae.course.sandbox.inside.protocol import Frames, Packer, WireError, frame, unpack
+from scratchae.course.sandbox.inside.static_analysis import of as survey
+from scratchae.course.sandbox.isolation import bubblewrap, hidden
+from scratchae.course.sandbox.limits import MEGABYTE
+from scratchae.errors import ScratchaeError
+
+jailed = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail")
+KINDS = [torch.float32, torch.float64, torch.int64]
+
+
+@given(
+    st.lists(st.integers(0, 4), max_size=4),
+    st.sampled_from(LAYOUTS),
+    st.sampled_from(KINDS),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+def test_a_tensor_comes_through_the_wire_bit_for_bit(shape, layout, dtype, memory, seed):
+    tensor = random_tensor(tuple(shape), layout, torch.Generator().manual_seed(seed)).to(dtype)
+    packer = Packer()
+    spec = packer.pack_tensor(tensor, memory=memory)
+    ((header, body),) = Frames().feed(frame({"value": spec}, bytes(packer.body)))
+    got = unpack(header["value"], body)
+    assert torch.equal(got, tensor) and got.dtype == dtype
+    if memory and tensor.numel():
+        assert got.stride() == tensor.stride()
+
+
+@given(st.binary(max_size=200), st.integers(1, 7))
+def test_a_stream_of_garbage_is_refused_or_waits_and_never_crashes(data, piece):
+    frames = Frames()
+    try:
+        for i in range(0, len(data), piece):
+            assert list(frames.feed(data[i : i + piece])) == []
+    except WireError:
+        pass
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "tensor",
+                    "shape",
+                    "stride",
+                    "offset",
+                    "at",
+                    "bytes",
+                    "tuple",
+                    "list",
+                    "other",
+                    "unsent",
+                ]
+            ),
+            inner | st.just("float64"),
+            max_size=6,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(json_values, st.binary(max_size=64))
+def test_a_forged_value_is_refused_or_small_and_never_crashes(spec, body):
+    try:
+        value = unpack(spec, body)
+    except WireError:
+        return
+    if type(value) is torch.Tensor:
+        assert value.untyped_storage().nbytes() <= max(64, 8 * value.numel())
+
+
+@given(st.integers(0, 2**40), st.integers(0, 2**40), st.integers(0, 2**20), st.integers(0, 2**20))
+def test_no_tensor_is_larger_than_the_bytes_it_came_with(n, stride, offset, at):
+    spec = {"tensor": "float64", "shape": [n], "stride": [stride], "offset": offset}
+    try:
+        value = unpack(spec | {"at": at, "bytes": 64}, bytes(64))
+    except WireError:
+        return
+    assert value.numel() == 0 or (n - 1) * stride + offset < 8
+
+
+def test_where_no_jail_can_be_had_grading_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(
+        "scratchae.course.sandbox.isolation.why_no_bubblewrap", lambda: "bwrap is missing"
+    )
+    with pytest.raises(ScratchaeError, match="--trust-submissions"):
+        choose()
+    assert choose(trusted=True) == "none"
+
+
+def test_the_answer_key_is_covered_wherever_it_is_installed():
+    words = bubblewrap([hidden()[0].parent], hidden())
+    assert ["--tmpfs", str(hidden()[0])] == words[words.index("--tmpfs") :][:2]
+
+
+def test_the_survey_sees_what_need_not_be_used():
+    found = survey("import torch.nn as n\n\ndef f(x):\n    return x.requires_grad_()\n")
+    assert found["policy"] == ["line 1 reaches for torch.nn", "line 4 uses .requires_grad_"]
+    assert survey("def f(:")["error"] == "a syntax error in line 1"
+    assert survey("x = " + "-" * 200_000 + "1")["error"]
+
+
+def test_the_survey_of_the_answers_finds_nothing_to_flag():
+    from scratchae.course.blanked_sources import master_sources
+
+    for name in ("hw1", "hw2", "hw3", "hw4"):
+        for file, source in master_sources(load_assignment(name)).items():
+            assert survey(source)["policy"] == [], file
+
+
+def test_renaming_and_comments_do_not_change_the_prints():
+    one = 'def f(x, y):\n    "Doc."\n    z = x @ y + x.sum(0)\n    return z * 2 - y.mean()\n'
+    two = "def g(a, b):\n    # mine\n    c = a @ b + a.sum(0)\n\n    return c * 2 - b.mean()\n"
+    assert survey(one)["prints"] == survey(two)["prints"]
+    assert survey(one)["prints"] != survey(two.replace("mean", "sum"))["prints"]
+
+
+@pytest.fixture(scope="module")
+def cell():
+    home = Home(load_assignment("hw1"))
+    with Cell(home, "bubblewrap", Limits(cpu=2, idle=2, memory=128 * MEGABYTE)) as cell:
+        yield cell
+    home.close()
+
+
+def job(cell, source, calls=1):
+    """A job that calls f(x) with x = [1., 2.]."""
+    packer = Packer()
+    test = {"id": 0, "file": "f.py", "function": "f"}
+    test["calls"] = [{"x": packer.pack(torch.tensor([1.0, 2.0]))}] * calls
+    library = cell.home.libraries["linear_forward"]
+    header = {"library": library, "files": {"f.py": source}, "packages": {"f.py": ""}}
+    return frame(header | {"tests": [test]}, bytes(packer.body))
+
+
+def answer(cell, source):
+    found = [(h, b) for h, b in cell.run(job(cell, source)) if "id" in h]
+    return found[0] if found else (cell.ending.reason, b"")
+
+
+@jailed
+def test_arrays_go_in_and_arrays_come_out(cell):
+    header, body = answer(cell, "def f(x):\n    return x * 3\n")
+    assert unpack(header["calls"][0]["result"], body).tolist() == [3, 6]
+
+
+@jailed
+def test_numpy_and_threads_work_inside(cell):
+    source = (
+        "import threading, numpy as np, torch\n"
+        "def f(x):\n    out = []\n"
+        "    t = threading.Thread(target=lambda: out.append(np.cumsum(x.numpy())))\n"
+        "    t.start()\n    t.join()\n    return torch.from_numpy(out[0])\n"
+    )
+    header, body = answer(cell, source)
+    assert unpack(header["calls"][0]["result"], body).tolist() == [1, 3]
+
+
+@jailed
+def test_the_library_inside_is_the_blanked_one(cell):
+    header, _ = answer(cell, "from scratchae.layers import relu_forward as f\n")
+    assert header["raised"]["kind"] == "NotImplementedError"
+    header, _ = answer(
+        cell, "from scratchae.layers import Flatten\n\ndef f(x):\n    return x + 1\n"
+    )
+    assert "raised" not in header
+
+
+@jailed
+def test_what_the_child_was_is_gone_in_the_next(cell):
+    assert "calls" in answer(cell, "import torch\ntorch.marker = 1\n\ndef f(x):\n    return x\n")[0]
+    header, _ = answer(cell, "import torch\n\ndef f(x):\n    return torch.marker\n")
+    assert header["raised"]["kind"] == "AttributeError"
+
+
+@jailed
+def test_a_crash_is_told_by_its_signal_and_the_next_job_runs(cell):
+    assert "SIGSEGV" in answer(cell, "import ctypes\nctypes.string_at(0)\n")[0]
+    assert "exit code 7" in answer(cell, "import os\nos._exit(7)\n")[0]
+    assert "calls" in answer(cell, "def f(x):\n    return x\n")[0]
+
+
+@jailed
+def test_a_caller_that_stops_listening_leaves_no_child_behind(cell):
+    for _ in cell.run(job(cell, "import time\n\ndef f(x):\n    time.sleep(1000)\n")):
+        break
+    assert "calls" in answer(cell, "def f(x):\n    return x\n")[0]
+
+
+@jailed
+def test_a_dead_helper_is_trouble_of_the_machine_and_not_an_answer(cell):
+    cell.process.kill()
+    with pytest.raises(InfrastructureError):
+        answer(cell, "def f(x):\n    return x\n")
+    assert "calls" in answer(cell, "def f(x):\n    return x\n")[0]  # a fresh one was started
+
+
+@jailed
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can choose users")
+def test_every_child_is_a_user_of_its_own(cell):
+    source = "import os, torch\n\ndef f(x):\n    return torch.tensor(os.getuid())\n"
+    found = [answer(cell, source) for _ in range(2)]
+    users = [unpack(h["calls"][0]["result"], b).item() for h, b in found]
+    assert users[0] != users[1] and min(users) >= 1_000_000_000

@@ -1,0 +1,75 @@
+"""Every attack on the grader that is known is really tried here, and contained.
+
+Where a machine can have no jail these tests are skipped, visibly: nothing was shown there.
+"""
+
+import pytest
+
+from scratchae.course.sandbox import why_no_bubblewrap
+from scratchae.course.selftest.attack import Attack
+from scratchae.course.selftest.endings import ENDINGS
+from scratchae.course.selftest.run import ATTACKS, Stage, judge, names
+
+pytestmark = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail")
+QUICK = {"infinite loop", "os._exit(0)", "segfault", "source with deep nesting"}
+LONG = {attack.name for attack in ENDINGS} - QUICK | {"markers left for the next run"}
+
+
+@pytest.fixture(scope="module")
+def stage():
+    with Stage("bubblewrap") as stage:
+        yield stage
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in names()]
+)
+def test_the_attack_is_contained(stage, name):
+    tried = stage.try_attack(name)
+    assert tried.contained, tried.how
+
+
+KNOWN_TO_WORK_ELSEWHERE = """
+infinite loop; sleep; ignoring signals; a C loop holding the GIL; fork bomb; thread bomb; a daemon that
+outlives; memory bomb; disk fill; huge stdout; os._exit(0); sys.exit at import; segfault; atexit; writing
+results.json; fake score lines; reading hidden cases and answers from disk; frames and gc for expected
+values; residue of the previous student; monkeypatching torch, json and numpy; __eq__ objects; a tensor
+subclass that lies; a pickle payload; forged answer frame; NaN; infinity; wrong dtype; a meta tensor; a
+sparse tensor; a complex tensor; network by TCP; network by UDP; ptrace and the memory of neighbours; kill
+of neighbours; exec of a shell; reading the environment; conftest.py, torch.py and sitecustomize.py in the
+submission; zip-slip; a symlink member; a zip bomb; source with deep nesting; deleting other students'
+files; markers left for the next run; torch.autograd; torch.nn.functional and friends; a ready-made
+operator under another name; hard-coded answers to public cases; nondeterminism; terminal escapes, HTML and
+spreadsheet formulas in output
+"""
+
+
+def test_every_attack_that_other_graders_fell_to_is_among_them():
+    for known in " ".join(KNOWN_TO_WORK_ELSEWHERE.split()).split("; "):
+        assert any(name.startswith(known) for name in names()), known
+
+
+def test_no_two_attacks_have_one_name():
+    assert len(set(names())) == len(names()) >= len(ATTACKS)
+
+
+def result(passed, sentence, flags=()):
+    """A grade of the hostile task and of an unhurt one."""
+    rows = [{"passed": passed, "sentence": sentence}]
+    hostile = {"earned": 5.0 if passed else 0, "points": 5, "rows": rows}
+    return {"tasks": [hostile, {"earned": 5.0, "points": 5, "rows": rows}], "flags": list(flags)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "graded"),
+    [
+        ("probe", result(False, "it stopped with RuntimeError in line 3: reached: /etc/passwd")),
+        ("probe", result(False, "it used more than 2 seconds of CPU time")),
+        ("score", result(True, "")),
+        ("ends", result(False, "y is zero everywhere")),
+        ("flag", result(True, "")),
+    ],
+)
+def test_an_attack_that_works_is_told_from_one_that_does_not(kind, graded):
+    contained, _ = judge(Attack("a", kind, lambda scene: "", "CPU time of another kind"), graded)
+    assert not contained
