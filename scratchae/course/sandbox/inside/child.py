@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .static_analysis import survey
 from .protocol import Frames, Packer, frame, unpack
+from .static_analysis import survey
 
 LONGEST_TEXT = 160
 MOST_JOB = 1 << 28
