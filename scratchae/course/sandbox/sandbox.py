@@ -54,7 +54,7 @@ class Sandbox:
     >>> job = frame({"analyse": True, "files": {"f.py": "def f("}})
     >>> with Sandbox(files, "none") as sandbox:
     ...     [header for header, body in sandbox.run(job)]
-    [{'survey': {'f.py': {'error': 'a syntax error in line 1'}}}]
+    [{'analyse': {'f.py': {'error': 'a syntax error in line 1'}}}]
     >>> files.close()
     """
 
