@@ -1,4 +1,4 @@
-"""`scratchae course grade`: everybody's submissions, in a jail, with progress and resume."""
+"""`scratchae course grade`: everybody's submissions, in a sandbox, with progress and resume."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def grade(
         ),
     ] = "",
     trust_submissions: Annotated[
-        bool, typer.Option("--trust-submissions", help="Run them without a jail.")
+        bool, typer.Option("--trust-submissions", help="Run them without a sandbox.")
     ] = False,
 ) -> None:
     """Grade submissions; what is graded already and has not changed is kept.
 
-    Each runs in a jail without network, without files and with limits; only the arrays that it
+    Each runs in a sandbox without network, without files and with limits; only the arrays that it
     returns come out. Interrupt it at any time: the next call goes on where it was. The exit code is 3
     where the machine failed; such a submission has no grade.
 
@@ -67,11 +67,11 @@ def grade(
     from scratchae.course.assignment import load_assignment
     from scratchae.course.grading.batch import grade_batch
     from scratchae.course.grading.outputs import write_batch
-    from scratchae.course.sandbox import SENTENCES, InfrastructureError, choose
+    from scratchae.course.sandbox import DESCRIPTIONS, InfrastructureError, choose_isolation
 
     loaded = load_assignment(assignment)
     folder = out or Path(f"grades-{loaded.name}")
-    walls = choose(trusted=trust_submissions)
+    isolation = choose_isolation(trusted=trust_submissions)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -91,7 +91,7 @@ def grade(
     key = secret_of_course(secret)
     count = workers or cores or 1
     try:
-        batch = grade_batch(loaded, submissions, folder, key, walls, count, progress, dask=dask)
+        batch = grade_batch(loaded, submissions, folder, key, isolation, count, progress, dask=dask)
     except InfrastructureError as error:
         console.print(f"nothing more is graded: {error}", style="red", markup=False)
         raise typer.Exit(TROUBLE) from None
@@ -100,7 +100,7 @@ def grade(
     write_batch(batch, folder)
     console.print(
         f"{len(batch.results)} submissions graded, {batch.kept} of them kept from before. "
-        f"{SENTENCES[walls]}"
+        f"{DESCRIPTIONS[isolation]}"
     )
     flagged = sum(bool(result["flags"]) for result in batch.results)
     if flagged:
