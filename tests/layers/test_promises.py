@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference.twins import twin
-from scratchae.errors import ScratchaeError
 from scratchae.layers import BatchNorm1d, BatchNorm2d, Layer, Sequential
 from scratchae.layers.base import accumulate
 from tests.helpers.cases import CASES, Case
