@@ -271,7 +271,7 @@ def test_grading_on_the_command_line_tells_where_the_report_is(course, tmp_path)
 MISTAKEN = {
     "grade nowhere --assignment hw9": "there is no assignment 'hw9': did you mean",
     "grade nowhere --assignment hw1": "there is no nowhere: give the folder",
-    "grade file.txt --assignment hw1": "file.txt is no zip file that can be read",
+    "grade file.txt --assignment hw1": "file.txt is not a readable zip file",
     "grade empty.zip --assignment hw1": "there are no submissions in empty.zip",
     "grade empty --assignment hw1": "there are no submissions in empty",
     "grade class --assignment hw1 --out file.txt": "cannot write file.txt",
