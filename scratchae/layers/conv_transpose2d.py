@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
-from scratchae.layers.base import Layer, accumulate, arguments, check_tensor, parameter
+from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
 from scratchae.layers.convolution import Geometry, partial_w, partial_x, partial_y, patches
 from scratchae.layers.geometry import Pair, check_channels, check_image, counts, plain
 from scratchae.layers.init import default_bias, default_weight
@@ -181,15 +181,5 @@ class ConvTranspose2d(Layer):
             accumulate(self.bias, dbias)
         return dx
 
-    def extra_repr(self) -> str:
-        return arguments(
-            self.in_channels,
-            self.out_channels,
-            plain(self.kernel_size),
-            stride=(plain(self.stride), 1),
-            padding=(plain(self.padding), 0),
-            output_padding=(plain(self.output_padding), 0),
-            groups=(self.groups, 1),
-            bias=(self.bias is not None, True),
-            dilation=(plain(self.dilation), 1),
-        )
+    def arguments(self) -> dict[str, object]:
+        return {name: plain(value) for name, value in super().arguments().items()}

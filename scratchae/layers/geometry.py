@@ -30,13 +30,13 @@ def counts(
     return tuple(pair)
 
 
-def plain(pair: Padding) -> Padding:
-    """3 for (3, 3), as one would have written it.
+def plain(value: object) -> object:
+    """3 for the pair (3, 3), as one would have written it; anything else as it is.
 
     >>> plain((3, 3)), plain((3, 5)), plain("same")
     (3, (3, 5), 'same')
     """
-    return pair[0] if isinstance(pair, tuple) and pair[0] == pair[1] else pair
+    return value[0] if isinstance(value, tuple) and value[0] == value[1] else value
 
 
 def padding_of(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
-from scratchae.layers.base import Layer, accumulate, arguments, check_tensor, parameter
+from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
 from scratchae.layers.init import default_bias, default_weight
 
 
@@ -98,6 +98,3 @@ class Linear(Layer):
         if self.bias is not None:
             accumulate(self.bias, dbias)
         return dx
-
-    def extra_repr(self) -> str:
-        return arguments(self.in_features, self.out_features, bias=(self.bias is not None, True))
