@@ -20,6 +20,7 @@ from scratchae.course.grading.serialization import raised_sentence
 from scratchae.course.grading.submissions import Submission
 from scratchae.course.sandbox.inside.protocol import DTYPES, Packer, ProtocolError, frame, unpack
 from scratchae.course.submission import SubmissionError, first_line
+
 MAX_DIGITS = 500
 
 

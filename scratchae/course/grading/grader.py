@@ -112,9 +112,7 @@ class Grader:
         return {file: nothing | {"error": self.sandbox.ending.reason} for file in sources}
 
 
-def is_unwritten(
-    group: CaseGroup, outcomes: list[Outcome], analysis: dict[str, dict]
-) -> bool:
+def is_unwritten(group: CaseGroup, outcomes: list[Outcome], analysis: dict[str, dict]) -> bool:
     """Return whether both the source and the run say that the function is not written yet."""
     function = group.exercise.reference.__name__
     raised = all(outcome.trouble.startswith("not written yet") for outcome in outcomes)

@@ -53,9 +53,7 @@ PYTHONPATH="$root/source" PYTHONDONTWRITEBYTECODE=1 exec \\
 """
 
 
-def results_json(
-    assignment: Assignment, result: dict, isolation: str, seconds: float = 0.0
-) -> str:
+def results_json(assignment: Assignment, result: dict, isolation: str, seconds: float = 0.0) -> str:
     """Return Gradescope's results.json of one student.
 
     isolation: a sentence on how the submission was isolated. seconds: how long grading took.

@@ -66,9 +66,7 @@ def check_mistakes(assignment: Assignment, task: Task, sandbox: Sandbox) -> None
     own = [m for m in catalogued if not m.function.__module__.startswith("scratchae.")]
     losing = {mistake.name for mistake in own if loses_here(mistake, groups)}
     shipped = [mistake for mistake in catalogued if mistake not in own]
-    files = {
-        f"{m.name}.py": f"from {m.function.__module__} import {m.name}\n" for m in shipped
-    }
+    files = {f"{m.name}.py": f"from {m.function.__module__} import {m.name}\n" for m in shipped}
     tests = [(m, group, case) for m in shipped for group in groups for case in group.cases]
     job = pack_job(
         *(str(sandbox.files.path / "whole"), files, dict.fromkeys(files, "")),
@@ -126,7 +124,9 @@ def check_contest(grader: ContestGrader) -> None:
     try:
         found = grader.measure(REFERENCE_MODEL, weights)
     except SubmissionError as error:
-        raise InfrastructureError(f"a right model cannot be used on this machine: {error}") from error
+        raise InfrastructureError(
+            f"a right model cannot be used on this machine: {error}"
+        ) from error
     if abs(found.error - expected) > 1e-3 * expected or found.code != 2:
         raise InfrastructureError(
             f"a model with the known error {expected:.6f} has the error {found.error:.6f} on this "

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,8 +67,7 @@ def pack_job(
         "files": sources,
         "packages": packages,
         "tests": [
-            pack_case(exercise, case, packer)
-            | {"id": number, "file": file, "function": function}
+            pack_case(exercise, case, packer) | {"id": number, "file": file, "function": function}
             for number, (exercise, case, file, function) in enumerate(tests)
         ],
     }
@@ -166,8 +166,11 @@ def raised_sentence(raised: dict) -> str:
 
 def outputs_of(
     exercise: Exercise, arguments: dict, call: dict, body: bytes
-) -> tuple[dict[str, object], str]:
-    """Return (the outputs by name, ""), or ({}, why there are none)."""
+) -> tuple[dict[str, Any], str]:
+    """Return (the outputs by name, ""), or ({}, why there are none).
+
+    As with a function that runs here, an output need not be a tensor; the diagnosis says so.
+    """
     if exercise.in_place:
         arguments = arguments | tensors_after(call, body)
     values, trouble = name_outputs(unpack(call["result"], body), exercise, arguments)
@@ -189,9 +192,7 @@ def placeholder(value: object) -> object:
     if not isinstance(value, Unsent):
         return value
     if prod(value.shape) > MAX_NUMBERS:
-        raise TooLargeError(
-            f"it returned a tensor of {prod(value.shape)} numbers: check its shape"
-        )
+        raise TooLargeError(f"it returned a tensor of {prod(value.shape)} numbers: check its shape")
     dtype = getattr(torch, value.dtype, None)
     if value.kind == "sparse" or not isinstance(dtype, torch.dtype):
         return type(f"{value.kind}_tensor", (), {})()

@@ -16,9 +16,7 @@ from scratchae.course.grading.serialization import Reply, pack_job, unpack_outco
 from scratchae.course.grading.test_cases import CaseGroup
 from scratchae.course.sandbox import Sandbox
 
-NO_ANSWER = (
-    "not tried: other cases of this function used up its time, {seconds:g} seconds, without an answer"
-)
+NO_ANSWER = "not tried: other cases of this function used up its time, {seconds:g} seconds, without an answer"
 TOO_SLOW = "not tried: other cases of this function took {seconds:g} seconds of CPU time together"
 
 
@@ -36,7 +34,9 @@ class SubmissionRun:
         self.unloadable = dict(unloadable)
         self.operators: defaultdict[str, set[str]] = defaultdict(set)
         self.seconds: defaultdict[str, float] = defaultdict(float)  # of CPU with an answer, by task
-        self.seconds_lost: defaultdict[str, float] = defaultdict(float)  # without an answer, by task
+        self.seconds_lost: defaultdict[str, float] = defaultdict(
+            float
+        )  # without an answer, by task
         self.crashes: defaultdict[str, int] = defaultdict(int)  # of a child loading the file
 
     def run(self, groups: Sequence[CaseGroup]) -> dict[CaseGroup, list[Outcome]]:

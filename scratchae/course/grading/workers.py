@@ -179,7 +179,9 @@ class Pool:
             if waiting:
                 self.send(worker, waiting.popleft())
 
-    def accept_check(self, worker: Worker, reply: Graded | str | None, others: list[Worker]) -> None:
+    def accept_check(
+        self, worker: Worker, reply: Graded | str | None, others: list[Worker]
+    ) -> None:
         if reply != "":
             unchecked = [student for other in others for student in other.unchecked]
             message = reply if isinstance(reply, str) else "a worker ended during its self-check"
