@@ -94,17 +94,8 @@ def pack(value: object, packer: Packer) -> object:
 def pack_training(arguments: dict, packer: Packer) -> dict:
     """Return calls that share one model and one optimiser."""
     model, optimizer = arguments["model"], arguments["optimizer"]
-    sizes = {
-        "Linear": ("in_features", "out_features"),
-        "BatchNorm1d": ("num_features",),
-        "ReLU": (),
-    }
-    layers = [
-        [type(layer).__name__, [getattr(layer, name) for name in sizes[type(layer).__name__]]]
-        for layer in model
-    ]
     session = {
-        "layers": layers,
+        "layers": [[type(layer).__name__, layer.arguments()] for layer in model],
         "state": {name: packer.pack(value) for name, value in model.state_dict().items()},
         "optimizer": type(optimizer).__name__,
         "settings": {"lr": optimizer.lr, "weight_decay": optimizer.weight_decay},
