@@ -35,6 +35,7 @@ def describe(network: Sequential, input_shape: tuple[int, ...], prefix: str) -> 
     operators of its forward pass. Raises ScratchaeError for a layer with an operator that the page
     does not know, and for one that mixes the samples of a batch.
 
+    >>> from scratchae.layers import ReLU
     >>> layers = describe(Sequential(Linear(4, 3), ReLU()), (4,), "encoder.")
     >>> [(layer["name"], layer["kind"], layer["shape"]) for layer in layers]
     [('encoder.0', 'Linear', [3]), ('encoder.1', 'ReLU', [3])]

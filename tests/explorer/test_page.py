@@ -376,7 +376,7 @@ def test_the_commands_mistakes_are_one_sentence_and_leave_nothing(capsys, folder
         ((tmp_path,), "not a run folder"),
         ((folder, "--out", tmp_path / "page.png"), "has to end in .html"),
         ((folder, "--out", tmp_path / "file" / "page.html"), "a part of that path is a file"),
-        ((folder, "--out", tmp_path / "kept.html"), "there is a folder of that name"),
+        ((folder, "--out", tmp_path / "kept.html"), "there is a folder with that name"),
     ]:
         code, _, err = call(capsys, *words)
         assert code == 2 and sentence in err and err.startswith("error: ") and err.count("\n") == 1
