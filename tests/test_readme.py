@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from scratchae.cli import app
-from scratchae.training.loop import DEFAULT_SEED
+from scratchae.training.preparation import DEFAULT_SEED
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -66,7 +66,7 @@ def sweep(
     """
     from scratchae import data, models, plots
     from scratchae import sweep as sweeping
-    from scratchae.training.denormals import flushing_denormals
+    from scratchae.training.floating_point import flushing_denormals
 
     with flushing_denormals():
         rates = sweeping.numbers(lr, "--lr")

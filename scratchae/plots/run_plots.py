@@ -11,7 +11,7 @@ from scratchae import plots
 from scratchae.data import Dataset
 from scratchae.training import Run
 from scratchae.training.evaluation import evaluating
-from scratchae.training.loop import pixels_for
+from scratchae.training.preparation import pixels_for
 
 ROWS = 6  # kept epochs that fit on one page
 CODES = 5000  # test digits in the latent cloud

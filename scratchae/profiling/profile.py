@@ -17,7 +17,7 @@ from scratchae.profiling.counting import Count
 from scratchae.profiling.pieces import Key, count_step, parts_of, runs_in_order, time_steps
 from scratchae.profiling.rates import Rates, measure_rates
 from scratchae.profiling.result import Profile
-from scratchae.training.denormals import flushing_denormals
+from scratchae.training.floating_point import flushing_denormals
 
 
 def profile(
