@@ -12,9 +12,7 @@ from scratchae.layers import Layer, observed
 from scratchae.step import compute_loss
 
 
-def evaluate(
-    model: Layer, x: Tensor, target: Tensor | None = None, batch_size: int = 500
-) -> float:
+def evaluate(model: Layer, x: Tensor, target: Tensor | None = None, batch_size: int = 500) -> float:
     """Return the model's loss over all of x (N, ...), in evaluation mode.
 
     target: what the model should give for x; None means x itself. The loss is the model's own, with
