@@ -157,11 +157,13 @@ NOT_TO_BE_USED = {  # functions of torch that already are what is taught
 }
 LEVELS = [  # a file may import from its own part and from those of lower levels
     {"errors", "__init__"},
+    {"files"},
     {"layers"},
-    {"files", "losses", "optim"},
+    {"losses", "optim"},
     {"step"},
+    {"checking", "models", "data"},
     {"engines"},
-    {"checking", "models", "data", "distributed"},
+    {"distributed"},
     {"training"},
     {"profiling", "sweep"},
     {"plots"},
@@ -241,8 +243,62 @@ def test_the_search_would_notice(text):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_run_one_way(path):
     part = path.relative_to(ROOT / "scratchae").parts[0].removesuffix(".py")
+    if part == "__init__":  # it gives the names of all parts, each when it is first used
+        return
     for name in imports_of(ast.parse(path.read_text())):
         if name.startswith("scratchae."):
             target = name.split(".")[1]
             about = target == "__version__"  # of the package itself
             assert about or target == part or level(target) < level(part), name
+
+
+def imports_at_once(body: list[ast.stmt]) -> list[str]:
+    """What a module imports while it is loaded: not inside functions, not for type checkers only."""
+    found = []
+    for node in body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            found += imports_at_once(node.orelse)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found += imports_of(node)
+        elif not isinstance(node, ast.FunctionDef):
+            blocks = [getattr(node, kind, []) for kind in ("body", "orelse", "handlers")]
+            found += [name for block in blocks for name in imports_at_once(block)]
+    return found
+
+
+def cycle_in(graph: dict[str, set[str]]) -> list[str]:
+    """A cycle of modules, each importing the next, or [].
+
+    Modules that import nothing that is left are taken away, one after the other. A cycle is what
+    cannot be taken away.
+    """
+    left = {name: set(targets) for name, targets in graph.items()}
+    while ends := {name for name, targets in left.items() if not targets & left.keys()}:
+        left = {name: targets for name, targets in left.items() if name not in ends}
+    path = sorted(left)[:1]
+    while path and path[-1] not in path[:-1]:  # follow imports until a module comes again
+        path.append(min(left[path[-1]] & left.keys()))
+    return path[path.index(path[-1]) :] if path else []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """A module that imports a name of its own package's `__init__` makes a circle too."""
+    names = {
+        path: ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in FILES
+    }
+    modules = set(names.values())
+    graph = {}
+    for path, module in names.items():
+        found = imports_at_once(ast.parse(path.read_text()).body)
+        targets = {name if name in modules else name.rpartition(".")[0] for name in found}
+        graph[module] = targets & modules - {module, "scratchae"}  # which imports nothing itself
+    assert not cycle_in(graph), " -> ".join(cycle_in(graph))
+
+
+def test_the_search_for_circles_would_notice_one():
+    assert cycle_in({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert cycle_in({"a": {"b"}, "b": {"c", "d"}, "c": {"b"}, "d": set()}) == ["b", "c", "b"]
+    text = "if TYPE_CHECKING:\n import a\nelse:\n import b\ntry:\n import c\nexcept E:\n import d\n"
+    text += "def f():\n import e\nclass C:\n from g import h"
+    assert imports_at_once(ast.parse(text).body) == ["b", "c", "d", "g.h"]

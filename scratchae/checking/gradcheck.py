@@ -24,7 +24,7 @@ from scratchae.checking.deviation import describe
 from scratchae.checking.differences import Complex
 from scratchae.checking.layout_check import mind_of_layout
 from scratchae.checking.numeric_compare import Finding, Function, compare
-from scratchae.checking.result import GradcheckResult, Row
+from scratchae.checking.result import GradcheckResult, GradientRow
 from scratchae.checking.target import ProblemError, Subject
 
 MOST = 300  # elements of one tensor that are compared,
@@ -72,7 +72,7 @@ def gradcheck(
     return GradcheckResult(subject.title, rows, " ".join(sentences[:3]))
 
 
-def check(subject: Subject, generator: torch.Generator) -> tuple[list[Row], list[str]]:
+def check(subject: Subject, generator: torch.Generator) -> tuple[list[GradientRow], list[str]]:
     """The rows, and a sentence for every wrong one."""
     checked = [slot for slot in subject.slots if slot.checked]
     y, dy, gradients = analytic_pass(subject, generator)
@@ -98,10 +98,10 @@ def check(subject: Subject, generator: torch.Generator) -> tuple[list[Row], list
     places = [i for i, slot in enumerate(subject.slots) if slot.checked]
     for slot, i, got in zip(checked, places, gradients, strict=True):
         if sentence := unusable(slot, got, y.dtype):
-            rows.append(Row(slot.name, ok=False, size=slot.tensor.numel()))
+            rows.append(GradientRow(slot.name, ok=False, size=slot.tensor.numel()))
             sentences.append(sentence)
         elif got.numel() == 0:
-            rows.append(Row(slot.name, ok=True))
+            rows.append(GradientRow(slot.name, ok=True))
         else:
             real = Function(forward, points[i], points)
             analytic = Function(complex_forward, complexes[i], complexes)
@@ -118,13 +118,13 @@ def check(subject: Subject, generator: torch.Generator) -> tuple[list[Row], list
     return rows, sentences
 
 
-def row_of(name: str, shape: torch.Size, finding: Finding) -> Row:
+def row_of(name: str, shape: torch.Size, finding: Finding) -> GradientRow:
     """The row of a gradient of this shape."""
     f, size = finding, shape.numel()
     largest = f.scale or float(f.got.abs().max()) or 1.0
     worst = int(f.error.where(~f.kink, -1.0).argmax())
     where = tuple(int(i) for i in torch.unravel_index(f.places[worst], shape))
-    row = Row(
+    row = GradientRow(
         name,
         ok=not f.wrong.any() and f.direction is None,
         error=float(f.error[worst]) / largest,
@@ -136,7 +136,7 @@ def row_of(name: str, shape: torch.Size, finding: Finding) -> Row:
         size=size,
         checked=len(f.places),
         kinks=int(f.kink.sum()),
-        blunt=f.blunt if f.blunt > 1e-6 * f.scale else None,
+        uncertainty=f.blunt if f.blunt > 1e-6 * f.scale else None,
     )
     if f.kink.all():
         row = replace(row, error=None, where=None, got=None, expected=None)

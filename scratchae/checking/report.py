@@ -1,19 +1,16 @@
-"""Report: what `check` found, as a table in a terminal and in a notebook."""
+"""Report: what `check` found out about functions, test by test."""
 
 from __future__ import annotations
 
-import html
-import textwrap
 from dataclasses import dataclass
 
 from scratchae.checking.mistake import Mistake
-
-WIDTH = 96
+from scratchae.checking.render import Block, Checklist, Heading, Rendered
 
 
 @dataclass(frozen=True)
 class Row:
-    """One test of one function; no sentence means that it passed.
+    """One test of one function. sentence: what is wrong, or "" if the test passed.
 
     >>> Row("tanh_forward", "one sample").passed
     True
@@ -26,18 +23,19 @@ class Row:
 
     @property
     def passed(self) -> bool:
+        """Whether nothing is wrong."""
         return not self.sentence
 
     @property
     def text(self) -> str:
-        """The sentence, and for a named mistake the chapter that has more, if there is one."""
+        """The sentence; a named mistake adds the chapter that explains it, if there is one."""
         chapter = self.mistake.chapter if self.mistake else 0
         return f"{self.sentence} (chapter {chapter})" if chapter else self.sentence
 
 
-@dataclass(frozen=True)
-class Report:
-    """Rows, each scored by itself. True where all passed.
+@dataclass(frozen=True, repr=False)
+class Report(Rendered):
+    """The rows of all tests. It is true if all of them passed; print it to read it.
 
     >>> tests = [Row("tanh_forward", "one sample"), Row("tanh_forward", "random sizes")]
     >>> print(Report([*tests, Row("tanh_forward", "float32", "y is late")]))
@@ -56,50 +54,22 @@ class Report:
 
     @property
     def sentences(self) -> list[str]:
-        """Every different sentence, in order."""
+        """What is wrong: every sentence once, in order."""
         return list(dict.fromkeys(row.sentence for row in self.rows if row.sentence))
 
     def __bool__(self) -> bool:
         return all(row.passed for row in self.rows)
 
     def exercises(self) -> dict[str, list[Row]]:
-        """The rows of each function."""
+        """The rows of each function, by its name."""
         names = dict.fromkeys(row.exercise for row in self.rows)
         return {name: [row for row in self.rows if row.exercise == name] for name in names}
 
-    def __str__(self) -> str:
-        lines, said = [], set()
+    def blocks(self) -> list[Block]:
+        """For each function its score and its tests."""
+        blocks: list[Block] = []
         for name, rows in self.exercises().items():
-            passed = [row.test for row in rows if row.passed]
-            lines.append(f"{name}: {len(passed)} of {len(rows)}")
-            for row in rows:
-                if row.passed:
-                    continue
-                lines.append(f"  wrong  {row.test}")
-                text = row.text if row.sentence not in said else "the same"
-                said.add(row.sentence)
-                lines += textwrap.wrap(
-                    text, WIDTH, initial_indent=" " * 11, subsequent_indent=" " * 11
-                )
-            lines += textwrap.wrap(
-                ", ".join(passed), WIDTH, initial_indent="  ok     ", subsequent_indent=" " * 9
-            )
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        cells = []
-        for name, rows in self.exercises().items():
-            passed = f"{sum(r.passed for r in rows)} of {len(rows)}"
-            cells.append(
-                f"<tr><th colspan=2 style='text-align:left'>{html.escape(name)}</th><th>{passed}</th></tr>"
-            )
-            for row in rows:
-                mark, colour = ("✓ ok", "#117733") if row.passed else ("✗ wrong", "#882255")
-                cells.append(
-                    f"<tr><td style='color:{colour};white-space:nowrap'>{mark}</td>"
-                    f"<td style='text-align:left;white-space:nowrap'>{html.escape(row.test)}</td>"
-                    f"<td style='text-align:left'>{html.escape(row.text)}</td></tr>"
-                )
-        return f"<table>{''.join(cells)}</table>"
+            passed = sum(row.passed for row in rows)
+            blocks.append(Heading(name, f"{passed} of {len(rows)}"))
+            blocks.append(Checklist([(row.test, row.text) for row in rows]))
+        return blocks

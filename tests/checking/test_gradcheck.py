@@ -114,7 +114,7 @@ class OffBy(OnlyReal):
 def legible(row) -> bool:
     """Whether a relative error of 1e-6 in it is above the rounding of y, which is about 1."""
     least = 1e-7 if row.method == "complex step" else 1e-3
-    return row.got is not None and abs(row.got) > least and row.blunt is None
+    return row.got is not None and abs(row.got) > least and row.uncertainty is None
 
 
 @pytest.mark.parametrize("real", [False, True], ids=["complex", "central"])

@@ -14,7 +14,7 @@ from tests.helpers.submissions import class_of, small_assignment
 distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail"),
+    pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "sandbox"),
 ]
 
 

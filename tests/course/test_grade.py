@@ -19,21 +19,21 @@ from scratchae.course.grading.scoring import verdict
 from scratchae.course.grading.self_check import reference_earns_all
 from scratchae.course.grading.test_cases import trials_of
 from scratchae.course.release import student_files
-from scratchae.course.sandbox import Cell, Limits
+from scratchae.course.sandbox import Limits, Sandbox
 from tests.helpers import solutions
-from tests.helpers.grading import SECRET, answers, earned, grade, jailed
+from tests.helpers.grading import SECRET, answers, earned, grade, needs_sandbox
 from tests.helpers.otherwise import OTHERWISE
 
 # --- points
 
 
-@jailed
+@needs_sandbox
 @pytest.mark.parametrize("name", ["hw1", "hw2", pytest.param("hw3", marks=pytest.mark.slow), "hw4"])
 def test_the_answers_earn_every_point_and_no_flag(grader, name):
     reference_earns_all(grader(name))
 
 
-@jailed
+@needs_sandbox
 @pytest.mark.parametrize("name", ["hw1", "hw2", "hw3", "hw4", "hw5"])
 def test_what_is_handed_out_earns_nothing(grader, name):
     files = student_files(load_assignment(name), "ada")
@@ -55,7 +55,7 @@ OTHER_WAYS = [
 ]
 
 
-@jailed
+@needs_sandbox
 @pytest.mark.parametrize(("assignment", "exercise", "how"), OTHER_WAYS)
 def test_right_solutions_written_otherwise_earn_every_point(grader, assignment, exercise, how):
     files = answers(assignment)
@@ -74,7 +74,7 @@ REWRITTEN = [
 ]
 
 
-@jailed
+@needs_sandbox
 @pytest.mark.parametrize(("name", "number"), REWRITTEN)
 def test_an_assignment_rewritten_from_nothing_earns_every_point(grader, name, number):
     """Five times, in each of which no function is ours with something around it."""
@@ -91,7 +91,7 @@ def test_an_assignment_rewritten_from_nothing_earns_every_point(grader, name, nu
 BUG_HUNT = {(a, e): ways for (a, e), ways in OTHERWISE.items() if e in FAULTS}
 
 
-@jailed
+@needs_sandbox
 @pytest.mark.parametrize(
     "number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3, 4))]
 )
@@ -111,7 +111,7 @@ def test_there_are_five_other_ways_for_every_task():
             assert len(OTHERWISE[assignment, task.exercise]) >= 5, task.exercise
 
 
-@jailed
+@needs_sandbox
 def test_tasks_are_independent_and_a_bug_costs_once(grader):
     files = answers("hw1")
     files["linear.py"] = files["linear.py"].replace("dy_rows.sum(dim=0)", "dy_rows.mean(dim=0)")
@@ -126,14 +126,14 @@ def test_tasks_are_independent_and_a_bug_costs_once(grader):
     assert result["problems"] == ["losses.py is missing"]
 
 
-@jailed
+@needs_sandbox
 def test_a_loop_in_one_function_costs_that_function_alone(grader):
     hang = "\n\ndef relu_forward(x):\n    while len(x) == 1:\n        pass\n    return x.clamp(min=0)\n"
     files = answers("hw1")
     files["activations.py"] += hang
-    jail = Cell(grader("hw1").cell.home, "bubblewrap", Limits(cpu=1, task=2))
-    with jail as cell:
-        result = grade(Grader(load_assignment("hw1"), SECRET, cell), files)
+    small = Sandbox(grader("hw1").sandbox.files, "bubblewrap", Limits(cpu=1, task=2))
+    with small as sandbox:
+        result = grade(Grader(load_assignment("hw1"), SECRET, sandbox), files)
     rows = {row["test"]: row for row in result["tasks"][2]["rows"]}
     assert not rows["one sample"]["passed"] and rows["exact zeros"]["passed"]
     assert "CPU time" in rows["one sample"]["sentence"]
@@ -141,7 +141,7 @@ def test_a_loop_in_one_function_costs_that_function_alone(grader):
 
 
 @pytest.mark.slow
-@jailed
+@needs_sandbox
 def test_a_function_that_is_slow_in_every_case_has_one_budget_for_all_of_them(grader):
     slow = (
         "\n\nimport time\n\ndef relu_forward(x):\n    end = time.process_time() + 0.05\n"
@@ -149,8 +149,8 @@ def test_a_function_that_is_slow_in_every_case_has_one_budget_for_all_of_them(gr
     )
     files = answers("hw1")
     files["activations.py"] += slow
-    with Cell(grader("hw1").cell.home, "bubblewrap", Limits(function=1)) as cell:
-        result = grade(Grader(load_assignment("hw1"), SECRET, cell), files)
+    with Sandbox(grader("hw1").sandbox.files, "bubblewrap", Limits(function=1)) as sandbox:
+        result = grade(Grader(load_assignment("hw1"), SECRET, sandbox), files)
     rows = [row for row in result["tasks"][2]["rows"] if not row["passed"]]
     assert rows and {row["sentence"] for row in rows} == {
         "not tried: other cases of this function had taken 1 seconds of CPU time together"
@@ -159,7 +159,7 @@ def test_a_function_that_is_slow_in_every_case_has_one_budget_for_all_of_them(gr
     assert grade(grader("hw1"), files)["score"] == 100  # with the time that there is
 
 
-@jailed
+@needs_sandbox
 def test_other_output_on_stderr_and_warnings_cost_nothing(grader):
     files = answers("hw1")
     files["losses.py"] = (
@@ -169,7 +169,7 @@ def test_other_output_on_stderr_and_warnings_cost_nothing(grader):
     assert grade(grader("hw1"), files)["score"] == 100
 
 
-@jailed
+@needs_sandbox
 def test_the_same_submission_gives_the_same_table_and_another_student_other_cases(grader):
     files = answers("hw1")
     files["losses.py"] = files["losses.py"].replace("2 / prediction.numel()", "2 / len(prediction)")
@@ -262,8 +262,8 @@ def test_whatever_a_student_can_write_is_escaped():
         assert "\x1b" not in text and "\u202e" not in text, name
     assert "<script" not in shown["html"] + shown["markdown"] + shown["junit"]
     assert "[a](" not in shown["markdown"]
-    for cells in csv.reader(io.StringIO(shown["csv"])):
-        assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for cell in cells)
+    for sandboxes in csv.reader(io.StringIO(shown["csv"])):
+        assert not any(sandbox.startswith(("=", "+", "-", "@", "\t")) for sandbox in sandboxes)
     ElementTree.fromstring(shown["junit"])
 
 

@@ -8,10 +8,10 @@ from scratchae.course.assignment import load_assignment
 from scratchae.course.grading.contest import CANARY, ContestGrader, contest_is_well
 from scratchae.course.grading.grader import Submission
 from scratchae.course.release import student_files
-from tests.helpers.grading import jailed
+from tests.helpers.grading import needs_sandbox
 
 
-@jailed
+@needs_sandbox
 def test_a_contest_is_ranked_by_error_and_budget(grader):
     hw6 = grader("hw6", ContestGrader)
     contest_is_well(hw6)
@@ -75,7 +75,7 @@ ON_IMAGES = (
 )
 
 
-@jailed
+@needs_sandbox
 def test_a_contest_measures_the_same_model_alike_however_it_is_written(grader):
     hw6 = grader("hw6", ContestGrader)
     g = torch.Generator().manual_seed(1)
@@ -95,7 +95,7 @@ def test_a_contest_measures_the_same_model_alike_however_it_is_written(grader):
         assert board["error"] == pytest.approx(boards[0]["error"], rel=1e-4)
 
 
-@jailed
+@needs_sandbox
 def test_what_is_handed_out_for_the_contest_earns_nothing(grader):
     blank = student_files(load_assignment("hw6"))["model.py"]
     weights = save({"w": torch.zeros(1)})

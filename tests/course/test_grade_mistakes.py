@@ -1,4 +1,4 @@
-"""What wrong work is worth and what it is told, handed in as students do, and graded in the jail."""
+"""What wrong work is worth and what it is told, handed in as students do, and graded in the sandbox."""
 
 import html
 from dataclasses import replace
@@ -16,33 +16,33 @@ from scratchae.course.grading.grader import Grader, Submission
 from scratchae.course.grading.outputs import write_batch
 from scratchae.course.grading.scoring import verdict
 from scratchae.course.grading.test_cases import trials_of
-from scratchae.course.sandbox import Cell, Home, Limits, why_no_bubblewrap
+from scratchae.course.sandbox import Limits, Sandbox, SandboxFiles, why_no_bubblewrap
 from tests.helpers.mistaken import handed_in_with
 from tests.helpers.submissions import class_of_every_kind, small_assignment
 
-pytestmark = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail")
+pytestmark = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "sandbox")
 SECRET = b"a secret of sixteen letters"
 
 
 @pytest.fixture(scope="module", params=["hw1", "hw2", "hw3", "hw4"])
-def cell(request):
-    home = Home(load_assignment(request.param))
-    with Cell(home, "bubblewrap", Limits()) as cell:
-        cell.assignment = load_assignment(request.param)
-        yield cell
-    home.close()
+def sandbox(request):
+    files = SandboxFiles(load_assignment(request.param))
+    with Sandbox(files, "bubblewrap", Limits()) as sandbox:
+        sandbox.assignment = load_assignment(request.param)
+        yield sandbox
+    files.close()
 
 
 @pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_mistake_that_is_handed_in_earns_what_it_deserves_and_is_named(cell, step):
-    """What it deserves is computed here, from the mistake's own function, without the jail."""
-    wrong = [m for task in cell.assignment.tasks for m in mistakes(task.exercise)][::step]
+def test_a_mistake_that_is_handed_in_earns_what_it_deserves_and_is_named(sandbox, step):
+    """What it deserves is computed here, from the mistake's own function, without the sandbox."""
+    wrong = [m for task in sandbox.assignment.tasks for m in mistakes(task.exercise)][::step]
     named = 0
     for mistake in wrong:
-        task = replace(cell.assignment.task(mistake.exercise), public=2, hidden=1)
-        assignment = replace(cell.assignment, tasks=(task,))
-        files = {k: v.encode() for k, v in handed_in_with(cell.assignment, mistake).items()}
-        result = Grader(assignment, SECRET, cell).grade(Submission("ada", files))
+        task = replace(sandbox.assignment.task(mistake.exercise), public=2, hidden=1)
+        assignment = replace(sandbox.assignment, tasks=(task,))
+        files = {k: v.encode() for k, v in handed_in_with(sandbox.assignment, mistake).items()}
+        result = Grader(assignment, SECRET, sandbox).grade(Submission("ada", files))
         outcomes = {
             trial: [run(mistake.function, trial.exercise, case) for case in trial.cases]
             for trial in trials_of(assignment, SECRET, "ada")

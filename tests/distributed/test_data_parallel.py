@@ -213,7 +213,9 @@ def parallel_step(workers, model, name, x, counts):
     engine = DataParallel(engine, workers)
     start = sum(counts[: workers.rank])
     for _ in range(2):  # the second time nothing may be left of the first
-        loss = engine.fill_gradients(x[start : start + counts[workers.rank]]).item()
+        loss = engine.gradients(
+            engine.model, engine.optimizer, x[start : start + counts[workers.rank]]
+        ).item()
     return loss, engine.optimizer.grad.clone(), [b for _, b in model.named_buffers()]
 
 
@@ -232,7 +234,7 @@ def test_the_gradient_is_that_of_one_worker_on_the_joined_batch(drawn, name, cou
         everybodys = in_threads(len(counts), parallel_step, model, name, x, counts)
     alone = Engine(model, SGD(model.parameters(), lr=0.1))
     for _ in range(2):
-        expected = alone.fill_gradients(x).item()
+        expected = alone.gradients(alone.model, alone.optimizer, x).item()
     for loss, gradients, buffers in everybodys:
         assert loss == pytest.approx(expected, rel=1e-12)
         largest = alone.optimizer.grad.abs().max().clamp(min=1)  # some are zero by cancellation

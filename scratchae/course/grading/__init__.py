@@ -1,1 +1,1 @@
-"""Grading: submissions in, points and feedback out, on the trusted side of the jail."""
+"""Grading: submissions in, points and feedback out, on the trusted side of the sandbox."""

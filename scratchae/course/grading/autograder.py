@@ -19,7 +19,7 @@ from scratchae.course.grading.batch import course_secret, wanted_files
 from scratchae.course.grading.submissions import Waiting
 from scratchae.course.grading.tables import to_gradescope
 from scratchae.course.grading.worker import Bench, Setup
-from scratchae.course.sandbox import SENTENCES, InfrastructureError, Limits, choose
+from scratchae.course.sandbox import DESCRIPTIONS, InfrastructureError, Limits, choose_isolation
 from scratchae.files import write_text
 
 TROUBLE = 3
@@ -32,11 +32,11 @@ def main(assignment: str, secret: str, root: str) -> int:
     torch.set_num_threads(1)
     began, place = time.monotonic(), Path(root)
     loaded = load_assignment(assignment)
-    walls = choose(container=True)
+    isolation = choose_isolation(container=True)
     entries = tuple(entries_of_folder(place / "submission"))
     student = student_of(place / "submission_metadata.json")
     submission = Waiting(student, entries, wanted_files(loaded)).load()
-    setup = Setup(loaded.path, course_secret(Path(secret)), walls, Limits())
+    setup = Setup(loaded.path, course_secret(Path(secret)), isolation, Limits())
     try:
         with Bench(setup) as bench:
             bench.canary("")
@@ -45,7 +45,7 @@ def main(assignment: str, secret: str, root: str) -> int:
     except InfrastructureError as error:
         print(f"not graded: {error}", file=sys.stderr)
         return TROUBLE
-    text = to_gradescope(loaded, result, SENTENCES[walls], time.monotonic() - began)
+    text = to_gradescope(loaded, result, DESCRIPTIONS[isolation], time.monotonic() - began)
     write_text(place / "results" / "results.json", text)
     return 0
 

@@ -29,7 +29,7 @@ class Batch:
     were there before."""
 
     assignment: Assignment
-    walls: str
+    isolation: str
     results: list[dict] = field(default_factory=list)
     troubled: dict[str, str] = field(default_factory=dict)
     kept: int = 0
@@ -40,7 +40,7 @@ def grade_batch(
     place: Path,
     out: Path,
     secret: bytes,
-    walls: str,
+    isolation: str,
     workers: int,
     progress: Callable[[int, int], None] = lambda done, of: None,
     limits: Limits | None = None,
@@ -55,10 +55,10 @@ def grade_batch(
     waiting = find_submissions(place, wanted_files(assignment))
     journal = Journal(out / "journal.jsonl")
     salt = fingerprint(assignment, secret)
-    batch = Batch(assignment, walls)
+    batch = Batch(assignment, isolation)
     shipped = assignment.path.is_relative_to(ROOT)
     setup = Setup(
-        assignment.name if shipped else assignment.path, secret, walls, limits or Limits()
+        assignment.name if shipped else assignment.path, secret, isolation, limits or Limits()
     )
     progress(0, len(waiting))
     keys: dict[str, str] = {}

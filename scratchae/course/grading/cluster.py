@@ -1,6 +1,6 @@
 """Cluster: grading on a Dask cluster, beyond one machine.
 
-Submissions travel in batches; each worker has its own jail, and the canary sings before and after every
+Submissions travel in batches; each worker has its own sandbox, and the canary sings before and after every
 batch. The workers need this library with the extra `course`, bubblewrap, and the assignment under the
 same name or path. The course's secret travels too: use a cluster of your own, with TLS.
 """

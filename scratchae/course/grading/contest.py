@@ -1,4 +1,4 @@
-"""Grading of a contest: the model is built in the jail, once to encode and once more to decode.
+"""Grading of a contest: the model is built in the sandbox, once to encode and once more to decode.
 
 Two children that share nothing: what the decoder knows of a digit are the few numbers of its code,
 rounded here, on the trusted side.
@@ -18,7 +18,7 @@ from scratchae.course.grading.grader import Grader, Submission, row_table
 from scratchae.course.grading.policy import flags_of
 from scratchae.course.grading.serialization import trouble_of
 from scratchae.course.sandbox import InfrastructureError
-from scratchae.course.sandbox.inside.protocol import DTYPES, Packer, WireError, frame, unpack
+from scratchae.course.sandbox.inside.protocol import DTYPES, Packer, ProtocolError, frame, unpack
 from scratchae.course.scoring import points_of
 from scratchae.course.submission import SubmissionError, first_line
 
@@ -43,14 +43,14 @@ class ContestGrader(Grader):
     def attempt(self, submission: Submission) -> dict:
         task, settings = self.assignment.tasks[0], self.assignment.settings
         sources, missing = self.sources(submission)
-        surveyed = self.survey(sources)
+        analysed = self.analyse(sources)
         problems = [*submission.problems, *missing.values()]
         board: list[dict] = []
         try:
             if missing:
                 raise SubmissionError(next(iter(missing.values())))
-            if surveyed["model.py"]["error"]:
-                raise SubmissionError(f"model.py cannot be read: {surveyed['model.py']['error']}")
+            if analysed["model.py"]["error"]:
+                raise SubmissionError(f"model.py cannot be read: {analysed['model.py']['error']}")
             if len(sources["model.py"]) > LONGEST:
                 raise SubmissionError(f"model.py is longer than {LONGEST:,} letters")
             measured = self.measure(sources["model.py"], weights_of(submission))
@@ -67,8 +67,8 @@ class ContestGrader(Grader):
             "points": self.assignment.points,
             "tasks": [table | {"rows": [row_table(row, hidden=False) for row in rows]}],
             "problems": list(dict.fromkeys(problems)),
-            "flags": flags_of(surveyed, {}),
-            "prints": {name: found["prints"] for name, found in surveyed.items()},
+            "flags": flags_of(analysed, {}),
+            "prints": {name: found["prints"] for name, found in analysed.items()},
             "leaderboard": board,
         }
 
@@ -90,24 +90,24 @@ class ContestGrader(Grader):
         packer = Packer()
         header = {
             "model": step,
-            "library": next(iter(self.cell.home.libraries.values())),
+            "library": next(iter(self.sandbox.files.libraries.values())),
             "files": {"model.py": source},
             "state": {
                 name: packer.pack_tensor(value, memory=True) for name, value in state.items()
             },
             "x": packer.pack_tensor(x, memory=True),
         }
-        for reply, body in self.cell.run(frame(header, bytes(packer.body))):
+        for reply, body in self.sandbox.run(frame(header, bytes(packer.body))):
             try:
                 if "raised" in reply:
                     raise SubmissionError(f"{step}: {trouble_of(reply['raised'])}")
                 value = unpack(reply.get("result"), body)
-            except (WireError, KeyError, TypeError) as error:
+            except (ProtocolError, KeyError, TypeError) as error:
                 raise SubmissionError(f"{step}: its answer is none") from error
             if not isinstance(value, Tensor):
                 raise SubmissionError(f"{step} has to give a plain floating-point tensor")
             return value
-        raise SubmissionError(f"{step}: {self.cell.ending.reason}")
+        raise SubmissionError(f"{step}: {self.sandbox.ending.reason}")
 
 
 def weights_of(submission: Submission) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from scratchae.course.grading.policy import flags_of
 from scratchae.course.grading.scoring import Verdict, failed, verdict
 from scratchae.course.grading.submission_run import Sitting, file_of
 from scratchae.course.grading.test_cases import Trial, trials_of
-from scratchae.course.sandbox import Cell, InfrastructureError
+from scratchae.course.sandbox import InfrastructureError, Sandbox
 from scratchae.course.sandbox.inside.protocol import frame
 from scratchae.course.scoring import points_of
 
@@ -36,10 +36,10 @@ class Submission:
 
 
 class Grader:
-    """Grades submissions of one assignment in one cell."""
+    """Grades submissions of one assignment in one sandbox."""
 
-    def __init__(self, assignment: Assignment, secret: bytes, cell: Cell) -> None:
-        self.assignment, self.secret, self.cell = assignment, secret, cell
+    def __init__(self, assignment: Assignment, secret: bytes, sandbox: Sandbox) -> None:
+        self.assignment, self.secret, self.sandbox = assignment, secret, sandbox
 
     def grade(self, submission: Submission) -> dict:
         """The result as a table that JSON can hold; the same submission gives the same table.
@@ -49,24 +49,24 @@ class Grader:
         try:
             return self.attempt(submission)
         except InfrastructureError:
-            self.cell.start()
+            self.sandbox.start()
             return self.attempt(submission)
 
     def attempt(self, submission: Submission) -> dict:
         sources, missing = self.sources(submission)
-        surveyed = self.survey(sources)
-        for name, found in surveyed.items():
+        analysed = self.analyse(sources)
+        for name, found in analysed.items():
             if found["error"]:
                 missing[name] = f"{name} cannot be read by Python: {found['error']}"
         trials = trials_of(self.assignment, self.secret, submission.student)
-        sitting = Sitting(self.cell, sources)
+        sitting = Sitting(self.sandbox, sources)
         sitting.unloadable |= missing
         outcomes = sitting.run(trials)
         unsteady = []
         for trial in trials:
             if not failed(trial, outcomes[trial]) or sitting.given_up(trial):
                 continue
-            if not is_unwritten(trial, outcomes[trial], surveyed):
+            if not is_unwritten(trial, outcomes[trial], analysed):
                 again = sitting.alone(trial)
                 if not failed(trial, again):
                     outcomes[trial] = again
@@ -78,8 +78,8 @@ class Grader:
             "points": self.assignment.points,
             "tasks": [task_table(v) for v in verdicts],
             "problems": [*submission.problems, *missing.values()],
-            "flags": flags_of(surveyed, sitting.operators) + unsteady,
-            "prints": {name: found["prints"] for name, found in surveyed.items()},
+            "flags": flags_of(analysed, sitting.operators) + unsteady,
+            "prints": {name: found["prints"] for name, found in analysed.items()},
         }
 
     def sources(self, submission: Submission) -> tuple[dict[str, str], dict[str, str]]:
@@ -98,23 +98,25 @@ class Grader:
                     missing[name] = f"{name} is no UTF-8 text: save it as UTF-8"
         return sources, missing
 
-    def survey(self, sources: dict[str, str]) -> dict[str, dict]:
+    def analyse(self, sources: dict[str, str]) -> dict[str, dict]:
         """What can be said of each file without running it; a crash of the parser is an error of the file."""
         whole = {"error": "", "policy": [], "prints": [], "unwritten": []}
-        answers = [header for header, _ in self.cell.run(frame({"survey": True, "files": sources}))]
+        answers = [
+            header for header, _ in self.sandbox.run(frame({"analyse": True, "files": sources}))
+        ]
         if answers:
-            return {name: whole | answers[0]["survey"][name] for name in sources}
+            return {name: whole | answers[0]["analyse"][name] for name in sources}
         if len(sources) > 1:  # it is one of them
-            alone = [self.survey({name: source}) for name, source in sources.items()]
+            alone = [self.analyse({name: source}) for name, source in sources.items()]
             return {name: found for part in alone for name, found in part.items()}
-        return {name: whole | {"error": self.cell.ending.reason} for name in sources}
+        return {name: whole | {"error": self.sandbox.ending.reason} for name in sources}
 
 
-def is_unwritten(trial: Trial, outcomes: list[Outcome], surveyed: dict[str, dict]) -> bool:
+def is_unwritten(trial: Trial, outcomes: list[Outcome], analysed: dict[str, dict]) -> bool:
     """Whether the source says so as well as what the function did: then no second try is needed."""
     function = trial.exercise.reference.__name__
     said = all(outcome.trouble.startswith("not written yet") for outcome in outcomes)
-    return said and function in surveyed[file_of(trial)]["unwritten"]
+    return said and function in analysed[file_of(trial)]["unwritten"]
 
 
 def task_table(found: Verdict) -> dict:

@@ -9,14 +9,14 @@ from pathlib import Path
 from scratchae.course.grading import feedback, report
 from scratchae.course.grading.batch import Batch
 from scratchae.course.grading.tables import to_csv, to_gradescope, to_junit
-from scratchae.course.sandbox import SENTENCES
+from scratchae.course.sandbox import DESCRIPTIONS
 from scratchae.files import write_text
 
 
 def write_batch(batch: Batch, out: Path) -> None:
     """Write everything; the same results give the same bytes."""
     assignment, results, troubled = batch.assignment, batch.results, batch.troubled
-    said = SENTENCES[batch.walls]
+    said = DESCRIPTIONS[batch.isolation]
     write_text(out / "results.csv", to_csv(assignment, results, troubled))
     write_text(out / "junit.xml", to_junit(assignment, results, troubled))
     for result in results:

@@ -11,13 +11,13 @@ TAUGHT = (  # parts of the names of operators that already are what is to be wri
 )
 
 
-def flags_of(surveyed: dict[str, dict], operators: dict[str, set[str]]) -> list[str]:
+def flags_of(analysed: dict[str, dict], operators: dict[str, set[str]]) -> list[str]:
     """Sentences to the instructor, in a fixed order.
 
     >>> flags_of({}, {"conv2d_forward": {"add", "mkldnn_convolution"}})
     ['conv2d_forward really ran mkldnn_convolution']
     """
-    flags = [f"{name}: {what}" for name in sorted(surveyed) for what in surveyed[name]["policy"]]
+    flags = [f"{name}: {what}" for name in sorted(analysed) for what in analysed[name]["policy"]]
     for task in sorted(operators):
         taught = sorted(o for o in operators[task] if any(part in o for part in TAUGHT))
         if taught:

@@ -12,7 +12,7 @@ from scratchae.course.blanked_sources import blanked_sources, master_sources
 from scratchae.course.grading.feedback import page, plain, safe
 from scratchae.course.grading.pictures import commonest, distribution
 from scratchae.course.grading.similar import near_identical
-from scratchae.course.sandbox.inside.static_analysis import of as survey_of
+from scratchae.course.sandbox.inside.static_analysis import analyse
 from scratchae.plots import save
 
 MOST_MISTAKES, MOST_PAIRS = 15, 200
@@ -33,7 +33,7 @@ def known_prints(assignment: Assignment) -> set[int]:
     if assignment.kind == "contest":
         return set()
     sources = [*master_sources(assignment).values(), *blanked_sources(assignment).values()]
-    return {p for source in sources for p in survey_of(source).get("prints", ())}
+    return {p for source in sources for p in analyse(source).get("prints", ())}
 
 
 def write_pictures(assignment: Assignment, results: list[dict], folder: Path) -> list[str]:

@@ -1,6 +1,6 @@
 """Canary: is the grader itself well? The answers must earn every point, every known mistake must not.
 
-It is asked before, during and after a batch, through the same jail as everybody. Where it is not
+It is asked before, during and after a batch, through the same sandbox as everybody. Where it is not
 well nothing is graded: that is the machine's fault or ours, never a student's.
 """
 
@@ -19,12 +19,12 @@ from scratchae.course.grading.scoring import failed
 from scratchae.course.grading.serialization import Answer, outcome, question
 from scratchae.course.grading.submission_run import file_of
 from scratchae.course.grading.test_cases import Trial, trials_of
-from scratchae.course.sandbox import Cell, Home, InfrastructureError
+from scratchae.course.sandbox import InfrastructureError, Sandbox, SandboxFiles
 from scratchae.course.sandbox.inside.protocol import Packer, frame
 
 
 def reference_earns_all(grader: Grader) -> None:
-    """Raise InfrastructureError unless the answers get full marks, and no flag, through the jail."""
+    """Raise InfrastructureError unless the answers get full marks, and no flag, through the sandbox."""
     answers = master_sources(grader.assignment)
     files = {PurePosixPath(file).name: text.encode() for file, text in answers.items()}
     result = grader.attempt(Submission("canary", files))
@@ -37,10 +37,10 @@ def reference_earns_all(grader: Grader) -> None:
         )
 
 
-def mistakes_lose(assignment: Assignment, task: Task, cell: Cell) -> None:
+def mistakes_lose(assignment: Assignment, task: Task, sandbox: Sandbox) -> None:
     """Raise InfrastructureError unless every catalogued mistake in the task's function loses points.
 
-    cell: of `whole_home`, in which the whole library is; no submission is ever run there.
+    sandbox: of `whole_library`, in which the whole library is; no submission is ever run there.
     """
     wrong = mistakes(task.exercise)
     if not wrong:
@@ -62,13 +62,13 @@ def mistakes_lose(assignment: Assignment, task: Task, cell: Cell) -> None:
                 tests.append(test | {"id": len(tests), "file": name, "function": mistake.name})
                 asked.append((mistake, trial, case))
     job = {
-        "library": str(cell.home.path / "whole"),
+        "library": str(sandbox.files.path / "whole"),
         "files": files,
         "packages": dict.fromkeys(files, ""),
         "tests": tests,
     }
     answered = 0
-    for header, body in cell.run(frame(job, bytes(packer.body))) if asked else ():
+    for header, body in sandbox.run(frame(job, bytes(packer.body))) if asked else ():
         if "id" in header:
             mistake, trial, case = asked[header["id"]]
             got = outcome(trial.exercise, case, Answer(header, body))
@@ -81,23 +81,23 @@ def mistakes_lose(assignment: Assignment, task: Task, cell: Cell) -> None:
     if kept or answered < len(asked):
         raise InfrastructureError(
             f"a wrong {file_of(task)} would earn every point here, so nothing can be graded: "
-            f"{', '.join(kept[:3]) or cell.ending.reason}"
+            f"{', '.join(kept[:3]) or sandbox.ending.reason}"
         )
 
 
 def loses_here(mistake: Mistake, trials: list[Trial]) -> bool:
-    """Whether an instructor's own mistake, which the jail does not have, loses points."""
+    """Whether an instructor's own mistake, which the sandbox does not have, loses points."""
     return any(
         failed(trial, [run(mistake.function, trial.exercise, case) for case in trial.cases])
         for trial in trials
     )
 
 
-def whole_home(assignment: Assignment, walled: bool) -> Home:
-    """A jail's home that has the whole library in it, answers and mistakes."""
-    home = Home(assignment, walled)
+def whole_library(assignment: Assignment, isolated: bool) -> SandboxFiles:
+    """Files of a sandbox with the whole library in it, answers and mistakes."""
+    files = SandboxFiles(assignment, isolated)
     shutil.copytree(
-        ROOT, home.path / "whole" / "scratchae", ignore=shutil.ignore_patterns("__pycache__")
+        ROOT, files.path / "whole" / "scratchae", ignore=shutil.ignore_patterns("__pycache__")
     )
-    home.open_to_all()
-    return home
+    files.open_to_all()
+    return files

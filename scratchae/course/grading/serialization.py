@@ -1,4 +1,4 @@
-"""Exchange: cases as jobs for the jail, and answers from it as outcomes that can be compared."""
+"""Exchange: cases as jobs for the sandbox, and answers from it as outcomes that can be compared."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from scratchae.checking.exercises import Exercise
 from scratchae.course.sandbox.inside.protocol import (
     Other,
     Packer,
+    ProtocolError,
     Unsent,
-    WireError,
     natural,
     unpack,
     word,
@@ -64,15 +64,7 @@ def pack(value: object, packer: Packer) -> object:
 def session(arguments: dict, packer: Packer) -> dict:
     """A model and an optimiser that live through all calls."""
     model, optimizer = arguments["model"], arguments["optimizer"]
-    sizes = {
-        "Linear": ("in_features", "out_features"),
-        "BatchNorm1d": ("num_features",),
-        "ReLU": (),
-    }
-    layers = [
-        [type(layer).__name__, [getattr(layer, name) for name in sizes[type(layer).__name__]]]
-        for layer in model
-    ]
+    layers = [[type(layer).__name__, layer.arguments()] for layer in model]
     spec = {
         "layers": layers,
         "state": {name: packer.pack(value) for name, value in model.state_dict().items()},
@@ -87,7 +79,7 @@ def outcome(exercise: Exercise, case: Case, answer: Answer) -> Outcome:
     """What the function did on the case, as far as the answer tells; a forged one is trouble."""
     try:
         return read(exercise, case, answer)
-    except WireError as error:
+    except ProtocolError as error:
         return Outcome({}, str(error))
     except TooLargeError as error:
         return Outcome({}, str(error))

@@ -1,4 +1,4 @@
-"""Sitting: one submission's trials, run in the jail until each has an answer or a reason for having none.
+"""Sitting: one submission's trials, run in the sandbox until each has an answer or a reason for having none.
 
 What ends a child costs only the trial at which it ended, and that only after it ended again in a fresh
 child by itself; the trials behind it go on in another child.
@@ -14,7 +14,7 @@ from scratchae.checking.execution import Outcome
 from scratchae.course.assignment import Task
 from scratchae.course.grading.serialization import Answer, outcome, question
 from scratchae.course.grading.test_cases import Trial
-from scratchae.course.sandbox import Cell
+from scratchae.course.sandbox import Sandbox
 from scratchae.course.sandbox.inside.protocol import Packer, frame
 
 GAVE_UP = (
@@ -27,13 +27,13 @@ TOO_SLOW = (
 
 
 class Sitting:
-    """Runs trials of one student's sources in a cell.
+    """Runs trials of one student's sources in a sandbox.
 
     sources: {name of a file: its text}. operators: the names of those that really ran, by task.
     """
 
-    def __init__(self, cell: Cell, sources: dict[str, str]) -> None:
-        self.cell, self.sources = cell, sources
+    def __init__(self, sandbox: Sandbox, sources: dict[str, str]) -> None:
+        self.sandbox, self.sources = sandbox, sources
         self.operators: dict[str, set[str]] = {}
         self.wasted: Counter[str] = Counter()  # seconds without an answer, or all memory, by task
         self.spent: Counter[str] = Counter()  # CPU seconds with an answer, by task
@@ -67,16 +67,16 @@ class Sitting:
         return self.alone(trial)
 
     def library(self, trial: Trial) -> str:
-        return self.cell.home.libraries[trial.task.name]
+        return self.sandbox.files.libraries[trial.task.name]
 
     def given_up(self, trial: Trial) -> str:
         """Why a trial is not even tried, or ""."""
         if reason := self.unloadable.get(file_of(trial)):
             return reason
-        if self.wasted[trial.task.name] > self.cell.limits.task:
-            return GAVE_UP.format(seconds=self.cell.limits.task)
-        if self.spent[trial.task.name] > self.cell.limits.function:
-            return TOO_SLOW.format(seconds=self.cell.limits.function)
+        if self.wasted[trial.task.name] > self.sandbox.limits.task:
+            return GAVE_UP.format(seconds=self.sandbox.limits.task)
+        if self.spent[trial.task.name] > self.sandbox.limits.function:
+            return TOO_SLOW.format(seconds=self.sandbox.limits.function)
         return ""
 
     def attempt(
@@ -92,18 +92,18 @@ class Sitting:
         loaded: set[str] = set()
         drained: set[Trial] = set()
         forged, before = "", 0.0
-        for header, body in self.cell.run(job):
+        for header, body in self.sandbox.run(job):
             if "loaded" in header:
                 loaded.add(str(header["loaded"]))
             elif header.get("id") == len(answers):
                 trial = asked[len(answers)][0]
                 answers.append(Answer(header, body))
                 self.note(trial, header)
-                self.spent[trial.task.name] += self.cell.used - before
-                before = self.cell.used
+                self.spent[trial.task.name] += self.sandbox.used - before
+                before = self.sandbox.used
                 if out_of_memory(header) and trial not in drained:
                     drained.add(trial)
-                    self.wasted[trial.task.name] += self.cell.limits.cpu
+                    self.wasted[trial.task.name] += self.sandbox.limits.cpu
             else:
                 forged = "its answers were not those that were asked for"
                 break
@@ -118,14 +118,14 @@ class Sitting:
         ended_at = asked[len(answers)][0]
         if slow := self.given_up(ended_at):
             return found, slow
-        reason = forged or self.cell.ending.reason
+        reason = forged or self.sandbox.ending.reason
         if (file := file_of(ended_at)) not in loaded:
             reason = f"{file} could not be loaded: {reason}"
             self.deaths[file] = self.deaths.get(file, 0) + 1
             if self.deaths[file] > 1:
                 self.unloadable[file] = reason
         if "seconds" in reason:
-            self.wasted[ended_at.task.name] += self.cell.limits.cpu
+            self.wasted[ended_at.task.name] += self.sandbox.limits.cpu
         return found, reason
 
     def note(self, trial: Trial, header: dict) -> None:

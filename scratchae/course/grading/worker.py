@@ -1,9 +1,9 @@
-"""Worker: a process with a jail of its own, that grades what it is sent.
+"""Worker: a process with a sandbox of its own, that grades what it is sent.
 
     ("grade", submission)  -> ("result", table, seconds) or ("trouble", sentence)
     ("canary", task name)  -> ("well",) or ("trouble", sentence); the name "" means the answers
 
-It dies with the process that started it, and its jail with it.
+It dies with the process that started it, and its sandbox with it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pathlib import Path
 from scratchae.course.assignment import load_assignment
 from scratchae.course.grading.contest import ContestGrader, contest_is_well
 from scratchae.course.grading.grader import Grader
-from scratchae.course.grading.self_check import mistakes_lose, reference_earns_all, whole_home
-from scratchae.course.sandbox import Cell, Home, InfrastructureError, Limits
+from scratchae.course.grading.self_check import mistakes_lose, reference_earns_all, whole_library
+from scratchae.course.sandbox import InfrastructureError, Limits, Sandbox, SandboxFiles
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Setup:
 
     assignment: str | Path
     secret: bytes
-    walls: str
+    isolation: str
     limits: Limits
 
 
@@ -59,18 +59,18 @@ def work(requests: Connection, setup: Setup) -> None:
 
 
 class Bench:
-    """A grader with its jail, and the canary's. Both are started when first needed."""
+    """A grader with its sandbox, and the canary's. Both are started when first needed."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.assignment = load_assignment(setup.assignment)
-        self.home = Home(self.assignment, setup.walls != "none")
-        self.cell = Cell(self.home, setup.walls, setup.limits)
+        self.files = SandboxFiles(self.assignment, setup.isolation != "none")
+        self.sandbox = Sandbox(self.files, setup.isolation, setup.limits)
         contest = self.assignment.kind == "contest"
         self.grader = (ContestGrader if contest else Grader)(
-            self.assignment, setup.secret, self.cell
+            self.assignment, setup.secret, self.sandbox
         )
-        self.whole: Home | None = None
+        self.whole: SandboxFiles | None = None
 
     def canary(self, task: str) -> None:
         """Raise InfrastructureError where something is not well."""
@@ -81,16 +81,16 @@ class Bench:
             reference_earns_all(self.grader)
             return
         if self.whole is None:
-            self.whole = whole_home(self.assignment, self.setup.walls != "none")
-        with Cell(self.whole, self.setup.walls, self.setup.limits) as cell:
-            mistakes_lose(self.assignment, self.assignment.task(task), cell)
+            self.whole = whole_library(self.assignment, self.setup.isolation != "none")
+        with Sandbox(self.whole, self.setup.isolation, self.setup.limits) as sandbox:
+            mistakes_lose(self.assignment, self.assignment.task(task), sandbox)
 
     def __enter__(self) -> Bench:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.cell.close()
-        self.home.close()
+        self.sandbox.close()
+        self.files.close()
         if self.whole is not None:
             self.whole.close()
 
