@@ -32,8 +32,9 @@ def trace(
 ) -> Trace:
     """Send x (N, ...) forth and back through a copy of the model, in its mode; see `Trace`.
 
-    The target is x; if the output has another shape, it is random, from `seed`. other: a model that should do the same, by hand or of torch.nn, or the
-    outputs of its layers as (name, tensor). Raises ScratchaeError if that is not possible.
+    The target is x; if the output has another shape, it is random, from `seed`. other: a model that
+    should do the same, by hand or of torch.nn, or the outputs of its layers as (name, tensor). Raises
+    ScratchaeError if that is not possible.
 
     >>> import copy
     >>> from scratchae.layers import Linear, ReLU, Sequential

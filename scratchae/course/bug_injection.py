@@ -64,10 +64,10 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
     ),
     "batchnorm_backward": _faults(
         "batchnorm_backward",
-        ("dy.numel() // dy.shape[1]", "dy.shape[0]"),
-        ("per_channel(-dbias / m, dy)", "per_channel(dbias / m, dy)"),
+        ("join(values_per_channel(dy),", "join(dy.shape[0] / 2,"),
+        ("(dy - db_over_m", "(dy + db_over_m"),
         ("dweight = (dy * xhat).sum(axes)", "dweight = (dy * xhat).mean(axes)"),
-        ("per_channel(-dweight / m, dy)", "per_channel(-dbias / m, dy)"),
+        ("xhat * dw_over_m", "xhat * db_over_m"),
         ("weight * (var + eps).rsqrt()", "weight * (var + eps).sqrt()"),
     ),
     "adam_update": _faults(

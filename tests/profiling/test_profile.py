@@ -158,9 +158,9 @@ def test_the_peak_is_that_of_torch_s_own_allocator(name):
     optimizer = Adam(model.parameters(), weight_decay=1e-5)
     counter, _ = count_step(model, parts, optimizer, x, x)
     model.forget()
-    with torch.profiler.profile(profile_memory=True) as profiler:
-        with measured_step(model, parts, optimizer, lambda key, call, *args: call(*args)) as step:
-            step(x, x)
+    calling = measured_step(model, parts, optimizer, lambda key, call, *args: call(*args))
+    with torch.profiler.profile(profile_memory=True) as profiler, calling as step:
+        step(x, x)
     events = profiler.profiler.kineto_results.events()
     sizes = [event.nbytes() for event in events if event.name() == "[memory]"]
     peak = max(accumulate(sizes))
