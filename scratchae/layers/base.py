@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 
-if TYPE_CHECKING:
-    from scratchae.losses import Loss
+
+class LossFunction(Protocol):
+    """What a model asks of its loss; those of scratchae.losses have it."""
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor: ...
+
+    def backward(self) -> Tensor: ...
+
+    def forget(self) -> None: ...
 
 
 class Layer:
@@ -44,7 +51,7 @@ class Layer:
 
     parameter_names: tuple[str, ...] = ()
     buffer_names: tuple[str, ...] = ()
-    loss: Loss | None = None
+    loss: LossFunction | None = None
     penalty: Tensor | None = None
 
     def __init__(self) -> None:
