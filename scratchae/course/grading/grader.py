@@ -133,7 +133,6 @@ def row_dict(row: Row, hidden: bool) -> dict:
         "test": row.test,
         "passed": row.passed,
         "hidden": hidden,
-        "sentence": row.sentence,
+        "sentence": row.text,
         "mistake": row.mistake.name if row.mistake else "",
-        "chapter": row.mistake.chapter if row.mistake else 0,
     }
