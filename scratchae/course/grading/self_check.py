@@ -55,7 +55,10 @@ def mistakes_lose(assignment: Assignment, task: Task, cell: Cell) -> None:
                 lost.add(mistake.name)
             continue
         name = f"{mistake.name}.py"
-        files[name] = f"from {mistake.function.__module__} import {mistake.name}\n"
+        files[name] = (
+            "from scratchae.checking.mistake import find_mistake\n\n"
+            f"{mistake.name} = find_mistake({mistake.exercise!r}, {mistake.name!r}).function\n"
+        )
         for trial in trials:
             for case in trial.cases:
                 test = question(trial.exercise, case, packer)
