@@ -1,11 +1,11 @@
 # make demo   train on the bundled digits and draw what was learned (about a minute, plus installation)
 # make test   prove everything against torch.nn
 # make test-slow   the same with many more random cases
-# make lint   style
+# make lint   style and types
 # make bench  measure training beside torch.nn, torch.compile and JAX (half an hour)
 # make chapters    run every chapter of the tutorials as a script
-# make notebooks   write the chapters as notebooks to be filled in
-# make site   build the tutorials' site in build/site;   make serve   show it
+# make notebooks   write the chapters as notebooks with blanks
+# make site   build the site of the tutorials in build/site;   make serve   show it
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,6 +28,7 @@ test-slow: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: $(INSTALLED)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,course,bench]"
@@ -46,7 +47,7 @@ serve: site
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site 8000
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -12,42 +12,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from scratchae.layers import (
-    BatchNorm1d,
-    BatchNorm2d,
-    Conv2d,
-    ConvTranspose2d,
-    Flatten,
-    Layer,
-    LeakyReLU,
-    Linear,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Tanh,
-    Unflatten,
-)
-
-# the arguments of each layer, in torch.nn's own names; every one is an attribute of the layer
-ARGUMENTS: dict[type[Layer], tuple[str, ...]] = {
-    Linear: ("in_features", "out_features"),
-    Conv2d: (
-        *("in_channels", "out_channels", "kernel_size", "stride"),
-        *("padding", "dilation", "groups"),
-    ),
-    ConvTranspose2d: (
-        *("in_channels", "out_channels", "kernel_size", "stride"),
-        *("padding", "output_padding", "dilation", "groups"),
-    ),
-    BatchNorm1d: ("num_features", "eps", "momentum", "affine", "track_running_stats"),
-    BatchNorm2d: ("num_features", "eps", "momentum", "affine", "track_running_stats"),
-    ReLU: (),
-    LeakyReLU: ("negative_slope",),
-    Tanh: (),
-    Sigmoid: (),
-    Flatten: ("start_dim", "end_dim"),
-    Unflatten: ("dim", "unflattened_size"),
-}
+from scratchae.layers import Layer, Sequential
 
 
 def twin(model: Layer) -> nn.Module:
@@ -66,13 +31,15 @@ def build(model: Layer) -> nn.Module:
     if isinstance(model, Sequential):
         children = OrderedDict((name, build(child)) for name, child in model.children())
         module = nn.Sequential(children)
-    elif type(model) in ARGUMENTS:
-        arguments = {name: getattr(model, name) for name in ARGUMENTS[type(model)]}
-        if isinstance(model, Linear | Conv2d | ConvTranspose2d):
-            arguments["bias"] = model.bias is not None
-        module = getattr(nn, type(model).__name__)(**arguments)
+    elif kind := getattr(nn, type(model).__name__, None):
+        arguments = model.arguments()
+        if arguments.get("bias") is True:
+            del arguments[
+                "bias"
+            ]  # the default; torch before 2.12 has no such argument of BatchNorm
+        module = kind(**arguments)
     else:
-        raise TypeError(f"there is no torch.nn twin of {model!r}: add its type to ARGUMENTS")
+        raise TypeError(f"there is no torch.nn.{type(model).__name__} to be the twin of {model!r}")
     return module.train(model.training)
 
 

@@ -23,7 +23,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="module")
 def grader():
-    """A grader in a jail for each assignment, by its name; all end with the module's tests."""
+    """A grader in a sandbox for each assignment, by its name; all end with the module's tests."""
     from tests.helpers.grading import Gradings  # here: only tests of grading need the course
 
     gradings = Gradings()

@@ -1,7 +1,7 @@
-"""That everything is written by hand is a fact: what runs in a training step, and what is imported.
+"""The library is written by hand: these tests check what runs in a training step, and what is imported.
 
-A dispatch mode sees every operator that reaches the tensors, also those that autograd or a function
-of torch.nn would call inside.
+A dispatch mode sees every operator that reaches the tensors, including those that autograd or a
+function of torch.nn calls.
 """
 
 import ast
@@ -44,18 +44,18 @@ ALLOWED = {
     "numbers to Python": "_local_scalar_dense is_nonzero item",
     "messages between workers": "allreduce_ allgather_ broadcast_",
 }
-FORBIDDEN = (  # none of these may ever be put on the list above
+FORBIDDEN = (  # never add one of these to the list above
     *("convolution", "conv", "unfold_backward", "im2col", "col2im", "batch_norm", "threshold"),
     *("_backward", "mse_loss", "linear", "_fused", "_foreach", "relu", "sigmoid", "native_"),
 )
 
 
 ON_THEIR_OWN = (Engine, BufferedEngine, FrugalEngine, DeviceEngine)
-RECORDING = (CompiledEngine, GraphEngine)  # what DeviceEngine does, so a mode would not see inside
+RECORDING = (CompiledEngine, GraphEngine)  # they record what DeviceEngine does; a mode sees nothing
 
 
 class Recorder(TorchDispatchMode):
-    """Collects the name of every operator."""
+    """Collect the name of every operator."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Recorder(TorchDispatchMode):
 
 
 def train(model, optimizer, x) -> None:
-    """Two steps by hand, two as written in step.py, and two by every engine that records nothing."""
+    """Make two steps by hand, two with step.py, and two with every engine that records nothing."""
     loss = MSELoss()
     for _ in range(2):
         optimizer.zero_grad()
@@ -150,18 +150,20 @@ def test_the_recorder_would_notice_torch_nn():
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "scratchae").rglob("*.py"))
 NOT_FOR_US = ("torch.nn", "torch.autograd", "torch.optim", "torch.func", "torch._C", "reference")
-NOT_TO_BE_USED = {  # functions of torch that already are what is taught
+NOT_TO_BE_USED = {  # functions of torch that do what is taught
     *("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
     *("convolution", "batch_norm", "native_batch_norm", "mse_loss", "relu", "relu_", "sigmoid"),
     *("threshold", "enable_grad", "requires_grad_"),
 }
 LEVELS = [  # a file may import from its own part and from those of lower levels
     {"errors", "__init__"},
+    {"files"},
     {"layers"},
-    {"files", "losses", "optim"},
+    {"losses", "optim"},
     {"step"},
+    {"checking", "models", "data"},
     {"engines"},
-    {"checking", "models", "data", "distributed"},
+    {"distributed"},
     {"training"},
     {"profiling", "sweep"},
     {"plots"},
@@ -173,7 +175,7 @@ LEVELS = [  # a file may import from its own part and from those of lower levels
 
 def level(part: str) -> int:
     found = [i for i, parts in enumerate(LEVELS) if part in parts]
-    assert found, f"say in LEVELS where scratchae/{part} stands"
+    assert found, f"add scratchae/{part} to LEVELS"
     return found[0]
 
 
@@ -190,14 +192,14 @@ def imports_of(tree: ast.AST) -> list[str]:
 
 
 def dotted(node: ast.AST) -> str:
-    """'torch.nn.functional' for such an expression."""
+    """Return an expression such as torch.nn.functional as text."""
     if isinstance(node, ast.Attribute):
         return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else "?"
 
 
 def breaches(text: str) -> list[str]:
-    """What a file does that only reference/ and tests/ may."""
+    """Return the names in a file that only reference/ and tests/ may use."""
     tree = ast.parse(text)
     attributes = [dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     names = imports_of(tree) + attributes
@@ -241,8 +243,62 @@ def test_the_search_would_notice(text):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_run_one_way(path):
     part = path.relative_to(ROOT / "scratchae").parts[0].removesuffix(".py")
+    if part == "__init__":  # it gives the names of all parts, each when it is first used
+        return
     for name in imports_of(ast.parse(path.read_text())):
         if name.startswith("scratchae."):
             target = name.split(".")[1]
             about = target == "__version__"  # of the package itself
             assert about or target == part or level(target) < level(part), name
+
+
+def imports_at_once(body: list[ast.stmt]) -> list[str]:
+    """Return what a module imports while it is loaded: not in functions, not for type checkers."""
+    found = []
+    for node in body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            found += imports_at_once(node.orelse)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found += imports_of(node)
+        elif not isinstance(node, ast.FunctionDef):
+            blocks = [getattr(node, kind, []) for kind in ("body", "orelse", "handlers")]
+            found += [name for block in blocks for name in imports_at_once(block)]
+    return found
+
+
+def cycle_in(graph: dict[str, set[str]]) -> list[str]:
+    """Return a cycle of modules, each importing the next, or [] if there is none.
+
+    Remove modules that import no other module of those that are left, again and again. If some cannot
+    be removed, they contain a cycle.
+    """
+    left = {name: set(targets) for name, targets in graph.items()}
+    while ends := {name for name, targets in left.items() if not targets & left.keys()}:
+        left = {name: targets for name, targets in left.items() if name not in ends}
+    path = sorted(left)[:1]
+    while path and path[-1] not in path[:-1]:  # follow imports until a module comes again
+        path.append(min(left[path[-1]] & left.keys()))
+    return path[path.index(path[-1]) :] if path else []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """A module that imports from the `__init__` of its own package makes a circle too."""
+    names = {
+        path: ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in FILES
+    }
+    modules = set(names.values())
+    graph = {}
+    for path, module in names.items():
+        found = imports_at_once(ast.parse(path.read_text()).body)
+        targets = {name if name in modules else name.rpartition(".")[0] for name in found}
+        graph[module] = targets & modules - {module, "scratchae"}  # which imports nothing itself
+    assert not cycle_in(graph), " -> ".join(cycle_in(graph))
+
+
+def test_the_search_for_circles_would_notice_one():
+    assert cycle_in({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert cycle_in({"a": {"b"}, "b": {"c", "d"}, "c": {"b"}, "d": set()}) == ["b", "c", "b"]
+    text = "if TYPE_CHECKING:\n import a\nelse:\n import b\ntry:\n import c\nexcept E:\n import d\n"
+    text += "def f():\n import e\nclass C:\n from g import h"
+    assert imports_at_once(ast.parse(text).body) == ["b", "c", "d", "g.h"]

@@ -14,19 +14,15 @@ from scratchae.cli import sweep
 from scratchae.cli import reconstruct
 from scratchae.cli import models
 from scratchae.cli import profile
-from scratchae.cli import course, course_check, course_grade, course_gradescope, course_release
-from scratchae.cli import course_selftest
 from scratchae.cli import info
+from scratchae.course.commands import course
+
+app.add_typer(course, name="course")
 
 __all__ = [
     "app",
     "console",
     "course",
-    "course_check",
-    "course_grade",
-    "course_gradescope",
-    "course_release",
-    "course_selftest",
     "explore",
     "info",
     "main",

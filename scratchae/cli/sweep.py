@@ -65,13 +65,14 @@ def sweep(
     Example: scratchae sweep fc --lr 1e-4..1e-2 --latent 2,3,8 --seeds 5 --epochs 5
     """
     from scratchae import data, models, plots
-    from scratchae import sweep as sweeping
+    from scratchae.sweep import numbers, seed_numbers, whole_numbers
+    from scratchae.sweep import sweep as run_sweep
     from scratchae.training.denormals import flushing_denormals
 
     with flushing_denormals():
-        rates = sweeping.numbers(lr, "--lr")
-        sizes = None if latent is None else sweeping.whole_numbers(latent, "--latent")
-        chosen = sweeping.seed_numbers(seeds, "--seeds")
+        rates = numbers(lr, "--lr")
+        sizes = None if latent is None else whole_numbers(latent, "--latent")
+        chosen = seed_numbers(seeds, "--seeds")
         models.build(model)  # an unknown name is said before anything is read
         folder = out or next_folder(f"sweep-{model}", resume=False)
         digits = {
@@ -81,7 +82,7 @@ def sweep(
         count = len(rates) * len(chosen) * len(sizes or [None])
         console.print(f"{count} x {model} on {describe(digits[chosen[0]])}, into {folder}")
         try:
-            found = sweeping.sweep(
+            found = run_sweep(
                 model,
                 digits,
                 lr=rates,

@@ -7,7 +7,8 @@ import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scratchae.checking.report import WIDTH, Report
+from scratchae.checking.render import WIDTH
+from scratchae.checking.report import Report
 from scratchae.course.assignment import Assignment, load_assignment
 from scratchae.course.examine import TaskResult, examine
 from scratchae.errors import ScratchaeError

@@ -7,6 +7,7 @@ Its parameters are plain tensors; the gradient of `weight` is collected in `weig
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Self
 
@@ -41,8 +42,8 @@ class Layer:
         self.training = True
         self.saved: tuple | None = None
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.forward(x)
+    def __call__(self, input: Tensor) -> Tensor:
+        return self.forward(input)
 
     def forward(self, x: Tensor) -> Tensor:
         """y for x; remembers what `backward` needs."""
@@ -182,12 +183,70 @@ class Layer:
         for _, child in self.children():
             child.forget()
 
+    # ----------------------------------------------------------------------------- description
+    def arguments(self) -> dict[str, object]:
+        """The constructor's arguments by name, read from the attributes of the same names.
+
+        The name of a parameter, such as `bias`, gives True or False. Arguments that say how the
+        tensors are made (generator, device, dtype) are left out. `repr`, the torch.nn twin and
+        whatever else has to describe or rebuild a layer read this.
+
+        Raises ScratchaeError if an argument is not kept as an attribute.
+
+        >>> from scratchae.layers import Linear
+        >>> Linear(3, 2).arguments()
+        {'in_features': 3, 'out_features': 2, 'bias': True}
+        """
+        values: dict[str, object] = {}
+        for name in constructor_parameters(type(self)):
+            if not hasattr(self, name):
+                raise ScratchaeError(
+                    f"{type(self).__name__} keeps no attribute {name!r}, so its argument of that "
+                    f"name is unknown: write self.{name} = {name} in __init__"
+                )
+            value = getattr(self, name)
+            values[name] = value is not None if name in self.parameter_names else value
+        return values
+
     def extra_repr(self) -> str:
-        """The arguments inside the brackets of `repr`."""
-        return ""
+        """The arguments as they would be written: required ones by position, defaults omitted."""
+        try:
+            values = self.arguments()
+        except ScratchaeError:
+            return "..."
+        written = []
+        for name, argument in constructor_parameters(type(self)).items():
+            value = values[name]
+            if isinstance(value, Layer):
+                continue  # a child: `repr` shows it on a line of its own
+            by_position = argument.kind is not argument.KEYWORD_ONLY
+            if argument.default is argument.empty and by_position:
+                written.append(repr(value))
+            elif repr(value) != repr(argument.default):
+                written.append(f"{name}={value!r}")
+        return ", ".join(written)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.extra_repr()})"
+        lines = [f"({name}): {child!r}" for name, child in self.children()]
+        inside = self.extra_repr()
+        if lines:
+            lines = [inside, *lines] if inside else lines
+            inside = "".join("\n  " + line.replace("\n", "\n  ") for line in lines) + "\n"
+        return f"{type(self).__name__}({inside})"
+
+
+def constructor_parameters(kind: type[Layer]) -> dict[str, inspect.Parameter]:
+    """The arguments that say what a layer is: not *args, **kwargs, generator, device or dtype.
+
+    >>> list(constructor_parameters(Layer))
+    []
+    """
+    return {
+        name: argument
+        for name, argument in inspect.signature(kind).parameters.items()
+        if argument.kind not in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD)
+        and name not in ("generator", "device", "dtype")
+    }
 
 
 def parameter(value: Tensor) -> Tensor:

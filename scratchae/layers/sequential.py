@@ -74,13 +74,8 @@ class Sequential(Layer):
             raise IndexError(f"there is no layer {index} in a Sequential of {len(self)}")
         return list(self.layers.values())[index]
 
-    def __repr__(self) -> str:
-        if not self.layers:
-            return f"{type(self).__name__}()"
-        lines = [
-            f"({name}): {layer!r}".replace("\n", "\n  ") for name, layer in self.layers.items()
-        ]
-        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+    def extra_repr(self) -> str:
+        return ""  # the layers follow, one on a line
 
     def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         """(dotted name, layer) of every layer that is no Sequential itself, in order."""

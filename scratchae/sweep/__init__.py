@@ -10,6 +10,9 @@ rounding: on a CPU bit for bit the run with one thread. (Several threads cut one
 parts and round otherwise, and over thousands of steps training makes any rounding visible.)
 """
 
+import sys
+from types import ModuleType
+
 from scratchae.sweep.adam import StackedAdam, stacked_adam_update
 from scratchae.sweep.batched_layers import (
     StackedLinear,
@@ -63,3 +66,13 @@ __all__ = [
     "unstack",
     "whole_numbers",
 ]
+
+
+class _CallableModule(ModuleType):
+    """Lets `scratchae.sweep(...)` be the function, although the package has the same name."""
+
+    def __call__(self, *args, **kwargs) -> Sweep:
+        return sweep(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

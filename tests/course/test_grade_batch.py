@@ -20,10 +20,9 @@ from typer.testing import CliRunner
 
 from scratchae.cli import app
 from scratchae.course.assignment import load_assignment
-from scratchae.course.grading.batch import course_secret, grade_batch
-from scratchae.course.grading.journal import Journal
+from scratchae.course.grading.batch import Journal, course_secret, grade_batch
+from scratchae.course.grading.flags import near_identical
 from scratchae.course.grading.outputs import write_batch
-from scratchae.course.grading.similar import near_identical
 from scratchae.course.release import student_files
 from scratchae.course.sandbox import InfrastructureError, Limits
 from scratchae.course.sandbox.files import PREFIX
@@ -33,7 +32,7 @@ from tests.helpers.grading import (
     ROOT,
     SECRET,
     everything,
-    jailed,
+    needs_sandbox,
 )
 from tests.helpers.submissions import class_of, small_assignment
 
@@ -59,7 +58,7 @@ def once(course, tmp_path_factory):
     return graded(course, out, 1), out
 
 
-@jailed
+@needs_sandbox
 def test_a_class_gets_the_points_it_deserves(course, once):
     batch, out = once
     scores = {result["student"]: result["score"] for result in batch.results}
@@ -85,14 +84,14 @@ def test_a_class_gets_the_points_it_deserves(course, once):
 
 
 @pytest.mark.slow
-@jailed
+@needs_sandbox
 def test_two_workers_write_the_same_bytes_as_one(course, once, tmp_path):
     graded(course, tmp_path / "two", 2)
     assert everything(tmp_path / "two") == everything(once[1])
 
 
 @pytest.mark.slow
-@jailed
+@needs_sandbox
 def test_only_what_changed_is_graded_again(course, once, tmp_path):
     _, out = once
     before = everything(out)
@@ -108,7 +107,7 @@ def test_only_what_changed_is_graded_again(course, once, tmp_path):
     assert graded(course, out, 1).kept == 9 and everything(out) == before
 
 
-@jailed
+@needs_sandbox
 def test_a_sick_grader_grades_nobody(course, tmp_path, monkeypatch):
     with pytest.raises(InfrastructureError, match=r"does not answer|earn"):
         graded(course, tmp_path / "sick", 1, limits=Limits(memory=1024))
@@ -116,7 +115,7 @@ def test_a_sick_grader_grades_nobody(course, tmp_path, monkeypatch):
     assert not Journal(tmp_path / "sick" / "journal.jsonl").results, journal
 
 
-@jailed
+@needs_sandbox
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced_and_the_results_are_the_same(course, once, tmp_path):
     killed = []
@@ -130,15 +129,15 @@ def test_a_worker_that_is_killed_is_replaced_and_the_results_are_the_same(course
     assert killed and everything(tmp_path / "out") == everything(once[1])
 
 
-@jailed
+@needs_sandbox
 @pytest.mark.parametrize(
     "every",
     [pytest.param(3, id="during"), pytest.param(50, id="after", marks=pytest.mark.slow)],
 )
-def test_what_was_graded_since_the_last_canary_is_void_when_the_jail_falls_ill(
+def test_what_was_graded_since_the_last_self_check_is_discarded_when_the_next_one_fails(
     course, tmp_path, monkeypatch, every
 ):
-    monkeypatch.setattr("scratchae.course.grading.pool.EVERY", every)
+    monkeypatch.setattr("scratchae.course.grading.workers.CHECK_EVERY", every)
     ill = []
 
     def progress(done, of):
@@ -149,14 +148,14 @@ def test_what_was_graded_since_the_last_canary_is_void_when_the_jail_falls_ill(
                 shutil.rmtree(library)
                 ill.append(library)
 
-    with pytest.raises(InfrastructureError, match="the answers themselves earn"):
+    with pytest.raises(InfrastructureError, match="the reference earns only"):
         graded(course, tmp_path / "out", 1, progress=progress)
     kept = Journal(tmp_path / "out" / "journal.jsonl").results
     assert ill and len(kept) == (3 if every == 3 else 0)
     assert not (tmp_path / "out" / "results.csv").exists()
 
 
-@jailed
+@needs_sandbox
 @pytest.mark.slow
 def test_an_instructors_own_functions_are_graded_as_ours_are(tmp_path):
     own = load_assignment(ROOT / "tutorials/assignments/softmax/softmax.toml")
@@ -170,7 +169,7 @@ def test_an_instructors_own_functions_are_graded_as_ours_are(tmp_path):
     assert [r["score"] for r in batch.results] == [0, own.points]
 
 
-@jailed
+@needs_sandbox
 @pytest.mark.slow
 def test_killed_in_the_middle_and_called_again_it_writes_the_same_bytes(course, once, tmp_path):
     assignment, submissions = course
@@ -204,7 +203,7 @@ def test_killed_in_the_middle_and_called_again_it_writes_the_same_bytes(course, 
 
 
 def helpers_of(parent):
-    """Processes whose parent was this one, or that serve a jail whose grader is gone."""
+    """Processes whose parent was this one, or that serve a sandbox whose grader is gone."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             words = path.read_text().rpartition(")")[2].split()
@@ -215,8 +214,8 @@ def helpers_of(parent):
 
 
 @pytest.mark.slow
-@jailed
-def test_submissions_that_are_trusted_need_no_jail(course, tmp_path):
+@needs_sandbox
+def test_submissions_that_are_trusted_need_no_sandbox(course, tmp_path):
     batch = grade_batch(*course, tmp_path, SECRET, "none", 2)
     write_batch(batch, tmp_path)
     assert next(result["score"] for result in batch.results) == 30
@@ -257,7 +256,7 @@ def command(*words):
 
 
 @pytest.mark.slow
-@jailed
+@needs_sandbox
 def test_grading_on_the_command_line_tells_where_the_report_is(course, tmp_path):
     assignment, submissions = course
     words = ["grade", str(submissions), "--assignment", str(assignment.path), "--workers", "1"]
@@ -271,7 +270,7 @@ def test_grading_on_the_command_line_tells_where_the_report_is(course, tmp_path)
 MISTAKEN = {
     "grade nowhere --assignment hw9": "there is no assignment 'hw9': did you mean",
     "grade nowhere --assignment hw1": "there is no nowhere: give the folder",
-    "grade file.txt --assignment hw1": "file.txt is no zip file that can be read",
+    "grade file.txt --assignment hw1": "file.txt is not a readable zip file",
     "grade empty.zip --assignment hw1": "there are no submissions in empty.zip",
     "grade empty --assignment hw1": "there are no submissions in empty",
     "grade class --assignment hw1 --out file.txt": "cannot write file.txt",

@@ -1,4 +1,4 @@
-"""The autograder zip, laid out and run as Gradescope does, in a jail that stands for its container."""
+"""The autograder zip, laid out and run as Gradescope does, in a sandbox that stands for its container."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from scratchae.course.assignment import load_assignment
 from scratchae.course.grading.gradescope import requirements, write_autograder
 from scratchae.course.release import master_sources
-from scratchae.course.sandbox import SENTENCES, why_no_bubblewrap
+from scratchae.course.sandbox import DESCRIPTIONS, why_no_bubblewrap
 from tests.course.test_grade import GRADESCOPE, holds
 from tests.helpers.submissions import small_assignment
 
@@ -91,7 +91,7 @@ def test_the_answers_earn_every_point_on_gradescope_and_the_report_says_how_it_r
     assert done.returncode == 0, done.stderr
     result = json.loads((layout / "results" / "results.json").read_text())
     holds(result, GRADESCOPE)
-    assert result["score"] == 30 and SENTENCES["container"] in result["output"]
+    assert result["score"] == 30 and DESCRIPTIONS["container"] in result["output"]
 
 
 @rooted

@@ -1,4 +1,4 @@
-"""The jail's wire, filter and cells: what comes out is only what was asked for."""
+"""The sandbox's wire, filter and sandboxes: what comes out is only what was asked for."""
 
 import os
 
@@ -10,20 +10,22 @@ from hypothesis import strategies as st
 from scratchae.checking.layouts import LAYOUTS, random_tensor
 from scratchae.course.assignment import load_assignment
 from scratchae.course.sandbox import (
-    Cell,
-    Home,
     InfrastructureError,
     Limits,
-    choose,
+    Sandbox,
+    SandboxFiles,
+    choose_isolation,
     why_no_bubblewrap,
 )
-from scratchae.course.sandbox.inside.protocol import Frames, Packer, WireError, frame, unpack
-from scratchae.course.sandbox.inside.static_analysis import of as survey
+from scratchae.course.sandbox.inside.protocol import Frames, Packer, ProtocolError, frame, unpack
+from scratchae.course.sandbox.inside.static_analysis import analyse
 from scratchae.course.sandbox.isolation import bubblewrap, hidden
 from scratchae.course.sandbox.limits import MEGABYTE
 from scratchae.errors import ScratchaeError
 
-jailed = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail")
+needs_sandbox = pytest.mark.skipif(
+    bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "sandbox"
+)
 KINDS = [torch.float32, torch.float64, torch.int64]
 
 
@@ -51,7 +53,7 @@ def test_a_stream_of_garbage_is_refused_or_waits_and_never_crashes(data, piece):
     try:
         for i in range(0, len(data), piece):
             assert list(frames.feed(data[i : i + piece])) == []
-    except WireError:
+    except ProtocolError:
         pass
 
 
@@ -86,7 +88,7 @@ json_values = st.recursive(
 def test_a_forged_value_is_refused_or_small_and_never_crashes(spec, body):
     try:
         value = unpack(spec, body)
-    except WireError:
+    except ProtocolError:
         return
     if type(value) is torch.Tensor:
         assert value.untyped_storage().nbytes() <= max(64, 8 * value.numel())
@@ -97,18 +99,18 @@ def test_no_tensor_is_larger_than_the_bytes_it_came_with(n, stride, offset, at):
     spec = {"tensor": "float64", "shape": [n], "stride": [stride], "offset": offset}
     try:
         value = unpack(spec | {"at": at, "bytes": 64}, bytes(64))
-    except WireError:
+    except ProtocolError:
         return
     assert value.numel() == 0 or (n - 1) * stride + offset < 8
 
 
-def test_where_no_jail_can_be_had_grading_is_refused_in_a_sentence(monkeypatch):
+def test_where_no_sandbox_can_be_had_grading_is_refused_in_a_sentence(monkeypatch):
     monkeypatch.setattr(
         "scratchae.course.sandbox.isolation.why_no_bubblewrap", lambda: "bwrap is missing"
     )
     with pytest.raises(ScratchaeError, match="--trust-submissions"):
-        choose()
-    assert choose(trusted=True) == "none"
+        choose_isolation()
+    assert choose_isolation(trusted=True) == "none"
 
 
 def test_the_answer_key_is_covered_wherever_it_is_installed():
@@ -117,10 +119,10 @@ def test_the_answer_key_is_covered_wherever_it_is_installed():
 
 
 def test_the_survey_sees_what_need_not_be_used():
-    found = survey("import torch.nn as n\n\ndef f(x):\n    return x.requires_grad_()\n")
+    found = analyse("import torch.nn as n\n\ndef f(x):\n    return x.requires_grad_()\n")
     assert found["policy"] == ["line 1 reaches for torch.nn", "line 4 uses .requires_grad_"]
-    assert survey("def f(:")["error"] == "a syntax error in line 1"
-    assert survey("x = " + "-" * 200_000 + "1")["error"]
+    assert analyse("def f(:")["error"] == "a syntax error in line 1"
+    assert analyse("x = " + "-" * 200_000 + "1")["error"]
 
 
 def test_the_survey_of_the_answers_finds_nothing_to_flag():
@@ -128,100 +130,102 @@ def test_the_survey_of_the_answers_finds_nothing_to_flag():
 
     for name in ("hw1", "hw2", "hw3", "hw4"):
         for file, source in master_sources(load_assignment(name)).items():
-            assert survey(source)["policy"] == [], file
+            assert analyse(source)["policy"] == [], file
 
 
 def test_renaming_and_comments_do_not_change_the_prints():
     one = 'def f(x, y):\n    "Doc."\n    z = x @ y + x.sum(0)\n    return z * 2 - y.mean()\n'
     two = "def g(a, b):\n    # mine\n    c = a @ b + a.sum(0)\n\n    return c * 2 - b.mean()\n"
-    assert survey(one)["prints"] == survey(two)["prints"]
-    assert survey(one)["prints"] != survey(two.replace("mean", "sum"))["prints"]
+    assert analyse(one)["prints"] == analyse(two)["prints"]
+    assert analyse(one)["prints"] != analyse(two.replace("mean", "sum"))["prints"]
 
 
 @pytest.fixture(scope="module")
-def cell():
-    home = Home(load_assignment("hw1"))
-    with Cell(home, "bubblewrap", Limits(cpu=2, idle=2, memory=128 * MEGABYTE)) as cell:
-        yield cell
-    home.close()
+def sandbox():
+    files = SandboxFiles(load_assignment("hw1"))
+    with Sandbox(files, "bubblewrap", Limits(cpu=2, idle=2, memory=128 * MEGABYTE)) as sandbox:
+        yield sandbox
+    files.close()
 
 
-def job(cell, source, calls=1):
+def job(sandbox, source, calls=1):
     """A job that calls f(x) with x = [1., 2.]."""
     packer = Packer()
     test = {"id": 0, "file": "f.py", "function": "f"}
     test["calls"] = [{"x": packer.pack(torch.tensor([1.0, 2.0]))}] * calls
-    library = cell.home.libraries["linear_forward"]
+    library = sandbox.files.libraries["linear_forward"]
     header = {"library": library, "files": {"f.py": source}, "packages": {"f.py": ""}}
     return frame(header | {"tests": [test]}, bytes(packer.body))
 
 
-def answer(cell, source):
-    found = [(h, b) for h, b in cell.run(job(cell, source)) if "id" in h]
-    return found[0] if found else (cell.ending.reason, b"")
+def answer(sandbox, source):
+    found = [(h, b) for h, b in sandbox.run(job(sandbox, source)) if "id" in h]
+    return found[0] if found else (sandbox.ending.reason, b"")
 
 
-@jailed
-def test_arrays_go_in_and_arrays_come_out(cell):
-    header, body = answer(cell, "def f(x):\n    return x * 3\n")
+@needs_sandbox
+def test_arrays_go_in_and_arrays_come_out(sandbox):
+    header, body = answer(sandbox, "def f(x):\n    return x * 3\n")
     assert unpack(header["calls"][0]["result"], body).tolist() == [3, 6]
 
 
-@jailed
-def test_numpy_and_threads_work_inside(cell):
+@needs_sandbox
+def test_numpy_and_threads_work_inside(sandbox):
     source = (
         "import threading, numpy as np, torch\n"
         "def f(x):\n    out = []\n"
         "    t = threading.Thread(target=lambda: out.append(np.cumsum(x.numpy())))\n"
         "    t.start()\n    t.join()\n    return torch.from_numpy(out[0])\n"
     )
-    header, body = answer(cell, source)
+    header, body = answer(sandbox, source)
     assert unpack(header["calls"][0]["result"], body).tolist() == [1, 3]
 
 
-@jailed
-def test_the_library_inside_is_the_blanked_one(cell):
-    header, _ = answer(cell, "from scratchae.layers import relu_forward as f\n")
+@needs_sandbox
+def test_the_library_inside_is_the_blanked_one(sandbox):
+    header, _ = answer(sandbox, "from scratchae.layers import relu_forward as f\n")
     assert header["raised"]["kind"] == "NotImplementedError"
     header, _ = answer(
-        cell, "from scratchae.layers import Flatten\n\ndef f(x):\n    return x + 1\n"
+        sandbox, "from scratchae.layers import Flatten\n\ndef f(x):\n    return x + 1\n"
     )
     assert "raised" not in header
 
 
-@jailed
-def test_what_the_child_was_is_gone_in_the_next(cell):
-    assert "calls" in answer(cell, "import torch\ntorch.marker = 1\n\ndef f(x):\n    return x\n")[0]
-    header, _ = answer(cell, "import torch\n\ndef f(x):\n    return torch.marker\n")
+@needs_sandbox
+def test_what_the_child_was_is_gone_in_the_next(sandbox):
+    assert (
+        "calls" in answer(sandbox, "import torch\ntorch.marker = 1\n\ndef f(x):\n    return x\n")[0]
+    )
+    header, _ = answer(sandbox, "import torch\n\ndef f(x):\n    return torch.marker\n")
     assert header["raised"]["kind"] == "AttributeError"
 
 
-@jailed
-def test_a_crash_is_told_by_its_signal_and_the_next_job_runs(cell):
-    assert "SIGSEGV" in answer(cell, "import ctypes\nctypes.string_at(0)\n")[0]
-    assert "exit code 7" in answer(cell, "import os\nos._exit(7)\n")[0]
-    assert "calls" in answer(cell, "def f(x):\n    return x\n")[0]
+@needs_sandbox
+def test_a_crash_is_told_by_its_signal_and_the_next_job_runs(sandbox):
+    assert "SIGSEGV" in answer(sandbox, "import ctypes\nctypes.string_at(0)\n")[0]
+    assert "exit code 7" in answer(sandbox, "import os\nos._exit(7)\n")[0]
+    assert "calls" in answer(sandbox, "def f(x):\n    return x\n")[0]
 
 
-@jailed
-def test_a_caller_that_stops_listening_leaves_no_child_behind(cell):
-    for _ in cell.run(job(cell, "import time\n\ndef f(x):\n    time.sleep(1000)\n")):
+@needs_sandbox
+def test_a_caller_that_stops_listening_leaves_no_child_behind(sandbox):
+    for _ in sandbox.run(job(sandbox, "import time\n\ndef f(x):\n    time.sleep(1000)\n")):
         break
-    assert "calls" in answer(cell, "def f(x):\n    return x\n")[0]
+    assert "calls" in answer(sandbox, "def f(x):\n    return x\n")[0]
 
 
-@jailed
-def test_a_dead_helper_is_trouble_of_the_machine_and_not_an_answer(cell):
-    cell.process.kill()
+@needs_sandbox
+def test_a_dead_helper_is_trouble_of_the_machine_and_not_an_answer(sandbox):
+    sandbox.process.kill()
     with pytest.raises(InfrastructureError):
-        answer(cell, "def f(x):\n    return x\n")
-    assert "calls" in answer(cell, "def f(x):\n    return x\n")[0]  # a fresh one was started
+        answer(sandbox, "def f(x):\n    return x\n")
+    assert "calls" in answer(sandbox, "def f(x):\n    return x\n")[0]  # a fresh one was started
 
 
-@jailed
+@needs_sandbox
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can choose users")
-def test_every_child_is_a_user_of_its_own(cell):
+def test_every_child_is_a_user_of_its_own(sandbox):
     source = "import os, torch\n\ndef f(x):\n    return torch.tensor(os.getuid())\n"
-    found = [answer(cell, source) for _ in range(2)]
+    found = [answer(sandbox, source) for _ in range(2)]
     users = [unpack(h["calls"][0]["result"], b).item() for h, b in found]
     assert users[0] != users[1] and min(users) >= 1_000_000_000

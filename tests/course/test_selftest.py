@@ -1,6 +1,6 @@
 """Every attack on the grader that is known is really tried here, and contained.
 
-Where a machine can have no jail these tests are skipped, visibly: nothing was shown there.
+Where a machine can have no sandbox these tests are skipped, visibly: nothing was shown there.
 """
 
 import pytest
@@ -10,7 +10,7 @@ from scratchae.course.selftest.attack import Attack
 from scratchae.course.selftest.endings import ENDINGS
 from scratchae.course.selftest.run import ATTACKS, Stage, judge, names
 
-pytestmark = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail")
+pytestmark = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "sandbox")
 QUICK = {"infinite loop", "os._exit(0)", "segfault", "source with deep nesting"}
 LONG = {attack.name for attack in ENDINGS} - QUICK | {"markers left for the next run"}
 

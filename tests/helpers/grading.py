@@ -1,4 +1,4 @@
-"""Graders in a jail, and what tests of grading ask of them."""
+"""Graders in a sandbox, and what tests of grading ask of them."""
 
 from pathlib import Path
 
@@ -6,10 +6,13 @@ import pytest
 
 from scratchae.course.assignment import load_assignment
 from scratchae.course.blanked_sources import master_sources
-from scratchae.course.grading.grader import Grader, Submission
-from scratchae.course.sandbox import Cell, Home, Limits, why_no_bubblewrap
+from scratchae.course.grading.grader import Grader
+from scratchae.course.grading.submissions import Submission
+from scratchae.course.sandbox import Limits, Sandbox, SandboxFiles, why_no_bubblewrap
 
-jailed = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "a jail")
+needs_sandbox = pytest.mark.skipif(
+    bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "sandbox"
+)
 ROOT = Path(__file__).parents[2]
 SECRET = b"a secret of sixteen letters"
 
@@ -19,22 +22,22 @@ def answers(name):
 
 
 class Gradings:
-    """A grader in a jail for every assignment, started when first asked for."""
+    """A grader in a sandbox for every assignment, started when first asked for."""
 
     def __init__(self):
-        self.cells = {}
+        self.sandboxes = {}
 
     def __call__(self, name, kind=Grader):
-        if name not in self.cells:
+        if name not in self.sandboxes:
             assignment = load_assignment(name)
-            cell = Cell(Home(assignment), "bubblewrap", Limits(cpu=20, idle=20))
-            self.cells[name] = kind(assignment, SECRET, cell)
-        return self.cells[name]
+            sandbox = Sandbox(SandboxFiles(assignment), "bubblewrap", Limits(cpu=20, idle=20))
+            self.sandboxes[name] = kind(assignment, SECRET, sandbox)
+        return self.sandboxes[name]
 
     def close(self):
-        for grader in self.cells.values():
-            grader.cell.close()
-            grader.cell.home.close()
+        for grader in self.sandboxes.values():
+            grader.sandbox.close()
+            grader.sandbox.files.close()
 
 
 def grade(grader, files, student="ada"):

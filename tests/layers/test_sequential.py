@@ -2,10 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from reference import twins
 from reference.twins import twin
 from scratchae.layers import (
     BatchNorm1d,
@@ -22,7 +19,6 @@ from scratchae.layers import (
     Unflatten,
 )
 from scratchae.models import Autoencoder, build
-from tests.helpers.cases import CASES
 from tests.helpers.tensors import assert_close
 
 
@@ -113,16 +109,6 @@ def test_to_converts_parameters_gradients_and_statistics_but_no_counts():
         assert torch.equal(parameter.grad, before[name].double())
     assert model(torch.randn(3, 1, 5, 7, dtype=torch.float64)).dtype == torch.float64
     assert all(p.dtype == torch.float32 for p in model.to(torch.float32).parameters())
-
-
-@pytest.mark.parametrize("name", CASES)
-@settings(max_examples=50)
-@given(data=st.data())
-def test_the_text_of_a_layer_is_the_code_that_makes_it(name, data):
-    layer = data.draw(CASES[name]).layer()
-    again = eval(repr(layer), {name: type(layer)})
-    assert repr(again) == repr(layer)
-    assert str(twins.build(again)) == str(twins.build(layer))
 
 
 def test_the_text_of_a_model_is_laid_out_as_in_torch():

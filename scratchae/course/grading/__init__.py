@@ -1,1 +1,1 @@
-"""Grading: submissions in, points and feedback out, on the trusted side of the jail."""
+"""Grading: turn submissions into points and feedback. This is the trusted side of the sandbox."""

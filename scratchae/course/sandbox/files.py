@@ -1,4 +1,4 @@
-"""The home of a jail: the one folder of ours that its inmates can read.
+"""The files of a sandbox: the one folder of ours that its inmates can read.
 
 It holds the helper's files, the compiled filter, and the library as a submission may use it, once
 for every set of blanked functions. No case, no expected value, no submission ever lies here.
@@ -17,7 +17,7 @@ from scratchae.course.assignment import Assignment, Task
 from scratchae.course.blanked_sources import library_sources
 from scratchae.course.sandbox.syscall_filter import compile_filter
 
-PREFIX = "scratchae-jail-"
+PREFIX = "scratchae-sandbox-"
 INSIDE = Path(__file__).with_name("inside")
 
 
@@ -39,23 +39,23 @@ def is_running(pid: int) -> bool:
     return True
 
 
-class Home:
+class SandboxFiles:
     """A temporary folder that everybody may read; `close` removes it.
 
     >>> from scratchae.course.assignment import load_assignment
-    >>> home = Home(load_assignment("hw1"), walled=False)
-    >>> sorted(path.name.partition("-")[0] for path in home.path.iterdir())
+    >>> files = SandboxFiles(load_assignment("hw1"), isolated=False)
+    >>> sorted(path.name.partition("-")[0] for path in files.path.iterdir())
     ['inside', 'library']
-    >>> home.close()
+    >>> files.close()
     """
 
-    def __init__(self, assignment: Assignment, walled: bool = True) -> None:
+    def __init__(self, assignment: Assignment, isolated: bool = True) -> None:
         remove_leftovers()
         self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         (self.path / INSIDE.name).mkdir()
         for path in INSIDE.glob("*.py"):
             shutil.copyfile(path, self.path / INSIDE.name / path.name)
-        if walled:
+        if isolated:
             (self.path / "filter.bpf").write_bytes(compile_filter())
         self.libraries: dict[str, str] = {}
         for task in assignment.tasks:

@@ -27,8 +27,8 @@ SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/etc/ld
 FIRST_UID = (
     1_000_000_000  # of the users that children run as, where we may choose: nobody else has these
 )
-SENTENCES = {
-    "bubblewrap": "Submissions ran in a bubblewrap jail: no network, no other files, limits, and a "
+DESCRIPTIONS = {
+    "bubblewrap": "Submissions ran in a bubblewrap sandbox: no network, no other files, limits, and a "
     "filter of system calls.",
     "container": "Submissions ran as another user under limits and a filter of system calls, but not in "
     "namespaces of their own, since this container allows none: they could read files that all "
@@ -39,13 +39,13 @@ SENTENCES = {
 
 @functools.cache
 def why_no_bubblewrap() -> str:
-    """Why there can be no jail on this machine, "" where there can.
+    """Why there can be no sandbox on this machine, "" where there can.
 
-    >>> choose() == "bubblewrap" if not why_no_bubblewrap() else why_no_bubblewrap() != ""
+    >>> choose_isolation() == "bubblewrap" if not why_no_bubblewrap() else why_no_bubblewrap() != ""
     True
     """
     if sys.platform != "linux":
-        return "a jail needs Linux"
+        return "a sandbox needs Linux"
     if shutil.which("bwrap") is None:
         return "bubblewrap is missing (apt-get install bubblewrap)"
     try:
@@ -65,10 +65,10 @@ def why_no_bubblewrap() -> str:
     return ""
 
 
-def choose(trusted: bool = False, container: bool = False) -> str:
-    """The strongest walls that can be had; ScratchaeError where there are none and none were waived.
+def choose_isolation(trusted: bool = False, container: bool = False) -> str:
+    """The strongest isolation that can be had; ScratchaeError where there are none and none were waived.
 
-    >>> choose(trusted=True)
+    >>> choose_isolation(trusted=True)
     'none'
     """
     if trusted:
@@ -88,7 +88,7 @@ def choose(trusted: bool = False, container: bool = False) -> str:
     )
 
 
-def command(walls: str, home: Path, socket: int) -> list[str]:
+def command(isolation: str, files: Path, socket: int) -> list[str]:
     """How the helper is started."""
     python = os.path.realpath(sys.executable)
     sites = [str(site) for site in site_folders()]
@@ -97,21 +97,21 @@ def command(walls: str, home: Path, socket: int) -> list[str]:
         "-I",
         "-S",
         "-B",
-        str(home / "inside" / "helper.py"),
+        str(files / "inside" / "helper.py"),
         str(socket),
-        str(home),
+        str(files),
         *sites,
     ]
-    if walls != "bubblewrap":
+    if isolation != "bubblewrap":
         return run
-    seen = [Path(sys.base_prefix), *site_folders(), home]
+    seen = [Path(sys.base_prefix), *site_folders(), files]
     seen = [path for path in seen if not str(path).startswith(SYSTEM)]
     return [*bubblewrap([*map(Path, SYSTEM), Path(python), *seen], hidden()), "--", *run]
 
 
 def bubblewrap(visible: Iterable[Path], secret: Iterable[Path] = ()) -> list[str]:
     """bwrap with these paths to be read and nothing to be written; `secret` ones inside are covered."""
-    words = ["bwrap", "--die-with-parent", "--new-session", "--clearenv", "--hostname", "jail"]
+    words = ["bwrap", "--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox"]
     words += ["--unshare-ipc", "--unshare-net", "--unshare-pid", "--unshare-uts"]
     words += ["--unshare-cgroup-try", "--chdir", "/", "--cap-drop", "ALL"]
     if os.geteuid() == 0:  # so that every child can have a user of its own

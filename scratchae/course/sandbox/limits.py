@@ -1,7 +1,8 @@
-"""Limits of one child."""
+"""Limits of a submission's process, and the clock that tells when it has used them up."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 MEGABYTE = 1024 * 1024
@@ -9,10 +10,12 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Limits:
-    """cpu, idle, wall: seconds for one case, of computing, of doing nothing, and in all; task: seconds
-    that the cases of one function may waste, after which the rest of them is not tried; function:
-    seconds of computing of all of them together; memory: bytes beyond what the warm helper holds;
-    answer: bytes of one answer; threads: of one child.
+    """What a submission may use.
+
+    For one case: `cpu` seconds of computing, `idle` seconds of doing nothing, `wall` seconds in all.
+    For all cases of a function: `task` seconds without an answer, and `function` seconds of
+    computing; beyond these the remaining cases are not tried. memory: bytes beyond those that the
+    process starts with. answer: bytes of one answer. threads: of one process.
 
     >>> Limits().rlimits(held=0)["RLIMIT_FSIZE"]  # bytes of a file that may be written
     0
@@ -28,7 +31,7 @@ class Limits:
     threads: int = 64
 
     def rlimits(self, held: int) -> dict[str, int]:
-        """What the kernel enforces on a child; held: bytes of address space of the helper."""
+        """Return what the kernel enforces. held: bytes of address space before the submission runs."""
         return {
             "RLIMIT_AS": held + self.memory,
             "RLIMIT_CPU": 600,
@@ -39,3 +42,49 @@ class Limits:
             "RLIMIT_NOFILE": 256,
             "RLIMIT_NPROC": self.threads,
         }
+
+
+class Clock:
+    """Counts seconds, but not those in which this process itself was paused."""
+
+    def __init__(self) -> None:
+        self.seconds, self.last = 0.0, time.monotonic()
+
+    def tick(self) -> float:
+        """Return the seconds since the last tick, at most half a second."""
+        now = time.monotonic()
+        passed, self.last = min(now - self.last, 0.5), now
+        self.seconds += passed
+        return passed
+
+
+class Timeouts:
+    """Tells when one case has used up its seconds: of computing, of doing nothing, or in all."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.restart(0.0)
+
+    def restart(self, cpu: float) -> None:
+        """Begin a new case. cpu: the CPU seconds that the process has used so far."""
+        self.clock, self.idle, self.start, self.cpu = Clock(), 0.0, cpu, cpu
+
+    def due(self) -> bool:
+        """Return whether it is time for another `check`."""
+        return time.monotonic() - self.clock.last > 0.2
+
+    def check(self, cpu: float) -> str:
+        """Return why the process has to be stopped, or "". cpu: the CPU seconds it has used so far."""
+        passed = self.clock.tick()
+        self.idle = 0.0 if cpu - self.cpu > 0.02 * passed else self.idle + passed
+        self.cpu = cpu
+        if cpu - self.start > self.limits.cpu:
+            return TOO_MUCH_CPU.format(seconds=self.limits.cpu)
+        if self.idle > self.limits.idle:
+            return f"it did nothing for {self.limits.idle:g} seconds: does it wait for something?"
+        if self.clock.seconds > self.limits.wall:
+            return f"it gave no answer in {self.limits.wall:g} seconds"
+        return ""
+
+
+TOO_MUCH_CPU = "it used more than {seconds:g} seconds of CPU time: does a loop never end?"

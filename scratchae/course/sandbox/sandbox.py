@@ -1,4 +1,4 @@
-"""Cell: one jail with its warm helper, seen from the trusted side. A job goes in, answers come out."""
+"""Sandbox: one sandbox with its warm helper, seen from the trusted side. A job goes in, answers come out."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scratchae.course.sandbox.files import Home
-from scratchae.course.sandbox.inside.protocol import Frames, WireError
+from scratchae.course.sandbox.files import SandboxFiles
+from scratchae.course.sandbox.inside.protocol import Frames, ProtocolError
 from scratchae.course.sandbox.isolation import FIRST_UID, command
-from scratchae.course.sandbox.limits import Limits
-from scratchae.course.sandbox.timeouts import Clock, Watch
+from scratchae.course.sandbox.limits import Clock, Limits, Timeouts
 
 PATIENCE = 120.0  # seconds for the helper itself, which imports torch
 ENDED = "it ended before it answered"
@@ -25,9 +24,9 @@ ENDED = "it ended before it answered"
 class InfrastructureError(Exception):
     """The machine's fault, not a student's: never a grade.
 
-    >>> raise InfrastructureError("the jail's helper is gone")
+    >>> raise InfrastructureError("the sandbox's helper is gone")
     Traceback (most recent call last):
-    scratchae.course.sandbox.sandbox.InfrastructureError: the jail's helper is gone
+    scratchae.course.sandbox.sandbox.InfrastructureError: the sandbox's helper is gone
     """
 
 
@@ -44,23 +43,23 @@ class Ending:
     memory: int = 0
 
 
-class Cell:
-    """A jail. `run` forks a child for one job; `close` takes everything in it down.
+class Sandbox:
+    """A sandbox. `run` forks a child for one job; `close` takes everything in it down.
 
-    walls: one of walls.KINDS. used: CPU seconds of the child until its latest answer.
+    isolation: one of isolation.KINDS. used: CPU seconds of the child until its latest answer.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> from scratchae.course.sandbox.inside.protocol import frame
-    >>> home = Home(load_assignment("hw1"), walled=False)
-    >>> job = frame({"survey": True, "files": {"f.py": "def f("}})
-    >>> with Cell(home, "none") as cell:
-    ...     [header for header, body in cell.run(job)]
-    [{'survey': {'f.py': {'error': 'a syntax error in line 1'}}}]
-    >>> home.close()
+    >>> files = SandboxFiles(load_assignment("hw1"), isolated=False)
+    >>> job = frame({"analyse": True, "files": {"f.py": "def f("}})
+    >>> with Sandbox(files, "none") as sandbox:
+    ...     [header for header, body in sandbox.run(job)]
+    [{'analyse': {'f.py': {'error': 'a syntax error in line 1'}}}]
+    >>> files.close()
     """
 
-    def __init__(self, home: Home, walls: str, limits: Limits | None = None) -> None:
-        self.home, self.walls, self.limits = home, walls, limits or Limits()
+    def __init__(self, files: SandboxFiles, isolation: str, limits: Limits | None = None) -> None:
+        self.files, self.isolation, self.limits = files, isolation, limits or Limits()
         self.process: subprocess.Popen | None = None
         self.children = 0
         self.used = 0.0
@@ -72,7 +71,7 @@ class Cell:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                command(self.walls, self.home.path, theirs.fileno()),
+                command(self.isolation, self.files.path, theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -95,7 +94,7 @@ class Cell:
         reason = "it was stopped"
         try:
             reason = yield from self.listen(answers, job_out, job)
-        except WireError as error:
+        except ProtocolError as error:
             reason = str(error)
         finally:
             os.close(answers)
@@ -108,16 +107,18 @@ class Cell:
         job_in, job_out = os.pipe()
         answers, answers_in = os.pipe()
         self.children += 1
-        limits: dict = {"rlimits": self.limits.rlimits(self.held) if self.walls != "none" else {}}
-        if self.walls != "none" and os.geteuid() == 0:
-            # a user that no other child of any jail on this machine has at this time
+        limits: dict = {
+            "rlimits": self.limits.rlimits(self.held) if self.isolation != "none" else {}
+        }
+        if self.isolation != "none" and os.geteuid() == 0:
+            # a user that no other child of any sandbox on this machine has at this time
             limits["uid"] = FIRST_UID + os.getpid() % 100_000 * 10_000 + self.children % 10_000
         request = json.dumps({"do": "run", "limits": limits}).encode()
         try:
             socket.send_fds(self.control, [request], [job_in, answers_in])
         except OSError as error:
             self.close()
-            raise InfrastructureError("the jail's helper is gone") from error
+            raise InfrastructureError("the sandbox's helper is gone") from error
         finally:
             os.close(job_in)
             os.close(answers_in)
@@ -128,7 +129,7 @@ class Cell:
     def listen(self, answers: int, job_out: int, job: bytes) -> Iterator[tuple[dict, bytes]]:
         """Feed the job, hand out answers; returns why there are no more of them."""
         frames, rest = Frames(most_body=self.limits.answer), memoryview(job)
-        watch, received = Watch(self.limits), 0
+        timeouts, received = Timeouts(self.limits), 0
         while True:
             ready, writable, _ = select.select([answers], [job_out] if rest else [], [], 0.25)
             if writable:
@@ -144,10 +145,10 @@ class Cell:
                 for found in frames.feed(data):
                     received, self.used = 0, self.ask({"do": "cpu"})["cpu"]
                     yield found
-                    watch.restart(self.used)
+                    timeouts.restart(self.used)
                 if received > 2 * self.limits.answer:
                     return "its answer was too large"
-            if watch.due() and (reason := watch.look(self.ask({"do": "cpu"})["cpu"])):
+            if timeouts.due() and (reason := timeouts.check(self.ask({"do": "cpu"})["cpu"])):
                 return reason
 
     def end(self, reason: str) -> Ending:
@@ -164,7 +165,7 @@ class Cell:
             self.control.send(json.dumps(request).encode())
         except OSError as error:
             self.close()
-            raise InfrastructureError("the jail's helper is gone") from error
+            raise InfrastructureError("the sandbox's helper is gone") from error
         return self.hear()
 
     def hear(self) -> dict:
@@ -179,10 +180,10 @@ class Cell:
             clock.tick()
         code = self.process.poll() if self.process else None
         self.close()
-        raise InfrastructureError(f"the jail's helper does not answer (exit code {code})")
+        raise InfrastructureError(f"the sandbox's helper does not answer (exit code {code})")
 
     def close(self) -> None:
-        """Take the jail down: with its first process everything inside dies."""
+        """Take the sandbox down: with its first process everything inside dies."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -190,7 +191,7 @@ class Cell:
             self.control.close()
             self.process = None
 
-    def __enter__(self) -> Cell:
+    def __enter__(self) -> Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -32,7 +32,7 @@ def compile_filter() -> bytes:
         import pyseccomp as seccomp
     except (ImportError, RuntimeError, OSError) as error:
         raise ScratchaeError(
-            "the jail needs pyseccomp and libseccomp2: pip install 'scratchae[course]' and "
+            "the sandbox needs pyseccomp and libseccomp2: pip install 'scratchae[course]' and "
             "apt-get install libseccomp2"
         ) from error
     rules = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))

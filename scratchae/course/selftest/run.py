@@ -1,4 +1,4 @@
-"""Trying every attack in a jail of this machine, one behind the other, with a victim after each."""
+"""Trying every attack in a sandbox of this machine, one behind the other, with a victim after each."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scratchae.course.assignment import Assignment, load_assignment
-from scratchae.course.grading.grader import Grader, Submission
-from scratchae.course.sandbox import Cell, Home, InfrastructureError, Limits
+from scratchae.course.grading.grader import Grader
+from scratchae.course.grading.submissions import Submission
+from scratchae.course.sandbox import InfrastructureError, Limits, Sandbox, SandboxFiles
 from scratchae.course.selftest.archives import ARCHIVES, output
 from scratchae.course.selftest.attack import Attack, Scene
 from scratchae.course.selftest.endings import ENDINGS
@@ -59,7 +60,7 @@ OUTPUT = "terminal escapes, HTML and spreadsheet formulas in output"
 
 
 def selftest(
-    walls: str, only: str = "", tell: Callable[[Tried], None] = lambda tried: None
+    isolation: str, only: str = "", tell: Callable[[Tried], None] = lambda tried: None
 ) -> list[Tried]:
     """Try all attacks (or those with `only` in their name); `tell` hears of each as it is done.
 
@@ -71,34 +72,34 @@ def selftest(
             f"no attack has {only!r} in its name: leave --only out to see all of them"
         )
     found = []
-    for tried in try_all(walls, only):
+    for tried in try_all(isolation, only):
         tell(tried)
         found.append(tried)
     return found
 
 
-def try_all(walls: str, only: str) -> Iterator[Tried]:
-    with Stage(walls) as stage:
+def try_all(isolation: str, only: str) -> Iterator[Tried]:
+    with Stage(isolation) as stage:
         for name in names():
             if only in name:
                 yield stage.try_attack(name)
 
 
 class Stage:
-    """A jail, and around it things to attack. `try_attack` tries one by its name."""
+    """A sandbox, and around it things to attack. `try_attack` tries one by its name."""
 
-    def __init__(self, walls: str) -> None:
-        self.walls = walls
+    def __init__(self, isolation: str) -> None:
+        self.isolation = isolation
         self.assignment = small_assignment()
 
     def __enter__(self) -> Stage:
         with contextlib.ExitStack() as stack:
             self.aims, self.server = stack.enter_context(scene())
-            home = Home(self.assignment, self.walls != "none")
-            stack.callback(home.close)
-            cell = stack.enter_context(Cell(home, self.walls, LIMITS))
-            self.grader = Grader(self.assignment, b"secret of the selftest", cell)
-            cell.start()
+            files = SandboxFiles(self.assignment, self.isolation != "none")
+            stack.callback(files.close)
+            sandbox = stack.enter_context(Sandbox(files, self.isolation, LIMITS))
+            self.grader = Grader(self.assignment, b"secret of the selftest", sandbox)
+            sandbox.start()
             self.stack = stack.pop_all()
         return self
 
@@ -128,8 +129,8 @@ def small_assignment() -> Assignment:
 
 def try_one(attack: Attack, aims: Scene, grader: Grader, server: socket.socket) -> Tried:
     """Grade the hostile submission, look at what it did, and then at a victim's grade."""
-    home = str(grader.cell.home.path)
-    before = processes_of(home)
+    folder = str(grader.sandbox.files.path)
+    before = processes_of(folder)
     files = {"activations.py": attack.source(aims).encode()}
     files |= {name: text.encode() for name, text in attack.extra.items()}
     right = {"activations.py": RIGHT.encode()}
@@ -143,7 +144,7 @@ def try_one(attack: Attack, aims: Scene, grader: Grader, server: socket.socket) 
     harm = harm_done(aims, server)
     if victim["score"] != victim["points"]:
         harm.append("the next student lost points")
-    if len(processes_of(home)) > len(before):
+    if len(processes_of(folder)) > len(before):
         harm.append("a process was left over")
     return Tried(attack.name, contained and not harm, "; ".join([how, *harm]))
 

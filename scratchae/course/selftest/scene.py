@@ -1,4 +1,4 @@
-"""Scene: what attacks may aim at, set up around the jail, and a look at it afterwards."""
+"""Scene: what attacks may aim at, set up around the sandbox, and a look at it afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scratchae.course.selftest.attack import Scene
 
 
 def harm_done(aims: Scene, server: socket.socket) -> list[str]:
-    """What changed outside the jail."""
+    """What changed outside the sandbox."""
     harm = []
     if sorted(path.name for path in aims.loot.iterdir()) != ["other.py"]:
         harm.append("another student's folder was changed")
@@ -32,12 +32,12 @@ def heard(server: socket.socket) -> list[str]:
     return []
 
 
-def processes_of(home: str) -> list[int]:
-    """Every process of this machine that was started for this jail; forks keep the command line."""
+def processes_of(folder: str) -> list[int]:
+    """Every process of this machine that was started for this sandbox; forks keep the command line."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            if home.encode() in path.read_bytes():
+            if folder.encode() in path.read_bytes():
                 found.append(int(path.parent.name))
     return found
 

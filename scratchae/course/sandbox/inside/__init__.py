@@ -1,1 +1,1 @@
-"""What runs inside the jail. It is copied there, so it imports nothing of scratchae but its neighbours."""
+"""What runs inside the sandbox. It is copied there, so it imports nothing of scratchae but its neighbours."""

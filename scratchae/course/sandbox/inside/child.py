@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .protocol import Frames, Packer, frame, unpack
-from .static_analysis import survey
+from .static_analysis import analyse_files
 
 LONGEST_TEXT = 160
 MOST_JOB = 1 << 28
@@ -42,8 +42,8 @@ def main(job: int, answer: int, bpf: bytes, limits: dict) -> None:
     with contextlib.suppress(BaseException):
         give_up_rights(bpf, limits, keep=(job, answer))
         header, body = read_job(job)
-        if "survey" in header:
-            send(answer, survey(header))
+        if "analyse" in header:
+            send(answer, analyse_files(header))
         elif "model" in header:
             run_model(answer, header, body)
         else:
@@ -210,10 +210,12 @@ def place(value: object) -> int:
 
 
 def make_session(spec: dict, body: bytes) -> dict:
-    """The model and the optimiser of a training step, from the library of the jail."""
+    """The model and the optimiser of a training step, from the library of the sandbox."""
     layers = importlib.import_module("scratchae.layers")
     optim = importlib.import_module("scratchae.optim")
-    model = layers.Sequential(*(getattr(layers, kind)(*sizes) for kind, sizes in spec["layers"]))
+    model = layers.Sequential(
+        *(getattr(layers, kind)(**arguments) for kind, arguments in spec["layers"])
+    )
     state = {name: unpack(value, body) for name, value in spec["state"].items()}
     if all(value.dtype == torch.float64 for value in state.values() if value.is_floating_point()):
         model.to(torch.float64)

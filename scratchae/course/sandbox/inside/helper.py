@@ -1,4 +1,4 @@
-"""The helper: started fresh inside the jail with torch imported, it forks one child for each job.
+"""The helper: started fresh inside the sandbox with torch imported, it forks one child for each job.
 
 It never sees a job: it gets two descriptors, hands them to the child, which reads its job from the
 one and answers on the other, and closes its own. It only forks, tells how much time the child has

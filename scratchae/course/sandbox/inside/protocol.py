@@ -1,8 +1,8 @@
-"""The wire between the grader and the jail: a frame is a JSON header and raw numbers, never pickle.
+"""The wire between the grader and the sandbox: a frame is a JSON header and raw numbers, never pickle.
 
     magic (4 bytes), length of the header (u32), length of the body (u64), header, body
 
-Both sides load this file, the helper inside the jail as a plain module, so it imports nothing of
+Both sides load this file, the helper inside the sandbox as a plain module, so it imports nothing of
 scratchae. A tensor is {"tensor": dtype, "shape": [...], "stride": [...], "offset": n, "at": first
 byte, "bytes": n}, and its bytes lie in the body.
 """
@@ -26,7 +26,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
-class WireError(Exception):
+class ProtocolError(Exception):
     """A frame that is none: forged, cut off or too large."""
 
 
@@ -41,7 +41,7 @@ def frame(header: dict, body: bytes = b"") -> bytes:
 
 
 class Frames:
-    """Cuts a stream of bytes into frames; raises WireError at the first that is none."""
+    """Cuts a stream of bytes into frames; raises ProtocolError at the first that is none."""
 
     def __init__(self, most_header: int = MOST_HEADER, most_body: int = MOST_BODY) -> None:
         self.waiting = bytearray()
@@ -53,7 +53,9 @@ class Frames:
         while len(self.waiting) >= HEAD.size:
             magic, n, m = HEAD.unpack_from(self.waiting)
             if magic != MAGIC or n > self.most[0] or m > self.most[1]:
-                raise WireError("its answer was no frame of the grader's protocol, or too large")
+                raise ProtocolError(
+                    "its answer was no frame of the grader's protocol, or too large"
+                )
             if len(self.waiting) < HEAD.size + n + m:
                 return
             text = bytes(self.waiting[HEAD.size : HEAD.size + n])
@@ -62,9 +64,9 @@ class Frames:
             try:
                 header = json.loads(text)
             except (ValueError, RecursionError) as error:
-                raise WireError("the header of its answer was no JSON") from error
+                raise ProtocolError("the header of its answer was no JSON") from error
             if not isinstance(header, dict):
-                raise WireError("the header of its answer was no table")
+                raise ProtocolError("the header of its answer was no table")
             yield header, body
 
 
@@ -131,7 +133,7 @@ class Other:
 
 
 def unpack(spec: object, body: bytes) -> object:
-    """The value that `Packer.pack` was given; every length is checked, WireError where one is wrong.
+    """The value that `Packer.pack` was given; every length is checked, ProtocolError where one is wrong.
 
     >>> packer = Packer()
     >>> unpack(packer.pack([torch.tensor([1.0, 2.0]), "a"]), bytes(packer.body))
@@ -140,12 +142,12 @@ def unpack(spec: object, body: bytes) -> object:
     if spec is None or type(spec) in (bool, int, float, str):
         return spec
     if type(spec) is not dict or len(spec) > 8:
-        raise WireError("its answer holds something that is no value")
+        raise ProtocolError("its answer holds something that is no value")
     for name, kind in (("tuple", tuple), ("list", list)):
         if name in spec:
             items = spec[name]
             if type(items) is not list or len(items) > 4096:
-                raise WireError("its answer holds a list that is none")
+                raise ProtocolError("its answer holds a list that is none")
             return kind(unpack(item, body) for item in items)
     if "generator" in spec:
         return torch.Generator().manual_seed(natural(spec["generator"]))
@@ -156,22 +158,22 @@ def unpack(spec: object, body: bytes) -> object:
         return Unsent(word(spec["unsent"]), word(spec.get("dtype")), shape)
     if "tensor" in spec:
         return unpack_tensor(spec, body)
-    raise WireError("its answer holds something that is no value")
+    raise ProtocolError("its answer holds something that is no value")
 
 
 def unpack_tensor(spec: dict, body: bytes) -> Tensor:
     """A tensor of its own memory."""
     dtype = DTYPES.get(word(spec["tensor"]))
     if dtype is None:
-        raise WireError("its answer holds numbers of an unknown kind")
+        raise ProtocolError("its answer holds numbers of an unknown kind")
     shape = [natural(n) for n in some(spec.get("shape"), MOST_AXES)]
     stride = [natural(n) for n in some(spec.get("stride"), MOST_AXES)]
     offset, at, size = (natural(spec.get(name)) for name in ("offset", "at", "bytes"))
     if len(shape) != len(stride) or at + size > len(body) or size % dtype.itemsize:
-        raise WireError("its answer holds a tensor whose lengths do not fit")
+        raise ProtocolError("its answer holds a tensor whose lengths do not fit")
     last = offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
     if prod(shape) and last >= size // dtype.itemsize:
-        raise WireError("its answer holds a tensor whose lengths do not fit")
+        raise ProtocolError("its answer holds a tensor whose lengths do not fit")
     if not prod(shape):
         return torch.zeros(shape, dtype=dtype)
     flat = torch.frombuffer(bytearray(body[at : at + size]), dtype=dtype)
@@ -180,18 +182,18 @@ def unpack_tensor(spec: dict, body: bytes) -> Tensor:
 
 def some(value: object, most: int) -> list:
     if type(value) is not list or len(value) > most:
-        raise WireError("its answer holds a list that is none")
+        raise ProtocolError("its answer holds a list that is none")
     return value
 
 
 def natural(value: object) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
-        raise WireError("its answer holds a number that is none")
+        raise ProtocolError("its answer holds a number that is none")
     return value
 
 
 def word(value: object) -> str:
     """At most 40 letters, digits and underscores: it is shown to people."""
     if type(value) is not str:
-        raise WireError("its answer holds a name that is none")
+        raise ProtocolError("its answer holds a name that is none")
     return "".join(c for c in value if c.isascii() and (c.isalnum() or c == "_"))[:40]

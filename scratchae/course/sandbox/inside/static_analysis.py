@@ -1,4 +1,4 @@
-"""Survey: what can be said of a source without running it. Runs in a child, since parsing can crash.
+"""Static analysis: what can be said of a source without running it. Runs in a child, since parsing can crash.
 
 policy: what a hand-written layer does not need, by line. prints: hashes of runs of syntax nodes, the
 names left out, from which the grader tells near-identical submissions. unwritten: functions that do
@@ -29,12 +29,12 @@ REACHING = {"eval", "exec", "compile", "__import__", "globals", "_getframe", "__
 RUN, MOST_PRINTS = 12, 400  # syntax nodes in a run; hashes kept of a file
 
 
-def survey(header: dict) -> dict:
-    """{"survey": {file: {"error", "policy", "prints"}}} of the files in a job."""
-    return {"survey": {name: of(source) for name, source in header["files"].items()}}
+def analyse_files(header: dict) -> dict:
+    """{"analyse": {file: {"error", "policy", "prints"}}} of the files in a job."""
+    return {"analyse": {name: analyse(source) for name, source in header["files"].items()}}
 
 
-def of(source: str) -> dict:
+def analyse(source: str) -> dict:
     try:
         tree = ast.parse(source)
         found = {"policy": policy(tree)[:20], "prints": prints(tree), "unwritten": unwritten(tree)}
