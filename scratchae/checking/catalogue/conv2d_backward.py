@@ -94,13 +94,13 @@ DX = {
         "outside the loop that belongs inside?",
     ),
     "dx_not_cropped": (
-        "x.shape[2:], geometry) → framed_size(x, weight, padding, dilation), "
+        "(H, W), geometry) → framed_size(x, weight, padding, dilation), "
         "replace(geometry, padding=(0, 0)))",
         "dx still has its frame, (H + 2·pad, W + 2·pad). The padding is not part of x: crop dx to rows "
         "pad : pad + H and columns pad : pad + W.",
     ),
     "dx_cropped_from_the_corner": (
-        "x.shape[2:], geometry) → x.shape[2:], replace(geometry, padding=(0, 0)))",
+        "(H, W), geometry) → (H, W), replace(geometry, padding=(0, 0)))",
         "dx is cropped from the corner of its frame, [:H, :W], so it is shifted by the padding. x is at "
         "rows pad : pad + H and columns pad : pad + W.",
     ),
@@ -111,22 +111,22 @@ DX = {
         "[pad : pad + H] and [pad : pad + W].",
     ),
     "dx_without_leftover": (
-        "x.shape[2:], geometry) → reached(dy, geometry), geometry)",
+        "(H, W), geometry) → reached(dy, geometry), geometry)",
         "dx ends where the last window ends. The rows and columns that the stride skips belong to x too, "
         "with gradient 0: begin with torch.zeros_like(x).",
     ),
     "dx_stride_ignored": (
-        "x.shape[2:], geometry) → x.shape[2:], replace(geometry, stride=(1, 1)))",
+        "(H, W), geometry) → (H, W), replace(geometry, stride=(1, 1)))",
         "dx ignores the stride. Window (p, q) adds to the pixels from row s·p − pad and column s·q − pad "
         "on, not from p − pad and q − pad.",
     ),
     "dx_stride_pair_exchanged": (
-        "x.shape[2:], geometry) → x.shape[2:], replace(geometry, stride=geometry.stride[::-1]))",
+        "(H, W), geometry) → (H, W), replace(geometry, stride=geometry.stride[::-1]))",
         "dx uses the stride pair the wrong way round. stride[0] goes with p and the rows, stride[1] with "
         "q and the columns.",
     ),
     "dx_dilation_ignored": (
-        "x.shape[2:], geometry) → x.shape[2:], replace(geometry, dilation=(1, 1)))",
+        "(H, W), geometry) → (H, W), replace(geometry, dilation=(1, 1)))",
         "dx ignores the dilation. Tap (i, j) adds to row s·p + d·i − pad and column s·q + d·j − pad: "
         "taps are d pixels apart.",
     ),
@@ -169,17 +169,17 @@ DWEIGHT = {
         "dweight[o] += dy[n, o, p, q]·window.",
     ),
     "dweight_stride_ignored": (
-        "positions, geometry), → positions, replace(geometry, stride=(1, 1))),",
+        "positions, geometry) → positions, replace(geometry, stride=(1, 1)))",
         "dweight ignores the stride. dy[p, q] meets the window that starts at row s·p − pad and column "
         "s·q − pad, as in the forward pass.",
     ),
     "dweight_padding_ignored": (
-        "positions, geometry), → positions, replace(geometry, padding=(0, 0))),",
+        "positions, geometry) → positions, replace(geometry, padding=(0, 0)))",
         "dweight is computed from x without its padding. Window (p, q) starts at row s·p − pad: use the "
         "framed x of the forward pass here too.",
     ),
     "dweight_dilation_ignored": (
-        "positions, geometry), → positions, replace(geometry, dilation=(1, 1))),",
+        "positions, geometry) → positions, replace(geometry, dilation=(1, 1)))",
         "dweight ignores the dilation. Tap (i, j) reads x at row s·p + d·i − pad and column "
         "s·q + d·j − pad.",
     ),

@@ -25,22 +25,22 @@ DX = {
         "weight as it is: dx[p, q] = Σ dy[s·p + d·i − pad, ...]·w[i, j].",
     ),
     "dx_stride_ignored": (
-        "partial_y(cols, → partial_y(patches(dy, positions, replace(geometry, stride=(1, 1))),",
+        "partial_y(cols, → partial_y(patches(dy, (P, Q), replace(geometry, stride=(1, 1))),",
         "dx ignores the stride. Input pixel (p, q) has stamped at row s·p − pad and column s·q − pad of "
         "y: read dy there.",
     ),
     "dx_padding_ignored": (
-        "partial_y(cols, → partial_y(patches(dy, positions, replace(geometry, padding=(0, 0))),",
+        "partial_y(cols, → partial_y(patches(dy, (P, Q), replace(geometry, padding=(0, 0))),",
         "dx ignores the padding. The forward pass has cropped pad rows and columns: put dy into a frame "
         "of zeros, or read it at s·p + d·i − pad.",
     ),
     "dx_dilation_ignored": (
-        "partial_y(cols, → partial_y(patches(dy, positions, replace(geometry, dilation=(1, 1))),",
+        "partial_y(cols, → partial_y(patches(dy, (P, Q), replace(geometry, dilation=(1, 1))),",
         "dx ignores the dilation. The taps have stamped d pixels apart: tap (i, j) reads dy at row "
         "s·p + d·i − pad and column s·q + d·j − pad.",
     ),
     "dx_output_padding_before": (
-        "partial_y(cols, → partial_y(patches(end_of(dy, positions, geometry), positions, geometry),",
+        "partial_y(cols, → partial_y(patches(end_of(dy, (P, Q), geometry), (P, Q), geometry),",
         "dx treats the output_padding as the first rows and columns of dy. They are the last ones: count "
         "windows from the first row, s·p − pad.",
     ),
@@ -74,12 +74,12 @@ DWEIGHT = {
         "x[p, q]·dy[s·p + d·i − pad, s·q + d·j − pad], with no flip.",
     ),
     "dweight_stride_ignored": (
-        "partial_w(cols, → partial_w(patches(dy, positions, replace(geometry, stride=(1, 1))),",
+        "partial_w(cols, → partial_w(patches(dy, (P, Q), replace(geometry, stride=(1, 1))),",
         "dweight ignores the stride. x[p, q] meets dy from row s·p − pad and column s·q − pad on, where "
         "it has stamped.",
     ),
     "dweight_padding_ignored": (
-        "partial_w(cols, → partial_w(patches(dy, positions, replace(geometry, padding=(0, 0))),",
+        "partial_w(cols, → partial_w(patches(dy, (P, Q), replace(geometry, padding=(0, 0))),",
         "dweight ignores the padding. x[p, q] meets dy from row s·p − pad on, with zeros outside dy: use "
         "the framed dy here too.",
     ),
