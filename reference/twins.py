@@ -32,7 +32,12 @@ def build(model: Layer) -> nn.Module:
         children = OrderedDict((name, build(child)) for name, child in model.children())
         module = nn.Sequential(children)
     elif kind := getattr(nn, type(model).__name__, None):
-        module = kind(**model.arguments())
+        arguments = model.arguments()
+        if arguments.get("bias") is True:
+            del arguments[
+                "bias"
+            ]  # the default; torch before 2.12 has no such argument of BatchNorm
+        module = kind(**arguments)
     else:
         raise TypeError(f"there is no torch.nn.{type(model).__name__} to be the twin of {model!r}")
     return module.train(model.training)

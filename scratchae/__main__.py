@@ -1,4 +1,4 @@
-"""python -m scratchae: the same as the command `scratchae`."""
+"""`python -m scratchae` is the same as the command `scratchae`."""
 
 from scratchae.cli import main
 

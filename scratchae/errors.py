@@ -1,11 +1,11 @@
-"""The one exception that scratchae raises on purpose."""
+"""The exception that scratchae raises for a mistake of its user."""
 
 
 class ScratchaeError(ValueError):
-    """Something a person asked for that cannot be.
+    """The user asked for something that is not possible.
 
-    Its text is one sentence to that person: what was wrong, where, and the likely cure.
-    The command line prints it and exits with 2; everything else is a bug of ours.
+    The message is one sentence: what is wrong, where, and the likely cure. The command line
+    prints it and exits with code 2. Any other exception is a bug in scratchae.
 
     >>> from scratchae.models import build
     >>> build("fcc")

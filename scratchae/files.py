@@ -1,4 +1,4 @@
-"""Files that are either as they were or complete: written beside, then renamed."""
+"""Atomic writes: a file is complete or unchanged. It is written beside its place, then renamed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from scratchae.errors import ScratchaeError
 
-LEFTOVER = ".writing-"  # how the names of files begin that are not complete yet
+LEFTOVER = ".writing-"  # the start of the name of a file that is not complete yet
 
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Yields a path to write to; when the block ends well, it becomes `path` in one step.
+    """Yield a path to write to. It is renamed to `path` if the block ends without an error.
 
-    When the block fails nothing is left behind and `path` is as it was. A full disk or a folder
-    that may not be written to raises ScratchaeError.
+    If the block fails, `path` is unchanged and no other file is left. Raises ScratchaeError if the
+    file cannot be written, for example because the disk is full.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -29,7 +29,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     (False, 'whole')
     """
     path = Path(path)
-    beside = path.with_name(f"{LEFTOVER}{path.name}")  # the same ending: it tells the format
+    beside = path.with_name(f"{LEFTOVER}{path.name}")  # same suffix: it tells the format
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
@@ -45,7 +45,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was writing when it ended.
+    """Remove the incomplete files that a killed process left in `folder`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +59,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write a text file whole or not at all.
+    """Write a text file atomically: complete or not at all.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +72,7 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 def reason(error: OSError) -> str:
-    """What went wrong and the cure, as half a sentence.
+    """Say what went wrong and how to cure it, as the end of an error message.
 
     >>> reason(OSError(errno.ENOSPC, "No space left on device"))
     'the disk is full: free some space or choose another folder'
@@ -80,12 +80,12 @@ def reason(error: OSError) -> str:
     cures = {
         errno.ENOSPC: "the disk is full: free some space or choose another folder",
         errno.EDQUOT: "your disk quota is used up: free some space or choose another folder",
-        errno.EFBIG: "the file would be larger than this system allows: choose another folder",
+        errno.EFBIG: "the file is larger than this system allows: choose another folder",
         errno.EACCES: "permission denied: choose a folder that you may write to",
         errno.EPERM: "permission denied: choose a folder that you may write to",
         errno.EROFS: "the disk is read-only: choose another folder",
         errno.ENOTDIR: "a part of that path is a file: choose another folder",
         errno.EEXIST: "a part of that path is a file: choose another folder",
-        errno.EISDIR: "there is a folder of that name: choose another name",
+        errno.EISDIR: "there is a folder with that name: choose another name",
     }
-    return cures.get(error.errno, f"{error.strerror or error}: choose another folder")
+    return cures.get(error.errno or 0, f"{error.strerror or error}: choose another folder")

@@ -146,6 +146,7 @@ def batchnorm(draw, name: str) -> LayerCase:
         "momentum": draw(st.none() | st.sampled_from([0.0, 0.1, 0.5, 1.0])),
         "affine": draw(st.booleans()),
         "track_running_stats": draw(st.booleans()),
+        "bias": draw(st.booleans()),
     }
     training = draw(st.sampled_from([[True], [False], [True, True, True, False, True]]))
     tail = draw(st.lists(few, max_size=1)) if name == "BatchNorm1d" else [draw(few), draw(few)]

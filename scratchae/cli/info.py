@@ -30,5 +30,5 @@ def info() -> None:
         "device", torch.cuda.get_device_name() if gpu else f"cpu, {torch.get_num_threads()} threads"
     )
     for name in data.NAMES:
-        table.add_row(f"data: {name}", data.where(name))
+        table.add_row(f"data: {name}", data.location(name))
     console.print(table)

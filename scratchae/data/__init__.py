@@ -1,9 +1,9 @@
-"""Digits in, tensors out: `load` a data set, `Batches` of it, a digit from a picture."""
+"""Data: load a data set, cut it into batches, read a digit from a picture."""
 
 from scratchae.data.batches import Batches
 from scratchae.data.dataset import Dataset, Images, denormalise, normalise
 from scratchae.data.images import digit_from_picture
-from scratchae.data.loading import NAMES, load, where
+from scratchae.data.loading import NAMES, load, location
 
 __all__ = [
     "NAMES",
@@ -13,6 +13,6 @@ __all__ = [
     "denormalise",
     "digit_from_picture",
     "load",
+    "location",
     "normalise",
-    "where",
 ]

@@ -1,8 +1,8 @@
-"""Images with their labels, and the scale on which the models see them.
+"""Images with their labels, and the scale of the pixels that a model sees.
 
     pixel 0 .. 255   ->   /255   ->   (x - 0.5) / 0.5   ->   -1 .. 1
 
-so that an image has the range of the Tanh at the end of a decoder.
+This is the range of the Tanh at the end of a decoder.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from scratchae.errors import ScratchaeError
 
 
 def normalise(pixels: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """uint8 pixels of any shape, 0..255, to `dtype` in [-1, 1], the shape kept.
+    """Scale uint8 pixels, 0..255, to numbers of `dtype` in [-1, 1]. The shape is kept.
 
     >>> normalise(torch.tensor([0, 51, 255], dtype=torch.uint8))
     tensor([-1.0000, -0.6000,  1.0000])
@@ -23,7 +23,7 @@ def normalise(pixels: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch
 
 
 def denormalise(x: torch.Tensor) -> torch.Tensor:
-    """The way back from [-1, 1] to uint8 0..255: rounded, and clamped where x lies outside.
+    """Scale numbers in [-1, 1] back to uint8 pixels: rounded, and clamped to 0..255.
 
     >>> denormalise(torch.tensor([-1.0, 1.0, 7.0])).tolist()
     [0, 255, 255]
@@ -33,10 +33,11 @@ def denormalise(x: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Grey 28 x 28 images and, where they are known, their classes.
+    """Grey images of 28 x 28 pixels, and their classes if they are known.
 
-    pixels: uint8 (N, 28, 28), 0 background .. 255 ink.   labels: int64 (N,), 0..9, or None.
-    Other types, shapes or counts raise ScratchaeError.
+    pixels: uint8 (N, 28, 28), from 0 (background) to 255 (ink).
+    labels: int64 (N,), from 0 to 9, or None.
+    Raises ScratchaeError if a tensor has another type or shape.
 
     >>> images = Images(torch.zeros(3, 28, 28, dtype=torch.uint8), torch.tensor([7, 2, 1]))
     >>> len(images), images.select(torch.tensor([2, 0])).labels.tolist()
@@ -51,39 +52,40 @@ class Images:
     def __post_init__(self) -> None:
         if self.pixels.dtype != torch.uint8 or self.pixels.shape[1:] != (28, 28):
             raise ScratchaeError(
-                f"Images wants pixels of uint8 (N, 28, 28) but got "
+                f"Images expects pixels of uint8 (N, 28, 28) but got "
                 f"{str(self.pixels.dtype).removeprefix('torch.')} {tuple(self.pixels.shape)}: "
-                "reshape them, or bring scaled ones back with denormalise()"
+                "reshape them, or convert scaled pixels with denormalise()"
             )
         if self.labels is None:
             return
         if self.labels.dtype != torch.int64 or self.labels.shape != self.pixels.shape[:1]:
             raise ScratchaeError(
-                f"Images wants labels of int64 ({len(self)},), one for each image, but got "
+                f"Images expects labels of int64 ({len(self)},), one for each image, but got "
                 f"{str(self.labels.dtype).removeprefix('torch.')} {tuple(self.labels.shape)}: "
-                "give labels.long(), or None"
+                "pass labels.long(), or None"
             )
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def select(self, index: torch.Tensor) -> "Images":
-        """The images at `index`, int64 (M,), in that order."""
+        """Return the images at `index`, an int64 tensor (M,), in that order."""
         return Images(self.pixels[index], None if self.labels is None else self.labels[index])
 
     def normalised(
         self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> torch.Tensor:
-        """All images as (N, 1, 28, 28) in [-1, 1] on `device`."""
-        # Bytes travel to the device, four times fewer than floats.
+        """Return all images as (N, 1, 28, 28) in [-1, 1] on `device`."""
+        # Copy the pixels to the device as bytes, a quarter of the size of floats.
         return normalise(self.pixels.to(device), dtype).unsqueeze(1)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """What a training run needs; `test` and `validation` are None where nothing was held out.
+    """The images of a training run. `test` and `validation` are None if nothing was held out.
 
-    source, test_source: what `load` was asked for, paths made absolute, to load it again.
+    source, test_source: the arguments of `load`, with absolute paths, so that the same data can
+    be loaded again.
 
     >>> blank = Images(torch.zeros(5, 28, 28, dtype=torch.uint8))
     >>> data = Dataset("blank", train=blank)
@@ -99,31 +101,33 @@ class Dataset:
     test_source: str | float | None = None
 
 
-def images_from_arrays(pixels: np.ndarray, labels: np.ndarray | None, where: str) -> Images:
-    """uint8 (N, 28, 28) and whole-number labels (N,), as a reader of the file `where` found them.
+def images_from_arrays(pixels: np.ndarray, labels: np.ndarray | None, name: str) -> Images:
+    """Make Images of what a reader found in the file `name`.
 
-    Raises ScratchaeError for no images at all, another number of labels, and labels beyond 0..9.
+    pixels: uint8 (N, 28, 28). labels: integers (N,), or None.
+    Raises ScratchaeError if there are no images, if the number of labels differs from the number
+    of images, or if a label is not in 0..9.
 
     >>> pixels = np.zeros((2, 28, 28), np.uint8)
     >>> images_from_arrays(pixels, np.array([3, 4]), "my.csv").labels.tolist()
     [3, 4]
     """
     if len(pixels) == 0:
-        raise ScratchaeError(f"{where} holds no images: was it cut off while it was written?")
-    # Bytes that numpy only lends, such as those of an IDX file, are copied; others are not.
+        raise ScratchaeError(f"{name} contains no images: was it cut off while it was written?")
+    # torch needs writable memory: this copies a read-only array (an IDX file), and no other.
     tensor = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
     if labels is None:
         return Images(tensor)
     if len(labels) != len(pixels):
         raise ScratchaeError(
-            f"{where} has {len(pixels)} images but {len(labels)} labels: "
+            f"{name} has {len(pixels)} images but {len(labels)} labels: "
             "the two do not belong together, or one of them was cut off"
         )
     wrong = (labels < 0) | (labels > 9)
     if wrong.any():
         at = int(wrong.argmax())
         raise ScratchaeError(
-            f"{where} gives image {at} (counting from 0) the label {labels[at]}: "
-            "labels are classes 0 to 9"
+            f"{name} gives image {at} (counting from 0) the label {labels[at]}: "
+            "labels must be from 0 to 9"
         )
     return Images(tensor, torch.from_numpy(labels.astype(np.int64)))

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST from the net, once, into the user's cache."""
+"""Download MNIST and Fashion-MNIST once, into the user's cache."""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from scratchae.errors import ScratchaeError
 
 @dataclass(frozen=True)
 class Published:
-    """Where a data set lies, and the SHA-256 of its gzipped files, in the order of idx.STEMS."""
+    """Where a data set is published, and the SHA-256 of its gzipped files in the order of idx.STEMS."""
 
     mirrors: tuple[str, ...]
     sha256: tuple[str, str, str, str]
@@ -46,15 +46,15 @@ PUBLISHED = {
         ),
     ),
 }
-TIMEOUT = 30  # seconds of silence before a mirror is given up
+TIMEOUT = 30  # seconds without an answer; then the next mirror is tried
 
 
 def fetch(name: str) -> Path:
-    """The folder with the four IDX files of the data set `name`, a key of PUBLISHED.
+    """Return the folder with the four IDX files of the data set `name`, a key of PUBLISHED.
 
-    What is missing is downloaded; files put there by hand are taken as they are. The folder
-    lies in the user's cache, or in the folder that the environment variable SCRATCHAE_CACHE
-    names. Raises ScratchaeError if no mirror gives the true file.
+    Missing files are downloaded. Files that are already there are used as they are. The folder
+    is in the user's cache, or in the folder that the environment variable SCRATCHAE_CACHE names.
+    Raises ScratchaeError if no mirror sends the published file.
     """
     folder = cache_folder(name)
     published = PUBLISHED[name]
@@ -65,7 +65,7 @@ def fetch(name: str) -> Path:
 
 
 def cache_folder(name: str) -> Path:
-    """Where the files of the data set `name` are kept.
+    """Return the folder in which the files of the data set `name` are kept.
 
     >>> cache_folder("fashion-mnist").name
     'fashion-mnist'
@@ -77,7 +77,7 @@ def _download(file: str, sha256: str, folder: Path, name: str) -> None:
     failures = []
     for mirror in PUBLISHED[name].mirrors:
         try:
-            # pooch writes a temporary file, and gives it its name only if the hash is right.
+            # pooch writes a temporary file and renames it only if the hash is right.
             pooch.retrieve(
                 mirror + file,
                 known_hash=sha256,
@@ -96,13 +96,13 @@ def _download(file: str, sha256: str, folder: Path, name: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answered {error.response.status_code}"
-    # A connection that breaks within the body is a ChunkedEncodingError, no ConnectionError.
+    # A connection that breaks during the download is a ChunkedEncodingError, handled below.
     if isinstance(error, requests.ConnectionError | requests.Timeout):
-        return "no connection, is there a network?"
+        return "no connection: is there a network?"
     if isinstance(error, requests.RequestException):
-        return "the connection broke off"
+        return "the connection broke"
     if isinstance(error, ValueError):
         return "the file it sent is not the published one (its SHA-256 differs)"
     return str(error)

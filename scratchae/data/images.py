@@ -1,10 +1,10 @@
-"""A digit drawn or photographed by anybody, brought to the form that MNIST's digits have.
+"""Convert a drawing or a photo of a digit to the form of MNIST's digits.
 
-MNIST's own recipe: the digit is fitted into 20 x 20 pixels, its shape kept, and laid on
-28 x 28 so that its centre of mass is in the middle (LeCun et al. 1998). Before that, a
-photo needs its paper taken away: the light on it is uneven, so no single threshold parts
-ink from paper. The brightness of the paper alone is found by closing the strokes, and ink
-is what swallows a part of that light.
+MNIST was made as follows (LeCun et al. 1998): the digit is scaled to fit into 20 x 20 pixels, and
+its aspect ratio is kept. Then it is placed on 28 x 28 pixels so that its centre of mass is in the
+middle. A photo needs one step before: the removal of the paper. The light on the paper is uneven,
+so no single threshold separates ink from paper. A morphological closing removes the strokes and
+leaves the brightness of the paper. The ink is where the picture is darker than this paper.
 """
 
 from pathlib import Path
@@ -18,28 +18,28 @@ from scratchae.errors import ScratchaeError
 
 SIDE, BOX = 28, 20
 WORKING_SIDE = 280  # pixels: ten times MNIST's
-WIDEST = 0.3  # of the picture's longer side: no stroke is wider
-FAINTEST = 0.1  # of the paper's light: a picture whose ink swallows less counts as blank
-PEN = 1.8  # least width of a stroke in the 20 x 20 box: MNIST's pens are 2 to 3 wide
+WIDEST = 0.3  # width of the widest stroke, as a part of the picture's longer side
+FAINTEST = 0.1  # of the paper's light: a picture whose ink absorbs less is blank
+PEN = 1.8  # least width of a stroke in the 20 x 20 box; in MNIST it is 2 to 3
 BLANK = (
-    "the picture looks blank: draw one digit in thick dark strokes on plain paper, and let it "
-    "fill a good part of the picture"
+    "the picture looks blank: draw one digit in thick dark strokes on plain paper, and make it "
+    "fill most of the picture"
 )
 
 
 def digit_from_picture(image: Image.Image | str | Path) -> torch.Tensor:
-    """One digit as uint8 (28, 28), bright on black and centred, as in MNIST.
+    """Return one digit as uint8 (28, 28), white on black and centred, as in MNIST.
 
-    `image` is a PIL image or the path of one: dark on light or light on dark, a drawing or
-    a photo in uneven light, of any size; transparent parts count as white. A picture that
-    is in MNIST's form already is returned unchanged. Raises ScratchaeError if the file is
-    no picture, or if nothing is drawn on it.
+    `image` is a PIL image or the path of an image file of any size. The digit may be dark on
+    light or light on dark, drawn or photographed in uneven light. Transparent parts count as
+    white. A picture that already has MNIST's form is returned unchanged. Raises ScratchaeError if
+    the file is not an image, or if the image is blank.
 
     >>> from PIL import Image, ImageDraw
     >>> picture = Image.new("L", (200, 300), "white")
     >>> ImageDraw.Draw(picture).line((100, 50, 100, 250), fill="black", width=20)
     >>> digit = digit_from_picture(picture)
-    >>> digit.shape, digit[0, 0].item(), digit[14, 14].item()  # now light on dark
+    >>> digit.shape, digit[0, 0].item(), digit[14, 14].item()  # white on black
     (torch.Size([28, 28]), 0, 255)
     """
     grey = _grey(image)
@@ -52,17 +52,17 @@ def digit_from_picture(image: Image.Image | str | Path) -> torch.Tensor:
 
 
 def _grey(image: Image.Image | str | Path) -> np.ndarray:
-    """float (H, W), 0..255, the longer side at most WORKING_SIDE."""
+    """Return the grey values, 0..255, as float (H, W). No side is longer than WORKING_SIDE."""
     if not isinstance(image, Image.Image):
         try:
             with Image.open(image) as file:
                 file.load()
                 image = file
         except FileNotFoundError as error:
-            raise ScratchaeError(f"there is no picture {image}: check the path") from error
+            raise ScratchaeError(f"there is no image {image}: check the path") from error
         except (UnidentifiedImageError, OSError) as error:
             raise ScratchaeError(
-                f"{image} is no picture that can be read: save it as PNG or JPEG"
+                f"{image} cannot be read as an image: save it as PNG or JPEG"
             ) from error
     image = ImageOps.exif_transpose(image)
     if image.has_transparency_data:
@@ -78,31 +78,32 @@ def _border(grey: np.ndarray) -> np.ndarray:
 
 
 def _ink(grey: np.ndarray) -> np.ndarray:
-    """How much ink lies on each pixel: float (H, W), 0 for paper .. 1."""
-    # Ink is the lesser part around it and so departs farther from the mean than paper does.
+    """Return how much ink each pixel has: float (H, W), from 0 (paper) to 1."""
+    # Ink covers less area than paper, so it differs more from the local mean. The sign of the
+    # third moment therefore tells whether the ink is brighter or darker than the paper.
     if np.mean((grey - _blurred(grey, max(grey.shape) / 6)) ** 3) > 0:
-        grey = 255 - grey  # from here on ink is dark
-    # The share of the paper's light that is swallowed: the same in a shadow as out of it.
-    swallowed = 1 - grey / np.maximum(_paper(grey), 1)
-    swallowed -= np.median(swallowed)
-    if swallowed.max() < FAINTEST:
+        grey = 255 - grey  # below, ink is dark
+    # The part of the paper's light that is absorbed. It does not change in a shadow.
+    absorbed = 1 - grey / np.maximum(_paper(grey), 1)
+    absorbed -= np.median(absorbed)
+    if absorbed.max() < FAINTEST:
         raise ScratchaeError(BLANK)
-    cut = _otsu(swallowed)
-    is_paper = swallowed < cut
-    noise = swallowed[is_paper].std()
-    full = np.median(swallowed[~is_paper])
+    cut = _otsu(absorbed)
+    is_paper = absorbed < cut
+    noise = absorbed[is_paper].std()
+    full = np.median(absorbed[~is_paper])
     if full < max(FAINTEST, 5 * noise):
         raise ScratchaeError(BLANK)
-    # Between paper and full ink an edge keeps its shades; below `low` all is noise.
+    # Below `low` there is only noise. Between `low` and `full` are the grey edges of the strokes.
     low = max(0.1 * full, 3 * noise)
-    return np.clip((swallowed - low) / (full - low), 0, 1)
+    return np.clip((absorbed - low) / (full - low), 0, 1)
 
 
 def _paper(grey: np.ndarray) -> np.ndarray:
-    """The brightness that the paper has at every pixel, under the dark ink too: float (H, W).
+    """Return the brightness of the paper at every pixel, also under the ink: float (H, W).
 
-    A morphological closing: the brightest in a window wider than any stroke, and of these
-    the darkest. It fills the strokes and follows slopes and edges of the light.
+    This is a morphological closing: the maximum over a window that is wider than any stroke, then
+    the minimum over such a window. It removes the strokes and keeps the changes of the light.
     """
     width = int(WIDEST * max(grey.shape)) // 2 * 2 + 1
     return -_brightest(-_brightest(_blurred(grey, 1), width), width)
@@ -114,7 +115,7 @@ def _blurred(grey: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _brightest(values: np.ndarray, width: int) -> np.ndarray:
-    """The highest value in the square of `width` around each pixel, one axis after the other."""
+    """Return the maximum over the square of side `width` around each pixel, one axis at a time."""
     for axis in (0, 1):
         margin = [(width // 2, width // 2) if axis == a else (0, 0) for a in (0, 1)]
         windows = sliding_window_view(np.pad(values, margin, mode="edge"), width, axis=axis)
@@ -123,7 +124,7 @@ def _brightest(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _otsu(values: np.ndarray) -> float:
-    """The cut that parts `values` into two groups as different as can be (Otsu 1979)."""
+    """Return the threshold with the largest variance between the two groups (Otsu 1979)."""
     counts, edges = np.histogram(values, bins=128)
     middles = (edges[:-1] + edges[1:]) / 2
     below = counts.cumsum()[:-1]
@@ -135,8 +136,8 @@ def _otsu(values: np.ndarray) -> float:
 
 
 def _largest_parts(ink: np.ndarray) -> np.ndarray:
-    """The ink without specks: connected parts of less than a tenth of the largest go."""
-    # On squares of `step` pixels: coarse, so that few rounds of spreading are needed below.
+    """Remove specks: connected parts with less than a tenth of the ink of the largest part."""
+    # Work on squares of `step` pixels: on a coarse grid the loop below needs few rounds.
     step = -(-max(ink.shape) // 64)
     height, width = (-(-size // step) for size in ink.shape)
     squares = np.zeros((height * step, width * step))
@@ -145,7 +146,8 @@ def _largest_parts(ink: np.ndarray) -> np.ndarray:
     marked = (squares > 0.3).any(axis=(1, 3))
     mass = squares.sum(axis=(1, 3))
 
-    # Every square has a number; it takes the highest of its neighbours until all in a part agree.
+    # Give every square a number. Each takes the largest number of its neighbours, until all
+    # squares of a connected part have the same number.
     part = np.where(marked, np.arange(1, marked.size + 1).reshape(marked.shape), 0)
     while True:
         around = sliding_window_view(np.pad(part, 1), (3, 3)).max(axis=(2, 3))
@@ -161,12 +163,14 @@ def _largest_parts(ink: np.ndarray) -> np.ndarray:
 
 
 def _thickened(ink: np.ndarray) -> np.ndarray:
-    """A thin pen's strokes as wide as MNIST's, for otherwise they fade when made small."""
+    """Widen thin strokes to the width of MNIST's: otherwise they fade when the image is scaled."""
     area = ink.sum()
     inside = np.pad(ink > 0.5, 1)
     edge = sum(np.count_nonzero(np.diff(inside, axis=axis)) for axis in (0, 1))
-    width = 2 * area / max(edge * np.pi / 4, 1)  # steps along a slanted edge count 4/pi too much
-    rounds = round((PEN * max(ink.shape) / BOX - width) / 2)  # each adds a pixel on both sides
+    width = 2 * area / max(edge * np.pi / 4, 1)  # pixel edges overestimate the length by 4/pi
+    rounds = round(
+        (PEN * max(ink.shape) / BOX - width) / 2
+    )  # each round adds a pixel on both sides
     if rounds < 1:
         return ink
     grown = Image.fromarray(np.pad(ink, rounds).astype(np.float32))
@@ -176,14 +180,14 @@ def _thickened(ink: np.ndarray) -> np.ndarray:
 
 
 def _fitted(ink: np.ndarray) -> np.ndarray:
-    """`ink`, cut close, on uint8 (28, 28): its longer side 20, its centre of mass in the middle."""
-    pixel = max(ink.shape) / BOX  # one pixel of the result, measured in those of `ink`
+    """Scale the cropped `ink` to 20 pixels and centre its mass on 28 x 28 pixels, as uint8."""
+    pixel = max(ink.shape) / BOX  # side of a pixel of the result, in pixels of `ink`
     window = SIDE * pixel
     starts = []
     for axis, size in enumerate(ink.shape):
         mass = ink.sum(axis=1 - axis)
         centre = (mass * (np.arange(size) + 0.5)).sum() / mass.sum()
-        # MNIST's centres of mass lie in the middle of pixel 14; no ink may leave the window.
+        # In MNIST the centre of mass is in the middle of pixel 14. All ink must stay inside.
         starts.append(float(np.clip(centre - 14.5 * pixel, size - window, 0)))
     top, left = (start + np.ceil(window) for start in starts)
     padded = Image.fromarray(np.pad(ink, int(np.ceil(window))).astype(np.float32))

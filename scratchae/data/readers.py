@@ -1,4 +1,4 @@
-"""Any file or folder of digits to Images: what it is, its first bytes decide, not its name."""
+"""Read any file or folder of digits. The first bytes of a file tell its format, not its name."""
 
 import gzip
 import zlib
@@ -12,10 +12,10 @@ from scratchae.errors import ScratchaeError
 
 
 def read(path: Path) -> tuple[Images, Images | None]:
-    """The images at `path` and, where the source has one, its own test part.
+    """Return the images at `path`, and the test part if the source has one.
 
     `path` is a CSV, IDX or NPZ file, plain or gzipped, or a folder with the four IDX files
-    of MNIST. Raises ScratchaeError for whatever cannot be read.
+    of MNIST. Raises ScratchaeError if it cannot be read.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -27,18 +27,17 @@ def read(path: Path) -> tuple[Images, Images | None]:
     """
     if path.is_dir():
         return _read_folder(path)
-    data, where = _content(path), str(path)
+    data, name = _content(path), str(path)
     if data[:2] == b"PK":
-        return parse_npz(data, where)
+        return parse_npz(data, name)
     if data[:2] == b"\0\0" or "ubyte" in path.name:
         return _read_idx(path, data), None
     if b"\0" in data[:1024] or not _is_text(data[:1024]):
         raise ScratchaeError(
-            f"{where} is none of the formats that hold digits here: give a CSV, IDX or NPZ file, "
-            "plain or gzipped"
+            f"{name} has an unknown format: give a CSV, IDX or NPZ file, plain or gzipped"
         )
-    pixels, labels = parse_csv(data, where)
-    return images_from_arrays(pixels, labels, where), None
+    pixels, labels = parse_csv(data, name)
+    return images_from_arrays(pixels, labels, name), None
 
 
 def _content(path: Path) -> bytes:
@@ -50,7 +49,7 @@ def _content(path: Path) -> bytes:
         raise ScratchaeError(f"there is no file or folder {path}: check the path") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ScratchaeError(
-            f"{path} is a damaged gzip file, likely cut off: fetch it again"
+            f"{path} is a damaged gzip file, probably cut off: download it again"
         ) from error
     except OSError as error:
         raise ScratchaeError(f"{path} cannot be read ({error.strerror}): check the path") from error
@@ -60,7 +59,7 @@ def _content(path: Path) -> bytes:
 
 
 def _is_text(start: bytes) -> bool:
-    # A character of several bytes may be cut in two at the end, which errors="ignore" forgives.
+    # Invalid bytes are dropped. The last character may be cut: that is up to 3 bytes of UTF-8.
     return len(start.decode("utf-8", errors="ignore").encode()) >= len(start) - 3
 
 
@@ -68,24 +67,25 @@ def _read_idx(path: Path, data: bytes) -> Images:
     pixels = idx.parse_idx(data, str(path))
     if pixels.ndim == 1:
         raise ScratchaeError(
-            f"{path} holds labels, not images: give the images file, and the labels are found "
-            "beside it"
+            f"{path} contains labels, not images: give the images file; its labels are found "
+            "in the same folder"
         )
     labels_path = idx.labels_beside(path)
     if labels_path is None:
         return images_from_arrays(pixels, None, str(path))
     labels = idx.parse_idx(_content(labels_path), str(labels_path))
     if labels.ndim == 3:
-        raise ScratchaeError(f"{labels_path} holds images where labels are wanted: rename it")
+        raise ScratchaeError(f"{labels_path} contains images, but its name says labels: rename it")
     return images_from_arrays(pixels, labels, f"{path} with {labels_path.name}")
 
 
 def _read_folder(folder: Path) -> tuple[Images, Images]:
-    missing = [stem for stem in idx.STEMS if idx.find(folder, stem) is None]
+    found = {stem: path for stem in idx.STEMS if (path := idx.find(folder, stem)) is not None}
+    missing = [stem for stem in idx.STEMS if stem not in found]
     if missing:
         raise ScratchaeError(
             f"the folder {folder} lacks {', '.join(missing)} (plain or .gz): put the four IDX "
             "files there, or give the path of one CSV, IDX or NPZ file"
         )
-    train, test = (idx.find(folder, stem) for stem in idx.STEMS[::2])
+    train, test = (found[stem] for stem in idx.STEMS[::2])
     return _read_idx(train, _content(train)), _read_idx(test, _content(test))

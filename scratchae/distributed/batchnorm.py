@@ -151,8 +151,9 @@ class SyncBatchNorm(BatchNorm):
         dx, dweight, dbias = sync_batchnorm_backward(
             dy, xhat, self.weight, m, var, self.workers, self.eps, self.share
         )
-        if self.affine:
+        if self.weight is not None:
             accumulate(self.weight, dweight)
+        if self.bias is not None:
             accumulate(self.bias, dbias)
         return dx
 

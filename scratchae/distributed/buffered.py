@@ -61,6 +61,7 @@ class BufferedSyncBatchNorm(BufferedBatchNorm):
         torch.sum(self.products, 0, out=dweight).mul_(self.inverse)
         if layer.weight is not None:
             layer.weight.grad.copy_(dweight)
+        if layer.bias is not None:
             layer.bias.grad.copy_(dbias)
         layer.workers.sum(self.sums.mul_(layer.share)).div_(-layer.share * self.m).mul_(self.scale)
         dweight.mul_(self.inverse)

@@ -1,12 +1,12 @@
-"""BatchNorm: every channel is shifted and scaled to mean 0 and spread 1, then to learned b and w.
+"""BatchNorm: shift and scale every channel to mean 0 and variance 1, then to a learned b and w.
 
     μ = mean(x)   σ² = mean((x − μ)²)   x̂ = (x − μ) / √(σ² + ε)   y = w x̂ + b
 
-x is (N, C), (N, C, L) or (N, C, H, W); all else is (C,). The means run over the m values of a
-channel, that is over every axis but C (Ioffe and Szegedy 2015).
+x is (N, C), (N, C, L) or (N, C, H, W); μ, σ², w and b are (C,). The means are over the m values of
+a channel, that is over every axis but C (Ioffe and Szegedy 2015).
 
-Backward. b and w are reached through y alone: db = Σ dy and dw = Σ dy x̂. For x, let
-dx̂ = w dy and s = √(σ² + ε). x reaches the loss on three ways: through x̂ directly, through μ,
+Backward. b and w reach the loss through y alone: db = Σ dy and dw = Σ dy x̂. For x, let
+dx̂ = w dy and s = √(σ² + ε). x reaches the loss in three ways: through x̂ directly, through μ,
 and through σ². Since ∂x̂ᵢ/∂μ = −1/s and ∂x̂ᵢ/∂σ² = −x̂ᵢ / (2 s²),
 
     dσ² = −Σ dx̂ x̂ / (2 s²)     dμ = −Σ dx̂ / s        (∂σ²/∂μ = −2 mean(x − μ) = 0)
@@ -14,24 +14,49 @@ and through σ². Since ∂x̂ᵢ/∂μ = −1/s and ∂x̂ᵢ/∂σ² = −x̂�
         = (dx̂ − mean(dx̂) − x̂ · mean(dx̂ x̂)) / s
         = (w / s) (dy − db / m − x̂ · dw / m)
 
-The last line says: the part of dy that a shift or a scale of x would make is taken out, since
-normalising undoes both. With running statistics (eval) μ and σ² do not depend on x, and
-dx = (w / s) dy is all.
+The last line says: of dy, the part that shifts x and the part that scales x are removed, because
+normalising undoes both. With running statistics (evaluation) μ and σ² do not depend on x, so
+dx = (w / s) dy.
+
+Several workers that hold parts of one batch need the statistics of the whole batch. The two
+functions of the training pass take `join`, which turns a worker's own sums into those of all
+workers (scratchae.distributed.batchnorm). One worker has nothing to join.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
-from scratchae.layers.base import Layer, accumulate, arguments, check_tensor, parameter
+from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
+
+# (m, two tensors (C,)) of one worker -> the same of all workers
+Join = Callable[[int, Tensor, Tensor], tuple[int, Tensor, Tensor]]
+
+
+def one_worker(m: int, first: Tensor, second: Tensor) -> tuple[int, Tensor, Tensor]:
+    """The `join` of a worker that is alone: return the arguments.
+
+    >>> one_worker(2, torch.tensor([4.0]), torch.tensor([8.0]))
+    (2, tensor([4.]), tensor([8.]))
+    """
+    return m, first, second
 
 
 def batchnorm_forward(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float = 1e-5
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float = 1e-5,
+    join: Join = one_worker,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(y, x̂, mean, var) with the batch's own statistics; var is the biased one (over m).
+    """Return (y, x̂, mean, var), normalised by the batch's own statistics.
+
+    var is the biased variance, the mean over m. join gets (m, mean, var) of x and returns those of
+    the whole batch.
 
     >>> y, xhat, mean, var = batchnorm_forward(torch.tensor([[2.0], [6.0]]), None, None, eps=0.0)
     >>> xhat.tolist(), mean.tolist(), var.tolist()  # (2 − 4) / √4 and (6 − 4) / √4
@@ -39,28 +64,39 @@ def batchnorm_forward(
     """
     axes = other_axes(x)
     mean = x.mean(axes)  # (C,)
-    centred = x - per_channel(mean, x)
-    var = centred.square().mean(axes)  # (C,)
-    xhat = centred.mul_(per_channel((var + eps).rsqrt(), x))
+    var = (x - per_channel(mean, x)).square().mean(axes)  # (C,)
+    _, mean, var = join(values_per_channel(x), mean, var)
+    xhat = (x - per_channel(mean, x)).mul_(per_channel((var + eps).rsqrt(), x))
     return affine(xhat, weight, bias), xhat, mean, var
 
 
 def batchnorm_backward(
-    dy: Tensor, xhat: Tensor, weight: Tensor | None, var: Tensor, eps: float = 1e-5
+    dy: Tensor,
+    xhat: Tensor,
+    weight: Tensor | None,
+    var: Tensor,
+    eps: float = 1e-5,
+    join: Join = one_worker,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(dx, dweight, dbias) where the forward pass used the batch's own statistics.
+    """Return (dx, dweight, dbias) after a forward pass with the batch's own statistics.
+
+    join gets (m, dbias, dweight) of dy and returns those of the whole batch, which dx needs; the
+    returned dweight and dbias are those of dy alone.
 
     >>> dy, xhat = torch.tensor([[1.0], [5.0], [3.0], [3.0]]), torch.tensor([[-1.0], [1.0], [1.0], [-1.0]])
     >>> dx, dweight, dbias = batchnorm_backward(dy, xhat, torch.tensor([2.0]), torch.tensor([4.0]), 0.0)
-    >>> dx.tolist(), dweight.tolist(), dbias.tolist()  # of dy a shift (3) and a scale (1) are gone
+    >>> dx.tolist(), dweight.tolist(), dbias.tolist()  # dy without its shift (3) and its scale (1)
     ([[-1.0], [1.0], [-1.0], [1.0]], [4.0], [12.0])
     """
-    axes, m = other_axes(dy), dy.numel() // dy.shape[1]
+    axes = other_axes(dy)
     dbias = dy.sum(axes)  # (C,)
     dweight = (dy * xhat).sum(axes)  # (C,)
-    scale = (var + eps).rsqrt() if weight is None else weight * (var + eps).rsqrt()
-    dx = torch.addcmul(per_channel(-dbias / m, dy), xhat, per_channel(-dweight / m, dy)).add_(dy)
-    return dx.mul_(per_channel(scale, dy)), dweight, dbias
+    m, db, dw = join(values_per_channel(dy), dbias, dweight)
+    w_over_s = (var + eps).rsqrt() if weight is None else weight * (var + eps).rsqrt()
+    # the last line of the derivation; each (C,) is shaped to stand beside dy (N, C, ...)
+    w_over_s, db_over_m, dw_over_m = (per_channel(v, dy) for v in (w_over_s, db / m, dw / m))
+    dx = w_over_s * (dy - db_over_m - xhat * dw_over_m)
+    return dx, dweight, dbias
 
 
 def batchnorm_eval_forward(
@@ -71,7 +107,7 @@ def batchnorm_eval_forward(
     var: Tensor,
     eps: float = 1e-5,
 ) -> tuple[Tensor, Tensor]:
-    """(y, x̂) with given statistics, such as the running ones.
+    """Return (y, x̂), normalised by given statistics such as the running ones.
 
     >>> mean, var = torch.tensor([1.0]), torch.tensor([4.0])
     >>> y, xhat = batchnorm_eval_forward(torch.tensor([[7.0]]), None, None, mean, var, eps=0.0)
@@ -85,15 +121,15 @@ def batchnorm_eval_forward(
 def batchnorm_eval_backward(
     dy: Tensor, xhat: Tensor, weight: Tensor | None, var: Tensor, eps: float = 1e-5
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(dx, dweight, dbias) where the statistics were given and so do not depend on x.
+    """Return (dx, dweight, dbias) for statistics that were given and do not depend on x.
 
     >>> dy, xhat, var = torch.tensor([[8.0]]), torch.tensor([[3.0]]), torch.tensor([4.0])
     >>> [gradient.item() for gradient in batchnorm_eval_backward(dy, xhat, torch.tensor([5.0]), var, 0.0)]
     [20.0, 24.0, 8.0]
     """
     axes = other_axes(dy)
-    scale = (var + eps).rsqrt() if weight is None else weight * (var + eps).rsqrt()
-    return dy * per_channel(scale, dy), (dy * xhat).sum(axes), dy.sum(axes)
+    w_over_s = (var + eps).rsqrt() if weight is None else weight * (var + eps).rsqrt()
+    return dy * per_channel(w_over_s, dy), (dy * xhat).sum(axes), dy.sum(axes)
 
 
 def running_statistics(
@@ -104,10 +140,11 @@ def running_statistics(
     m: int,
     momentum: float = 0.1,
 ) -> tuple[Tensor, Tensor]:
-    """The running mean and variance (C,), moved by a share `momentum` towards the batch's.
+    """Return the running mean and variance (C,), moved by the fraction `momentum` to the batch's.
 
-    mean, var: the batch's own, over m values a channel, var the biased one. What is kept is the
-    unbiased estimate, over m − 1: a sample's mean lies closer to it than the true mean does.
+    mean, var: the batch's own, over m values a channel, var the biased one. The running variance
+    takes the unbiased estimate, over m − 1: the values of a sample lie closer to the mean of the
+    sample than to the true mean.
 
     >>> start, batch = torch.tensor([0.0]), torch.tensor([8.0])
     >>> running_statistics(start, start, batch, batch, m=2, momentum=0.5)  # 8 · 2 / (2 − 1) = 16
@@ -121,7 +158,7 @@ def running_statistics(
 
 
 def other_axes(x: Tensor) -> tuple[int, ...]:
-    """Every axis but the channels' (axis 1).
+    """Return every axis except the channels' (axis 1).
 
     >>> other_axes(torch.zeros(64, 16, 14, 14))
     (0, 2, 3)
@@ -129,8 +166,17 @@ def other_axes(x: Tensor) -> tuple[int, ...]:
     return (0, *range(2, x.ndim))
 
 
+def values_per_channel(x: Tensor) -> int:
+    """Return m, the number of values that x (N, C, ...) holds for each channel.
+
+    >>> values_per_channel(torch.zeros(64, 16, 14, 14))  # 64 · 14 · 14
+    12544
+    """
+    return x.numel() // x.shape[1]
+
+
 def per_channel(v: Tensor, x: Tensor) -> Tensor:
-    """v (C,) shaped to stand beside x (N, C, ...).
+    """Return v (C,) shaped to stand beside x (N, C, ...).
 
     >>> per_channel(torch.zeros(16), torch.zeros(64, 16, 14, 14)).shape
     torch.Size([16, 1, 1])
@@ -139,22 +185,28 @@ def per_channel(v: Tensor, x: Tensor) -> Tensor:
 
 
 def affine(xhat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """y = w x̂ + b, or x̂ itself (as a new tensor) where there is nothing to learn.
+    """Return y = w x̂ + b as a new tensor; None stands for w = 1 or b = 0.
 
     >>> affine(torch.tensor([[-1.0], [1.0]]), torch.tensor([3.0]), torch.tensor([10.0])).tolist()
     [[7.0], [13.0]]
     """
     if weight is None:
         return xhat.clone()
+    if bias is None:
+        return xhat * per_channel(weight, xhat)
     return torch.addcmul(per_channel(bias, xhat), xhat, per_channel(weight, xhat))
 
 
 class BatchNorm(Layer):
-    """What BatchNorm1d and BatchNorm2d share; they differ in the shapes they take.
+    """What BatchNorm1d and BatchNorm2d share; they differ in the shapes that they take.
 
     Training uses the batch's statistics and moves the running ones towards them by `momentum`
     (None: the plain average of all batches so far), the variance unbiased (over m − 1).
-    Evaluation uses the running ones, or the batch's where there are none.
+    Evaluation uses the running statistics, or the batch's if there are none. An empty batch leaves
+    the running statistics as they are, as in torch.nn.
+
+    join_statistics, join_sums: the `join` of the two functions of the training pass. Data parallel
+    training sets them for as long as it lasts; None: this worker is alone.
 
     >>> layer = BatchNorm1d(1, momentum=0.5)
     >>> y = layer(torch.tensor([[2.0], [6.0]]))
@@ -174,57 +226,67 @@ class BatchNorm(Layer):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         name = type(self).__name__
         if not isinstance(num_features, int) or num_features < 1:
             raise ScratchaeError(
-                f"{name} wants num_features to be a whole number >= 1, got {num_features!r}"
+                f"{name} needs num_features to be a whole number >= 1, got {num_features!r}"
             )
         if not eps >= 0:
-            raise ScratchaeError(f"{name} wants eps >= 0, got {eps!r}: 1e-5 is usual")
+            raise ScratchaeError(f"{name} needs eps >= 0, got {eps!r}: 1e-5 is usual")
         if momentum is not None and not 0 <= momentum <= 1:
             raise ScratchaeError(
-                f"{name} wants momentum between 0 and 1, or None for a plain average, got {momentum!r}"
+                f"{name} needs momentum between 0 and 1, or None for a plain average, got {momentum!r}"
             )
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = parameter(torch.ones(num_features)) if affine else None
-        self.bias = parameter(torch.zeros(num_features)) if affine else None
+        self.bias = parameter(torch.zeros(num_features)) if affine and bias else None
         self.running_mean = torch.zeros(num_features) if track_running_stats else None
         self.running_var = torch.ones(num_features) if track_running_stats else None
         self.num_batches_tracked = torch.tensor(0) if track_running_stats else None
+        self.join_statistics: Join | None = None
+        self.join_sums: Join | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        own = next((t for t in (self.weight, self.running_mean) if t is not None), None)
-        dtype, device = (None, None) if own is None else (own.dtype, own.device)
-        check_tensor(self, x, dtype, device)
-        if x.ndim not in self.dims or x.shape[1] != self.num_features:
-            raise ScratchaeError(
-                f"{self!r} wants {self.shapes.format(C=self.num_features)} but got {tuple(x.shape)}: "
-                "num_features is the size of axis 1"
-            )
-        from_batch = self.training or self.running_mean is None
-        if not from_batch:
-            var = self.running_var.clone()  # training on must not change what backward needs
+        self.check_input(x)
+        if not self.training and self.running_mean is not None and self.running_var is not None:
+            var = (
+                self.running_var.clone()
+            )  # a later training step must not change what backward needs
             y, xhat = batchnorm_eval_forward(
                 x, self.weight, self.bias, self.running_mean, var, self.eps
             )
-            return self.remember(y, xhat, var, from_batch)
-        m = x.numel() // self.num_features
-        if m < 2:
+            return self.remember(y, xhat, var, False)
+        self.m = values_per_channel(x)
+        join = [self.joined] if self.training and self.join_statistics else []
+        y, xhat, mean, var = batchnorm_forward(x, self.weight, self.bias, self.eps, *join)
+        if self.m == 1:
             raise ScratchaeError(
-                f"{self!r} got {'one value' if m else 'no value'} a channel, {tuple(x.shape)}, which "
-                "has no spread: train on batches of two or more, or call eval() first"
+                f"{self!r} got one value a channel, {tuple(x.shape)}, which has no spread: "
+                "train on batches of two or more, or call eval() first"
             )
-        y, xhat, mean, var = batchnorm_forward(x, self.weight, self.bias, self.eps)
-        if self.training and self.running_mean is not None:
-            self.track(mean, var, m)
-        return self.remember(y, xhat, var, from_batch)
+        if self.training:
+            self.track(mean, var, self.m)
+        return self.remember(y, xhat, var, True)
+
+    def joined(self, m: int, mean: Tensor, var: Tensor) -> tuple[int, Tensor, Tensor]:
+        """Return the statistics of all workers' batches, and keep their m."""
+        assert self.join_statistics is not None
+        self.m, mean, var = self.join_statistics(m, mean, var)
+        return self.m, mean, var
 
     def track(self, mean: Tensor, var: Tensor, m: int) -> None:
-        """Move the running statistics, in place."""
+        """Move the running statistics, in place, towards those of a batch of m values a channel."""
+        if self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
         self.num_batches_tracked += 1
+        if m == 0:
+            return
         momentum = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
         moved = running_statistics(self.running_mean, self.running_var, mean, var, m, momentum)
         self.running_mean.copy_(moved[0])
@@ -232,21 +294,31 @@ class BatchNorm(Layer):
 
     def backward(self, dy: Tensor) -> Tensor:
         xhat, var, from_batch = self.recall(dy)
-        gradients = batchnorm_backward if from_batch else batchnorm_eval_backward
-        dx, dweight, dbias = gradients(dy, xhat, self.weight, var, self.eps)
-        if self.affine:
+        if from_batch:
+            join = [self.join_sums] if self.training and self.join_sums else []
+            dx, dweight, dbias = batchnorm_backward(dy, xhat, self.weight, var, self.eps, *join)
+        else:
+            dx, dweight, dbias = batchnorm_eval_backward(dy, xhat, self.weight, var, self.eps)
+        if self.weight is not None:
             accumulate(self.weight, dweight)
+        if self.bias is not None:
             accumulate(self.bias, dbias)
         return dx
 
-    def extra_repr(self) -> str:
-        return arguments(
-            self.num_features,
-            eps=(self.eps, 1e-5),
-            momentum=(self.momentum, 0.1),
-            affine=(self.affine, True),
-            track_running_stats=(self.track_running_stats, True),
-        )
+    def check_input(self, x: Tensor) -> None:
+        """Raises ScratchaeError if x has the wrong dtype, device or shape."""
+        own = next((t for t in (self.weight, self.running_mean) if t is not None), None)
+        dtype, device = (None, None) if own is None else (own.dtype, own.device)
+        check_tensor(self, x, dtype, device)
+        if x.ndim not in self.dims or x.shape[1] != self.num_features:
+            raise ScratchaeError(
+                f"{self!r} needs {self.shapes.format(C=self.num_features)} but got {tuple(x.shape)}: "
+                "num_features is the size of axis 1"
+            )
+
+    def arguments(self) -> dict[str, object]:
+        bias = self.bias is not None or not self.affine  # without affine there is nothing to choose
+        return {**super().arguments(), "bias": bias}
 
 
 class BatchNorm1d(BatchNorm):

@@ -31,6 +31,8 @@ def stacked_batchnorm_forward(
     xhat = (x - per_channel(mean, x)) * per_channel((var + eps).rsqrt(), x)
     if weight is None:
         return xhat.clone(), xhat
+    if bias is None:
+        return xhat * per_channel(weight, x), xhat
     return torch.addcmul(per_channel(bias, x), xhat, per_channel(weight, x)), xhat
 
 
@@ -52,8 +54,8 @@ def stacked_batchnorm_backward(
     scale = (var + eps).rsqrt() if weight is None else weight * (var + eps).rsqrt()
     if not from_batch:
         return dy * per_channel(scale, dy), dweight, dbias
-    dx = torch.addcmul(per_channel(-dbias / m, dy), xhat, per_channel(-dweight / m, dy)).add_(dy)
-    return dx.mul_(per_channel(scale, dy)), dweight, dbias
+    scale, db, dw = (per_channel(v, dy) for v in (scale, dbias / m, dweight / m))
+    return scale * (dy - db - xhat * dw), dweight, dbias
 
 
 class StackedBatchNorm(Stacked):
@@ -105,6 +107,7 @@ class StackedBatchNorm(Stacked):
         )
         if self.weight is not None:
             accumulate(self.weight, dweight)
+        if self.bias is not None:
             accumulate(self.bias, dbias)
         return dx
 

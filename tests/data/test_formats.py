@@ -181,17 +181,17 @@ def edited(row: int, column: int, cell: str | None, rows: int = 300, labelled: b
 @pytest.mark.parametrize(
     ("cell", "says"),
     [
-        ("x", "holds 'x': a pixel is a whole number from 0 to 255"),
+        ("x", "contains 'x': a pixel must be an integer from 0 to 255"),
         ("", "is empty: a pixel"),
-        ("256", "holds '256': a pixel"),
-        ("999", "holds '999': a pixel"),
-        ("1000", "holds '1000': a pixel"),
-        ("-1", "holds '-1': a pixel"),
-        ("0.5", "if these were scaled to 0..1, multiply by 255"),
-        ("7.0", "holds '7.0': a pixel"),
-        (" 7", "holds ' 7': a pixel"),
-        ("7\r", "holds '7\\r': a pixel"),
-        ("٣", "holds '٣': a pixel"),
+        ("256", "contains '256': a pixel"),
+        ("999", "contains '999': a pixel"),
+        ("1000", "contains '1000': a pixel"),
+        ("-1", "contains '-1': a pixel"),
+        ("0.5", "if the pixels were scaled to 0..1, multiply them by 255"),
+        ("7.0", "contains '7.0': a pixel"),
+        (" 7", "contains ' 7': a pixel"),
+        ("7\r", "contains '7\\r': a pixel"),
+        ("٣", "contains '٣': a pixel"),
     ],
 )
 @settings(deadline=None, max_examples=5)
@@ -204,14 +204,14 @@ def test_a_wrong_cell_is_named_by_its_line_and_column(folder, cell, says, row, p
 
 def test_a_wrong_label_is_named_by_its_line(tmp_path):
     text = sentence(write(tmp_path / "bad.csv", edited(200, 0, "10").encode()))
-    assert "line 202, column label holds '10': a label is a whole number from 0 to 9" in text
+    assert "line 202, column label contains '10': a label must be an integer from 0 to 9" in text
 
 
 def test_a_wrong_row_is_named_by_its_line(tmp_path):
     short = sentence(write(tmp_path / "bad.csv", edited(250, 5, None).encode()))
-    assert "line 252 has 784 cells where 785 are wanted" in short
+    assert "line 252 has 784 cells, but 785 are expected" in short
     long = sentence(write(tmp_path / "bad.csv", edited(3, 5, "0,0").encode()))
-    assert "line 5 has 786 cells where 785 are wanted" in long
+    assert "line 5 has 786 cells, but 785 are expected" in long
     empty = sentence(write(tmp_path / "bad.csv", (edited(0, 1, "0") + "\n\n1,2").encode()))
     assert "line 302 has no cells" in empty
 
@@ -245,10 +245,10 @@ def test_a_line_end_moved_by_one_cell_is_not_made_up_for_by_the_next_row(tmp_pat
 def test_files_that_are_no_table_of_digits_are_refused(tmp_path):
     narrow = "\n".join(line.rsplit(",", 1)[0] for line in edited(0, 1, "0").splitlines())
     cases = {
-        "narrow.csv": (narrow.encode(), "its first line has 784 columns, where 785"),
+        "narrow.csv": (narrow.encode(), "its first line has 784 columns, but 785"),
         "header.csv": ((",".join(HEADER) + "\n").encode(), "a header but no rows"),
-        "notes.txt": (b"Dear diary\n", "its first line has 1 column, where 785"),
-        "photo.png": (b"\x89PNG\r\n\x1a\n\0\0", "none of the formats"),
+        "notes.txt": (b"Dear diary\n", "its first line has 1 column, but 785"),
+        "photo.png": (b"\x89PNG\r\n\x1a\n\0\0", "has an unknown format"),
         "empty.csv": (b"", "is empty"),
         "blank.csv": (b"\n\n", "is empty"),
         "gone.csv.gz": (gzip.compress(b""), "is empty"),
@@ -268,9 +268,9 @@ def test_damaged_idx_files_are_refused(tmp_path):
         "it was cut off": good[:-1],
         "something was added to it": good + b"\0",
         "ends within its header": good[:10],
-        "holds images of 14 x 28 pixels": idx_bytes(pixels[:, :14]),
-        "holds no images": idx_bytes(pixels[:0]),
-        "holds labels, not images": idx_bytes(labels),
+        "contains images of 14 x 28 pixels": idx_bytes(pixels[:, :14]),
+        "contains no images": idx_bytes(pixels[:0]),
+        "contains labels, not images": idx_bytes(labels),
     }
     for says, data in cases.items():
         assert says in sentence(write(tmp_path / "some-idx3-ubyte", data))
@@ -278,22 +278,22 @@ def test_damaged_idx_files_are_refused(tmp_path):
     write(tmp_path / "train-labels-idx1-ubyte", idx_bytes(labels[:3]))
     assert "has 4 images but 3 labels" in sentence(path)
     write(tmp_path / "train-labels-idx1-ubyte", idx_bytes(labels + 10))
-    assert f"the label {labels[0] + 10}: labels are classes 0 to 9" in sentence(path)
+    assert f"the label {labels[0] + 10}: labels must be from 0 to 9" in sentence(path)
     assert "lacks t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (plain" in sentence(tmp_path)
 
 
 def test_npz_files_that_do_not_hold_digits_are_refused(tmp_path):
     pixels, labels = digits(7, 4)
     cases = [
-        ({"images": pixels}, "has no array x_train (it holds images)"),
+        ({"images": pixels}, "has no array x_train (it contains images)"),
         ({"x_train": np.array([{}], dtype=object)}, "array of Python objects"),
-        ({"x_train": pixels / 255}, "x_train is float64, where pixels are uint8"),
+        ({"x_train": pixels / 255}, "x_train is float64, but pixels must be uint8"),
         ({"x_train": pixels[:, :20]}, "has the shape (4, 20, 28)"),
         ({"x_train": pixels[0, 0, 0]}, "has the shape ()"),
         ({"x_train": pixels, "y_train": np.eye(10)[labels]}, "y_train is float64 (4, 10)"),
         ({"x_train": pixels, "y_train": labels[:2]}, "has 4 images but 2 labels"),
-        ({"x_train": pixels, "y_train": labels - 11}, "labels are classes 0 to 9"),
-        ({"x_train": pixels[:0]}, "holds no images"),
+        ({"x_train": pixels, "y_train": labels - 11}, "labels must be from 0 to 9"),
+        ({"x_train": pixels[:0]}, "contains no images"),
     ]
     for arrays, says in cases:
         assert says in sentence(write(tmp_path / "bad.npz", npz_bytes(**arrays)))

@@ -140,7 +140,7 @@ def test_a_blank_picture_is_said_to_be_blank(picture):
 
 def test_what_is_no_picture_is_said(tmp_path):
     (tmp_path / "notes.png").write_text("no picture")
-    with pytest.raises(ScratchaeError, match=r"notes\.png is no picture that can be read"):
+    with pytest.raises(ScratchaeError, match=r"notes\.png cannot be read as an image"):
         digit_from_picture(tmp_path / "notes.png")
-    with pytest.raises(ScratchaeError, match="there is no picture"):
+    with pytest.raises(ScratchaeError, match="there is no image"):
         digit_from_picture(tmp_path / "none.png")

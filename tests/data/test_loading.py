@@ -71,7 +71,7 @@ def test_a_split_is_disjoint_complete_and_repeatable(
     held = round((0.1 if test is None else test) * count)
     validated = round(validation * (count - held))
     if held + validated >= count:
-        fails("leaves none to train on", load, path, test=test, validation=validation, seed=seed)
+        fails("leaves none for training", load, path, test=test, validation=validation, seed=seed)
         return
     split = load(path, test=test, validation=validation, seed=seed)
     parts = [rows(part) for part in (split.train, split.test, split.validation)]
@@ -269,9 +269,9 @@ def test_a_mirror_that_fails_leaves_the_work_to_the_next(published, serve):
     ("handler", "says"),
     [
         (Corrupt, "is not the published one"),
-        (CutOff, "the connection broke off"),
+        (CutOff, "the connection broke"),
         (partial(Quiet, directory="/nowhere"), "the server answered 404"),
-        (None, "no connection, is there a network?"),
+        (None, "no connection: is there a network?"),
     ],
 )
 def test_a_failed_download_leaves_no_file_and_says_what_to_do(published, serve, handler, says):

@@ -114,7 +114,9 @@ def test_a_layer_without_a_torch_namesake_has_no_twin():
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_argument_of_a_layer_is_one_of_its_torch_namesake(name):
-    ours = list(inspect.signature(getattr(layers, name)).parameters)
+    ours = inspect.signature(getattr(layers, name)).parameters.values()
     theirs = list(inspect.signature(getattr(torch.nn, name)).parameters)
-    ours = [argument for argument in ours if argument != "generator"]
-    assert ours == theirs[: len(ours)]
+    by_position = [a.name for a in ours if a.kind is not a.KEYWORD_ONLY]
+    by_name = {a.name for a in ours if a.kind is a.KEYWORD_ONLY} - {"generator"}
+    assert by_position == theirs[: len(by_position)]
+    assert by_name <= set(theirs)

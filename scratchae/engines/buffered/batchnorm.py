@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 
 from scratchae.engines.buffered.buffers import Buffers
-from scratchae.engines.buffered.node import Node
+from scratchae.engines.buffered.node import Node, NoFormError
 from scratchae.engines.buffered.place import Place
 from scratchae.engines.buffered.sums import RowSum
 from scratchae.layers.batchnorm import BatchNorm
@@ -26,7 +26,9 @@ class BufferedBatchNorm(Node):
 
     def __init__(self, layer: BatchNorm, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.rows = layer, x.rows
-        if len(x.rows) < 2 or layer.num_features != x.shape[0]:
+        if len(x.rows) == 0:
+            raise NoFormError("for an empty batch")
+        if len(x.rows) == 1 or layer.num_features != x.shape[0]:
             layer.forward(x.flat.new_empty(x.n, *x.shape))  # says what is wrong
         self.y = (buffers.passing if buffers.frugal else buffers.place)(*x.shape)
         self.centred = x if free and not buffers.is_passing(x) else buffers.place(*x.shape)
@@ -80,6 +82,7 @@ class BufferedBatchNorm(Node):
         self.sum_products.into(dweight).mul_(self.inverse)
         if layer.weight is not None:
             layer.weight.grad.copy_(dweight)
+        if layer.bias is not None:
             layer.bias.grad.copy_(dbias)
         torch.mul(self.scale, dbias, out=self.work).mul_(-1 / self.m)  # what a shift would do
         dweight.mul_(self.scale).mul_(self.inverse).mul_(-1 / self.m)  # what a scale would do
