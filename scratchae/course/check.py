@@ -6,11 +6,12 @@ it works without Linux and without a sandbox, and still in the same way as in th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from scratchae.checking import EXERCISES
-from scratchae.checking.execution import NOT_YET, Outcome
+from scratchae.checking.execution import Outcome
 from scratchae.checking.render import Block, Checklist, Heading, Paragraph, Rendered
 from scratchae.checking.report import Report, Row
 from scratchae.course.assignment import Assignment, Task, load_assignment
@@ -19,7 +20,7 @@ from scratchae.course.custom_exercises import expected_of
 from scratchae.course.grading.submission_run import SubmissionRun
 from scratchae.course.grading.test_cases import CaseGroup
 from scratchae.course.sandbox import Limits, PlainProcess, SandboxFiles
-from scratchae.course.scoring import points_of, scored_rows, shown_rows
+from scratchae.course.scoring import NOT_YET, points_of, scored_rows, shown_rows
 from scratchae.course.submission import SubmissionError, read_source
 from scratchae.errors import ScratchaeError
 
@@ -63,31 +64,35 @@ class TaskResult:
 
 
 def examine(
-    assignment: Assignment, folder: Path, *, seed: int = 0, hidden: bool = False
+    assignment: Assignment, folder: Path, *, only: str = "", seed: int = 0, hidden: bool = False
 ) -> list[TaskResult]:
-    """Return every task's result, in order. hidden: try as many cases as the grader adds."""
+    """Return every task's result, in order.
+
+    only: the name of a single task. hidden: try as many cases as the grader adds.
+    """
     files = SandboxFiles(assignment, isolated=False)
     try:
         process = PlainProcess(files, LIMITS)
         if assignment.kind == "contest":
             return [examine_contest(assignment, folder, process)]
-        return examine_functions(assignment, folder, process, seed, hidden)
+        tasks = (assignment.task(only),) if only else assignment.tasks
+        return examine_functions(tasks, folder, process, seed, hidden)
     finally:
         files.close()
 
 
 def examine_functions(
-    assignment: Assignment, folder: Path, process: PlainProcess, seed: int, hidden: bool
+    tasks: Sequence[Task], folder: Path, process: PlainProcess, seed: int, hidden: bool
 ) -> list[TaskResult]:
     """Return the results of tasks that are functions to write."""
     sources, unreadable = {}, {}
-    for name in dict.fromkeys(Path(file).name for file in assignment.files):
+    for name in dict.fromkeys(Path(task.file).name for task in tasks):
         try:
             sources[name] = read_source(folder / name)
         except SubmissionError as error:
             unreadable[name] = str(error)
     groups = []
-    for task in assignment.tasks:
+    for task in tasks:
         cases = EXERCISES[task.exercise].cases(seed, task.hidden if hidden else task.public)
         groups.append(CaseGroup(task, "", tuple(cases), ()))
     run = SubmissionRun(process, sources, unreadable, retry=False)
@@ -111,14 +116,13 @@ def task_result(group: CaseGroup, outcomes: list[Outcome], printed: str) -> Task
     return TaskResult(group.task, rows, problem, printed)
 
 
-def examine_contest(
-    assignment: Assignment, folder: Path, process: PlainProcess
-) -> TaskResult:
+def examine_contest(assignment: Assignment, folder: Path, process: PlainProcess) -> TaskResult:
     """Return the result of a model of the student's own."""
     (task,) = assignment.tasks
     try:
         source = read_source(folder / "model.py")
-        weights = read_weights(folder / "weights.safetensors")
+        file = folder / "weights.safetensors"
+        weights = read_weights(file.read_bytes() if file.is_file() else None)
         measured = measure(process, source, weights, public_digits(assignment))
     except SubmissionError as error:
         rows = [Row(task.exercise, test, str(error)) for test in task.corners]
@@ -205,8 +209,7 @@ def check_folder(folder: str | Path = ".", assignment: str | Path | None = None)
 def check_task(name: str, folder: str | Path = ".") -> Report:
     """Check one task of a student's folder. The report shows every test."""
     loaded = load_assignment(Path(folder))
-    one = replace(loaded, tasks=(loaded.task(name),))
-    rows = examine(one, Path(folder))[0].rows
+    rows = examine(loaded, Path(folder), only=name)[0].rows
     if loaded.kind == "mend":
         rows = [replace(row, sentence=row.sentence and "still wrong", mistake=None) for row in rows]
     return Report(rows)

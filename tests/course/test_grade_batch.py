@@ -16,14 +16,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from scratchae.course.grading.journal import Journal
+from scratchae.course.grading.similar import near_identical
 from typer.testing import CliRunner
 
 from scratchae.cli import app
 from scratchae.course.assignment import load_assignment
 from scratchae.course.grading.batch import course_secret, grade_batch
-from scratchae.course.grading.journal import Journal
 from scratchae.course.grading.outputs import write_batch
-from scratchae.course.grading.similar import near_identical
 from scratchae.course.release import student_files
 from scratchae.course.sandbox import InfrastructureError, Limits
 from scratchae.course.sandbox.files import PREFIX
@@ -271,7 +271,7 @@ def test_grading_on_the_command_line_tells_where_the_report_is(course, tmp_path)
 MISTAKEN = {
     "grade nowhere --assignment hw9": "there is no assignment 'hw9': did you mean",
     "grade nowhere --assignment hw1": "there is no nowhere: give the folder",
-    "grade file.txt --assignment hw1": "file.txt is no zip file that can be read",
+    "grade file.txt --assignment hw1": "file.txt is not a readable zip file",
     "grade empty.zip --assignment hw1": "there are no submissions in empty.zip",
     "grade empty --assignment hw1": "there are no submissions in empty",
     "grade class --assignment hw1 --out file.txt": "cannot write file.txt",

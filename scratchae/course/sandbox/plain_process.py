@@ -24,7 +24,8 @@ OUT_OF_TIME = -getattr(signal, "SIGPROF", 0) or None  # exit code
 class PlainProcess:
     """Runs jobs as a `Sandbox` does, each in a fresh process, but isolates nothing.
 
-    Of the limits only those of time hold. On Windows a case may take `wall` seconds, since CPU time
+    used: its CPU seconds until the latest answer. printed: what it printed for that answer. Of the limits
+    only those of time hold. On Windows a case may take `wall` seconds, since CPU time
     cannot be limited there.
 
     >>> from scratchae.course.assignment import load_assignment
@@ -38,7 +39,7 @@ class PlainProcess:
 
     def __init__(self, files: SandboxFiles, limits: Limits | None = None) -> None:
         self.files, self.limits = files, limits or Limits()
-        self.used = 0.0
+        self.used, self.printed = 0.0, ""
         self.ending = Ending("")
 
     def run(self, job: bytes) -> Iterator[tuple[dict, bytes]]:
@@ -91,7 +92,7 @@ class PlainProcess:
                 header, body = next(answers)
             except StopIteration as end:
                 return end.value
-            self.used = float(header.pop("cpu", 0.0))
+            self.used, self.printed = header.pop("cpu", 0.0), header.pop("printed", "")
             yield header, body
 
     def why(self, reason: str, code: int) -> str:

@@ -44,6 +44,8 @@ class Sandbox:
     >>> files.close()
     """
 
+    printed = ""  # a sandbox shows nothing of what is printed in it
+
     def __init__(self, files: SandboxFiles, isolation: str, limits: Limits | None = None) -> None:
         self.files, self.isolation, self.limits = files, isolation, limits or Limits()
         self.process: subprocess.Popen | None = None
