@@ -20,6 +20,7 @@ from scratchae.course.custom_exercises import expected_of
 from scratchae.course.grading.submission_run import SubmissionRun
 from scratchae.course.grading.test_cases import CaseGroup
 from scratchae.course.sandbox import Limits, PlainProcess, SandboxFiles
+from scratchae.course.sandbox.inside.static_analysis import analyse
 from scratchae.course.scoring import NOT_YET, points_of, scored_rows, shown_rows
 from scratchae.course.submission import SubmissionError, read_source
 from scratchae.errors import ScratchaeError
@@ -121,6 +122,8 @@ def examine_contest(assignment: Assignment, folder: Path, process: PlainProcess)
     (task,) = assignment.tasks
     try:
         source = read_source(folder / "model.py")
+        if "build" in analyse(source).get("unwritten", ()):
+            raise SubmissionError(f"{NOT_YET}: your turn: build")
         file = folder / "weights.safetensors"
         weights = read_weights(file.read_bytes() if file.is_file() else None)
         measured = measure(process, source, weights, public_digits(assignment))
