@@ -165,14 +165,14 @@ def test_check_and_grader_give_the_same_points_on_the_same_cases(name):
     hw1 = load_assignment("hw1")
     task = replace(hw1.tasks[0], name=name, exercise=name, hidden=0)
     exercise = EXERCISES[name]
-    trials = case_groups(replace(hw1, tasks=(task,)), b"secret", "ada")
+    groups = case_groups(replace(hw1, tasks=(task,)), b"secret", "ada")
     for mistake in mistakes(name)[::2]:
         seen = [
             (case, run(mistake.function, exercise, case), run(exercise.reference, exercise, case))
             for case in exercise.cases(0, task.public)
         ]
         got = {case: outcome for case, outcome, _ in seen}
-        graded = score_task(task, {t: [got[case] for case in t.cases] for t in trials})
+        graded = score_task(task, {t: [got[case] for case in t.cases] for t in groups})
         assert points_of(task, scored_rows(exercise, seen)) == graded.points < task.points
 
 

@@ -4,9 +4,8 @@ import zipfile
 
 import pytest
 
-from scratchae.course.grading.grader import Submission
 from scratchae.course.grading.outputs import folder_of
-from scratchae.course.grading.submissions import find_submissions
+from scratchae.course.grading.submissions import Submission, find_submissions
 from scratchae.errors import ScratchaeError
 
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from scratchae.checking.render import Block, as_markdown, as_page, harmless
+from scratchae.checking.render import as_markdown, as_page, harmless
 from scratchae.course.assignment import Assignment
 from scratchae.course.grading.batch import Batch
 from scratchae.course.grading.gradescope import results_json
@@ -21,28 +21,36 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a formula
 
 
 def write_batch(batch: Batch, out: Path) -> None:
-    """Write the tables, a page for each student and the class report.
+    """Write the tables, a folder for each student and the class report.
 
     The same results give the same bytes.
     """
     assignment, results, not_graded = batch.assignment, batch.results, batch.not_graded
     isolation = DESCRIPTIONS[batch.isolation]
-    write_text(out / "results.csv", to_csv(assignment, results, not_graded))
-    write_text(out / "junit.xml", to_junit(assignment, results, not_graded))
+    files = {
+        "results.csv": to_csv(assignment, results, not_graded),
+        "junit.xml": to_junit(assignment, results, not_graded),
+    }
     for result in results:
-        folder, student = out / "feedback" / folder_of(result["student"]), result["student"]
-        blocks = feedback(assignment, result, isolation)
-        write_page(folder / "feedback", f"{assignment.title}: {student}", blocks)
-        write_text(folder / "results.json", results_json(assignment, result, isolation))
+        folder = f"feedback/{folder_of(result['student'])}"
+        for name, text in feedback_files(assignment, result, isolation).items():
+            files[f"{folder}/{name}"] = text
     pictures = write_pictures(assignment, results, out)
-    blocks = class_report(assignment, results, not_graded, isolation, pictures)
-    write_page(out / "report", f"{assignment.title}: the class", blocks)
+    report = class_report(assignment, results, not_graded, isolation, pictures)
+    files["report.html"] = as_page(f"{assignment.title}: the class", report)
+    files["report.md"] = as_markdown(report)
+    for name, text in files.items():
+        write_text(out / name, text)
 
 
-def write_page(path: Path, title: str, blocks: list[Block]) -> None:
-    """Write a page as HTML and as Markdown."""
-    write_text(path.with_suffix(".html"), as_page(title, blocks))
-    write_text(path.with_suffix(".md"), as_markdown(blocks))
+def feedback_files(assignment: Assignment, result: dict, isolation: str) -> dict[str, str]:
+    """Return the files for one student, {name: text}."""
+    blocks = feedback(assignment, result, isolation)
+    return {
+        "feedback.html": as_page(f"{assignment.title}: {result['student']}", blocks),
+        "feedback.md": as_markdown(blocks),
+        "results.json": results_json(assignment, result, isolation),
+    }
 
 
 def folder_of(student: str) -> str:
@@ -95,7 +103,7 @@ def to_junit(assignment: Assignment, results: list[dict], not_graded: dict[str, 
 
     def add_suite(student: str, tests: int, failures: int, errors: int) -> ElementTree.Element:
         counts = {"tests": str(tests), "failures": str(failures), "errors": str(errors)}
-        return ElementTree.SubElement(root, "testsuite", name=harmless(student), **counts)
+        return ElementTree.SubElement(root, "testsuite", {"name": harmless(student), **counts})
 
     for result in results:
         rows = [(task["name"], row) for task in result["tasks"] for row in task["rows"]]

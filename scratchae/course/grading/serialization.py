@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import PurePosixPath
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -95,9 +96,8 @@ def pack(value: object, packer: Packer) -> object:
 def pack_training(arguments: dict, packer: Packer) -> dict:
     """Return calls that share one model and one optimiser."""
     model, optimizer = arguments["model"], arguments["optimizer"]
-    layers = [[type(layer).__name__, layer.arguments()] for layer in model]
     session = {
-        "layers": layers,
+        "layers": [[type(layer).__name__, layer.arguments()] for layer in model],
         "state": {name: packer.pack(value) for name, value in model.state_dict().items()},
         "optimizer": type(optimizer).__name__,
         "settings": {"lr": optimizer.lr, "weight_decay": optimizer.weight_decay},
@@ -188,8 +188,11 @@ def exception_parts(error: dict) -> tuple[str, int, str]:
 
 def outputs_of(
     exercise: Exercise, arguments: dict, call: dict, body: bytes
-) -> tuple[dict[str, object], str]:
-    """Return (the outputs by name, ""), or ({}, why there are none)."""
+) -> tuple[dict[str, Any], str]:
+    """Return (the outputs by name, ""), or ({}, why there are none).
+
+    As with a function that runs here, an output need not be a tensor; the diagnosis says so.
+    """
     if exercise.in_place:
         arguments = arguments | tensors_after(call, body)
     values, trouble = name_outputs(unpack(call["result"], body), exercise, arguments)

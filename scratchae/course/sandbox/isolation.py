@@ -124,21 +124,21 @@ def bubblewrap(visible: Iterable[Path], secret: Iterable[Path] = ()) -> list[str
             words += ["--symlink", str(path.readlink()), str(path)]
         else:
             words += ["--ro-bind-try", str(path), str(path)]
-    for path in secret:
-        if any(path.is_relative_to(place) for place in visible) and path.exists():
-            words += ["--tmpfs", str(path), "--remount-ro", str(path)]
+    for covered in secret:
+        if any(covered.is_relative_to(path) for path in visible) and covered.exists():
+            words += ["--tmpfs", str(covered), "--remount-ro", str(covered)]
     if Path("/") not in visible:
-        for path in ("/dev/null", "/dev/urandom"):
-            words += ["--dev-bind", path, path]
-        for path in ("/proc/cpuinfo", "/sys/devices/system/cpu"):  # torch asks what the CPU can do
-            words += ["--ro-bind-try", path, path]
+        for device in ("/dev/null", "/dev/urandom"):
+            words += ["--dev-bind", device, device]
+        for info in ("/proc/cpuinfo", "/sys/devices/system/cpu"):  # torch asks what the CPU can do
+            words += ["--ro-bind-try", info, info]
         words += ["--remount-ro", "/"]
     return words
 
 
 def site_folders() -> list[Path]:
     """Return the folders in which torch and numpy are installed."""
-    found = (Path(module.__file__).resolve().parents[1] for module in (torch, numpy))
+    found = (Path(str(module.__file__)).resolve().parents[1] for module in (torch, numpy))
     return list(dict.fromkeys(found))
 
 

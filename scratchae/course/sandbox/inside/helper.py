@@ -50,7 +50,7 @@ def serve(control: socket.socket, child, bpf: bytes) -> None:
                 child.main(*descriptors, bpf, request["limits"])
             for descriptor in descriptors:
                 os.close(descriptor)
-            reply = {"running": True}
+            reply: dict[str, float] = {"running": pid}
         elif request["do"] == "cpu":
             reply = {"cpu": cpu_of(pid)}
         else:

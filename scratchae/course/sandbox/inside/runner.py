@@ -20,13 +20,14 @@ import sys
 import traceback
 import types
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .protocol import Packer, unpack
+from .protocol import Packer, unpack, unpack_tensor
 from .static_analysis import analyse_files
 
 LONGEST_TEXT = 160
@@ -36,7 +37,8 @@ Answer = Callable[[dict, bytes], None]
 
 def warm_up() -> None:
     """Do once what otherwise every job would do first."""
-    builtins.exit = builtins.quit = sys.exit  # a bare Python (-S) lacks them
+    for name in ("exit", "quit"):  # a bare Python (-S) lacks them
+        setattr(builtins, name, sys.exit)
     torch.set_num_threads(1)
     x = torch.ones(4, 4, dtype=torch.float64)
     with Operators():
@@ -90,7 +92,7 @@ def run_test(module: types.ModuleType, test: dict, body: bytes, packer: Packer) 
     calls: list[dict] = []
     operators = Operators()
     try:
-        function = getattr(module, test["function"], None)
+        function: Any = getattr(module, test["function"], None)
         if problem := why_not_callable(function, test):
             return problem
         if "session" in test:
@@ -112,7 +114,7 @@ def run_test(module: types.ModuleType, test: dict, body: bytes, packer: Packer) 
     return {"calls": calls, "state": packed, "operators": sorted(operators.names)[:200]}
 
 
-def why_not_callable(function: object, test: dict) -> dict:
+def why_not_callable(function: Any, test: dict) -> dict:
     """Return {"absent": name}, {"no_function": type} or {"signature": [names]}, else {}."""
     if function is None:
         return {"absent": test["function"]}
@@ -167,7 +169,7 @@ def make_session(spec: dict, body: bytes) -> dict:
     model = layers.Sequential(
         *(getattr(layers, kind)(**arguments) for kind, arguments in spec["layers"])
     )
-    state = {name: unpack(value, body) for name, value in spec["state"].items()}
+    state = unpack_tensors(spec["state"], body)
     if all(value.dtype == torch.float64 for value in state.values() if value.is_floating_point()):
         model.to(torch.float64)
     model.load_state_dict(state)
@@ -181,14 +183,14 @@ def run_model(header: dict, body: bytes, packer: Packer) -> dict:
     if isinstance(module, dict):
         return module
     try:
-        build = getattr(module, "build", None)
+        build: Any = getattr(module, "build", None)
         test = {"function": "build", "calls": [{"generator": None}]}
         if problem := why_not_callable(build, test):
             return problem
         model = build(torch.Generator().manual_seed(0))
-        model.load_state_dict({k: unpack(v, body) for k, v in header["state"].items()})
+        model.load_state_dict(unpack_tensors(header["state"], body))
         model.eval()
-        x = unpack(header["x"], body)
+        x = unpack_tensor(header["x"], body)
         if header["model"] == "encode":
             result = model.encode(x.reshape(-1, *model.input_shape))
         else:
@@ -196,6 +198,10 @@ def run_model(header: dict, body: bytes, packer: Packer) -> dict:
         return {"result": packer.pack(result)}
     except BaseException as error:
         return {"raised": describe(error, "model.py")}
+
+
+def unpack_tensors(specs: dict, body: bytes) -> dict[str, Tensor]:
+    return {name: unpack_tensor(spec, body) for name, spec in specs.items()}
 
 
 class Operators(TorchDispatchMode):
@@ -206,13 +212,13 @@ class Operators(TorchDispatchMode):
         self.names: set[str] = set()
 
 
-def note_operator(self: Operators, func, types, args=(), kwargs=None) -> object:
+def note_operator(self, func, types, args=(), kwargs=None) -> object:
     self.names.add(func.overloadpacket.__name__)
     return func(*args, **(kwargs or {}))
 
 
 # Set afterwards: a method in the class is wrapped so that its first call imports torch's compiler.
-Operators.__torch_dispatch__ = note_operator
+setattr(Operators, "__torch_dispatch__", note_operator)  # noqa: B010
 
 
 def describe(error: BaseException, name: str) -> dict:
@@ -230,14 +236,13 @@ def describe(error: BaseException, name: str) -> dict:
 
 def text_of(error: BaseException) -> str:
     """Return one line for an exception; for those that beginners often meet, one that says more."""
-    kind = type(error)
-    if kind is RecursionError:
+    if type(error) is RecursionError:
         return "it calls itself without end"
-    if kind is SystemExit:
+    if type(error) is SystemExit:
         return "it calls exit(): leave that out"
-    if kind is ModuleNotFoundError and str(error.name).startswith("scratchae."):
+    if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("scratchae."):
         return (
-            f"{error.name[:60]} is not available where your work is checked, only layers, losses and "
+            f"{str(error.name)[:60]} is not available where your work is checked, only layers, losses and "
             "optimisers are"
         )
     text = error.msg if isinstance(error, SyntaxError) else str(error)
