@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from scratchae.checking import EXERCISES
-from scratchae.checking.execution import Outcome
+from scratchae.checking.execution import ExecutionResult
 from scratchae.checking.render import Block, Checklist, Heading, Paragraph, Rendered
 from scratchae.checking.report import Report, Row
 from scratchae.course.assignment import Assignment, Task, load_assignment
@@ -104,7 +104,7 @@ def examine_functions(
     ]
 
 
-def task_result(group: CaseGroup, outcomes: list[Outcome], printed: str) -> TaskResult:
+def task_result(group: CaseGroup, outcomes: list[ExecutionResult], printed: str) -> TaskResult:
     """Compare a task's outcomes with the expected ones."""
     exercise = group.exercise
     seen = [

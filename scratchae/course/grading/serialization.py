@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scratchae.checking.cases import Case
 from scratchae.checking.execution import (
     Outcome,
     name_outputs,
@@ -24,7 +23,7 @@ from scratchae.checking.execution import (
     stopped,
     tensors_of,
 )
-from scratchae.checking.exercises import Exercise
+from scratchae.checking.exercises import Case, Exercise
 from scratchae.course.assignment import file_of
 from scratchae.course.sandbox.inside.protocol import (
     Other,
