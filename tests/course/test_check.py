@@ -294,7 +294,11 @@ def test_a_students_training_step_is_the_one_that_trains(tmp_path):
     from scratchae.layers import Linear, Sequential
     from scratchae.optim import SGD
 
-    body = "    optimizer.zero_grad()\n    return 0 * mse_forward(model.forward(x), x) + 42"
+    body = (
+        "    from scratchae.losses import mse_forward\n"
+        "    optimizer.zero_grad()\n"
+        "    return 0 * mse_forward(model.forward(x), x) + 42"
+    )
     fill(tmp_path, "hw2", {"train_step": body})
     model = Sequential(Linear(3, 3))
     engine = Engine(model, SGD(model.parameters(), lr=0.1))
