@@ -16,8 +16,8 @@ from scratchae.checking import Mistake, mistakes
 from scratchae.checking.execution import run
 from scratchae.course.assignment import Assignment, Task
 from scratchae.course.blanked_sources import ROOT, master_sources
-from scratchae.course.contest import rounded
-from scratchae.course.grading.contest import ContestGrader, hidden_digits
+from scratchae.course.contest import hidden_digits, rounded
+from scratchae.course.grading.contest import ContestGrader
 from scratchae.course.grading.grader import Grader
 from scratchae.course.grading.scoring import is_wrong
 from scratchae.course.grading.serialization import Reply, pack_job, unpack_outcome
@@ -121,7 +121,7 @@ def check_contest(grader: ContestGrader) -> None:
         "decoder.0.weight": torch.randn(784, 2, generator=g) / 28,
         "decoder.0.bias": torch.zeros(784),
     }
-    x = hidden_digits(grader.assignment.settings["public_digits"]).reshape(-1, 784)
+    x = hidden_digits(grader.assignment).reshape(-1, 784)
     code = rounded(x @ weights["encoder.0.weight"].T)
     y = code @ weights["decoder.0.weight"].T
     expected = (y - x).double().square().mean().item()
