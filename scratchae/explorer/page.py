@@ -20,7 +20,7 @@ from scratchae.explorer.quantise import base64_of
 from scratchae.files import write_text
 from scratchae.training import Run
 from scratchae.training.evaluation import evaluating
-from scratchae.training.loop import pixels_for
+from scratchae.training.preparation import pixels_for
 
 LARGEST = 500_000  # bytes of a page: it opens at once and can be sent by mail
 DIGITS = 20  # shown as pictures: ten to look at, ten to walk between

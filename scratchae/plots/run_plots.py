@@ -12,7 +12,7 @@ from scratchae.data import Dataset
 from scratchae.errors import ScratchaeError
 from scratchae.training import Run
 from scratchae.training.evaluation import evaluating
-from scratchae.training.loop import pixels_for
+from scratchae.training.preparation import pixels_for
 
 ROWS = 6  # of reconstructions: so many epochs fit on one page
 CODES = 5000  # at most so many test digits in the latent cloud

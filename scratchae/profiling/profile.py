@@ -17,7 +17,8 @@ from scratchae.profiling.counting import Count
 from scratchae.profiling.pieces import Key, count_step, parts_of, runs_in_order, time_steps
 from scratchae.profiling.rates import Rates, measure_rates
 from scratchae.profiling.result import Profile
-from scratchae.training.denormals import flushing_denormals
+from scratchae.step import loss_of
+from scratchae.training.floating_point import flushing_denormals
 
 
 def profile(
@@ -62,11 +63,16 @@ def profile(
         copied.forget()
         random = torch.rand(output_shape, generator=generator)
         target = x if output_shape == x.shape else random.to(first)
-        counter, kept = count_step(parts, optimizer, x, target)
+        counter, kept = count_step(copied, parts, optimizer, x, target)
         with torch.inference_mode():
-            milliseconds, whole, done = time_steps(parts, optimizer, x, target, steps, device)
+            milliseconds, whole, done = time_steps(
+                copied, parts, optimizer, x, target, steps, device
+            )
         where = device_name(device)
-    layers = {name: brief(layer) for name, layer in parts} | {"loss": "MSE", "optimiser": "Adam"}
+    layers = {name: brief(layer) for name, layer in parts} | {
+        "loss": repr(loss_of(copied)),
+        "optimiser": "Adam",
+    }
     rows = [
         row(key, layers[key[0]], milliseconds[key], counter.counts[key], kept.get(key, 0), rates)
         for name in layers
