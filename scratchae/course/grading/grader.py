@@ -6,7 +6,7 @@ from scratchae.checking.execution import Outcome
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Assignment
 from scratchae.course.grading.flags import policy_flags
-from scratchae.course.grading.scoring import TaskScore, is_wrong, score_task
+from scratchae.course.grading.scoring import NOT_YET, TaskScore, is_wrong, score_task
 from scratchae.course.grading.submission_run import SubmissionRun
 from scratchae.course.grading.submissions import Submission
 from scratchae.course.grading.test_cases import CaseGroup, case_groups, submitted_file
@@ -115,7 +115,7 @@ class Grader:
 def is_unwritten(group: CaseGroup, outcomes: list[Outcome], analysis: dict[str, dict]) -> bool:
     """Return whether both the source and the run say that the function is not written yet."""
     function = group.exercise.reference.__name__
-    raised = all(outcome.trouble.startswith("not written yet") for outcome in outcomes)
+    raised = all(outcome.trouble.startswith(NOT_YET) for outcome in outcomes)
     return raised and function in analysis[group.file]["unwritten"]
 
 
@@ -133,7 +133,6 @@ def row_dict(row: Row, hidden: bool) -> dict:
         "test": row.test,
         "passed": row.passed,
         "hidden": hidden,
-        "sentence": row.sentence,
+        "sentence": row.text,
         "mistake": row.mistake.name if row.mistake else "",
-        "chapter": row.mistake.chapter if row.mistake else 0,
     }

@@ -18,7 +18,7 @@ from scratchae.checking.report import Row
 from scratchae.course.assignment import Task
 from scratchae.course.custom_exercises import expected_of
 from scratchae.course.grading.test_cases import CaseGroup
-from scratchae.course.scoring import lenient, points_of, scored_rows
+from scratchae.course.scoring import NOT_YET, lenient, points_of, scored_rows, shown_rows
 
 HIDDEN = "right in the public cases of this kind, wrong in hidden ones"
 
@@ -69,10 +69,7 @@ def score_task(task: Task, outcomes: Outcomes) -> TaskScore:
         else:
             hidden.add(row.test)
             rows.append(Row(row.exercise, row.test, hidden_sentence(row), row.mistake))
-    if not any(row.passed for row in rows if row.test in task.corners):
-        # A function that is right nowhere gets no credit for leaving its inputs unchanged.
-        rows = [row for row in rows if row.test in task.corners or not row.passed]
-    return TaskScore(task, rows, frozenset(hidden))
+    return TaskScore(task, shown_rows(task, rows), frozenset(hidden))
 
 
 def hidden_sentence(row: Row) -> str:
@@ -82,8 +79,8 @@ def hidden_sentence(row: Row) -> str:
     """
     if row.mistake is not None:
         return row.mistake.sentence
-    if row.sentence.startswith("not written yet"):
-        return "not written yet"
+    if row.sentence.startswith(NOT_YET):
+        return NOT_YET
     return HIDDEN
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from pathlib import PurePosixPath
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from scratchae.checking.execution import (
     tensors_of,
 )
 from scratchae.checking.exercises import Case, Exercise
+from scratchae.course.assignment import file_of
 from scratchae.course.sandbox.inside.protocol import (
     Other,
     Packer,
@@ -116,10 +118,9 @@ def unpack_outcome(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
 
 def read_reply(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
     header = reply.header
-    if "absent" in header:
-        return Outcome(
-            {}, f"there is no function {word(header['absent'])}: does it have another name?"
-        )
+    file, name = PurePosixPath(file_of(exercise)).name, exercise.reference.__name__
+    if problem := problem_before_call(header, file, name):
+        return Outcome({}, problem)
     calls = header.get("calls", [])
     raised = raised_sentence(header["raised"]) if "raised" in header else ""
     if raised and (exercise.call is not None or not calls):
@@ -145,13 +146,43 @@ def read_reply(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
     return Outcome(values, "", changed, shared_pairs(exercise, before, first), repeatable)
 
 
+def problem_before_call(header: dict, file: str, function: str) -> str:
+    """Return why a student's function could not be called at all, or ""."""
+    if "load_error" in header:
+        return load_error_sentence(file, header["load_error"])
+    if "absent" in header:
+        return f"{file} has no function {function}: does it have another name?"
+    if "no_function" in header:
+        return f"{function} in {file} is not a function but a {word(header['no_function'])}"
+    if "signature" in header:
+        names = [word(name) for name in header["signature"][:20]]
+        return (
+            f"{function} has another signature: it is called with {len(names)} arguments, "
+            f"{', '.join(names)}"
+        )
+    return ""
+
+
+def load_error_sentence(file: str, error: dict) -> str:
+    """Return the sentence about an exception that was raised while a file was loaded."""
+    kind, line, text = exception_parts(error)
+    place = f" in line {line}" if line else ""
+    if kind in ("SyntaxError", "IndentationError", "TabError"):
+        return f"{file} has a syntax error{place}: {text}"
+    return f"{file} stopped with {kind}{place} while it was loaded: {text}"
+
+
 def raised_sentence(raised: dict) -> str:
     """Return the sentence about an exception that the function raised."""
-    kind, line, text = word(raised["kind"]), natural(raised["line"]), str(raised["text"])
-    text = text[:MAX_TEXT]
+    kind, line, text = exception_parts(raised)
     if kind == "NotImplementedError":
         return not_written(text)
     return stopped(kind, line or "?", text)
+
+
+def exception_parts(error: dict) -> tuple[str, int, str]:
+    """Return the kind, line and text of an exception, checked."""
+    return word(error["kind"]), natural(error["line"]), str(error["text"])[:MAX_TEXT]
 
 
 def outputs_of(

@@ -14,7 +14,7 @@ from scratchae.checking.execution import Outcome
 from scratchae.checking.exercises import Case
 from scratchae.course.grading.serialization import Reply, pack_job, unpack_outcome
 from scratchae.course.grading.test_cases import CaseGroup
-from scratchae.course.sandbox import Sandbox
+from scratchae.course.sandbox import PlainProcess, Sandbox
 
 NO_ANSWER = "not tried: other cases of this function used up its time, {seconds:g} seconds, without an answer"
 TOO_SLOW = "not tried: other cases of this function took {seconds:g} seconds of CPU time together"
@@ -24,15 +24,22 @@ class SubmissionRun:
     """Runs groups of cases on one student's sources.
 
     sources: {file name: text}. unloadable: {file name: why it cannot be loaded}; its cases are not
-    tried. operators: the names of the operators that really ran, by task.
+    tried. retry: a group at which the child ended fails only after it failed alone, too. operators:
+    the names of the operators that really ran, by task. printed: what the student's code printed in a
+    plain process, by task.
     """
 
     def __init__(
-        self, sandbox: Sandbox, sources: dict[str, str], unloadable: dict[str, str]
+        self,
+        sandbox: Sandbox | PlainProcess,
+        sources: dict[str, str],
+        unloadable: dict[str, str],
+        retry: bool = True,
     ) -> None:
-        self.sandbox, self.sources = sandbox, sources
+        self.sandbox, self.sources, self.retry = sandbox, sources, retry
         self.unloadable = dict(unloadable)
         self.operators: defaultdict[str, set[str]] = defaultdict(set)
+        self.printed: defaultdict[str, str] = defaultdict(str)
         self.seconds: defaultdict[str, float] = defaultdict(float)  # of CPU with an answer, by task
         self.seconds_lost: defaultdict[str, float] = defaultdict(
             float
@@ -52,7 +59,7 @@ class SubmissionRun:
                     failed = remaining.pop(0)
                     outcomes[failed] = (
                         without_answer(failed, reason)
-                        if self.reason_to_skip(failed)
+                        if self.reason_to_skip(failed) or not self.retry
                         else self.run_alone(failed)
                     )
         return outcomes
@@ -99,6 +106,7 @@ class SubmissionRun:
                 group = tests[len(replies)][0]
                 replies.append(Reply(header, body))
                 self.note_operators(group, header)
+                self.printed[group.task.name] += self.sandbox.printed
                 self.seconds[group.task.name] += self.sandbox.used - before
                 before = self.sandbox.used
                 if ran_out_of_memory(header) and group not in out_of_memory:
@@ -126,7 +134,7 @@ class SubmissionRun:
         if ended_at.file not in loaded:
             reason = f"{ended_at.file} could not be loaded: {reason}"
             self.crashes[ended_at.file] += 1
-            if self.crashes[ended_at.file] > 1:
+            if self.crashes[ended_at.file] > 1 or not self.retry:
                 self.unloadable[ended_at.file] = reason
         if "seconds" in reason:
             self.seconds_lost[ended_at.task.name] += self.sandbox.limits.cpu
