@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scratchae.checking.execution import Outcome
+from scratchae.checking.execution import ExecutionResult
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Assignment
 from scratchae.course.grading.flags import policy_flags
@@ -112,7 +112,9 @@ class Grader:
         return {file: nothing | {"error": self.sandbox.ending.reason} for file in sources}
 
 
-def is_unwritten(group: CaseGroup, outcomes: list[Outcome], analysis: dict[str, dict]) -> bool:
+def is_unwritten(
+    group: CaseGroup, outcomes: list[ExecutionResult], analysis: dict[str, dict]
+) -> bool:
     """Return whether both the source and the run say that the function is not written yet."""
     function = group.exercise.reference.__name__
     raised = all(outcome.trouble.startswith(NOT_YET) for outcome in outcomes)

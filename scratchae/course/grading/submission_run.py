@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from scratchae.checking.execution import Outcome
+from scratchae.checking.execution import ExecutionResult
 from scratchae.checking.exercises import Case
 from scratchae.course.grading.serialization import Reply, pack_job, unpack_outcome
 from scratchae.course.grading.test_cases import CaseGroup
@@ -46,9 +46,9 @@ class SubmissionRun:
         )  # without an answer, by task
         self.crashes: defaultdict[str, int] = defaultdict(int)  # of a child loading the file
 
-    def run(self, groups: Sequence[CaseGroup]) -> dict[CaseGroup, list[Outcome]]:
+    def run(self, groups: Sequence[CaseGroup]) -> dict[CaseGroup, list[ExecutionResult]]:
         """Return the outcome of every case of every group."""
-        outcomes: dict[CaseGroup, list[Outcome]] = {}
+        outcomes: dict[CaseGroup, list[ExecutionResult]] = {}
         for library in dict.fromkeys(self.library(group) for group in groups):
             remaining = [group for group in groups if self.library(group) == library]
             while remaining:
@@ -64,7 +64,7 @@ class SubmissionRun:
                     )
         return outcomes
 
-    def run_alone(self, group: CaseGroup) -> list[Outcome]:
+    def run_alone(self, group: CaseGroup) -> list[ExecutionResult]:
         """Run the group in a fresh child of its own."""
         done, reason = self.run_child([group], self.library(group))
         return done[group] if group in done else without_answer(group, reason)
@@ -85,7 +85,7 @@ class SubmissionRun:
 
     def run_child(
         self, groups: Sequence[CaseGroup], library: str
-    ) -> tuple[dict[CaseGroup, list[Outcome]], str]:
+    ) -> tuple[dict[CaseGroup, list[ExecutionResult]], str]:
         """Run groups in one child process.
 
         Returns (the outcomes, why the child ended at the first group that has none).
@@ -168,5 +168,5 @@ def ran_out_of_memory(header: dict) -> bool:
     return raised.get("kind") == "MemoryError" or "allocate memory" in str(raised.get("text"))
 
 
-def without_answer(group: CaseGroup, reason: str) -> list[Outcome]:
-    return [Outcome({}, reason) for _ in group.cases]
+def without_answer(group: CaseGroup, reason: str) -> list[ExecutionResult]:
+    return [ExecutionResult({}, reason) for _ in group.cases]
