@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
 import signal
@@ -85,7 +86,7 @@ class PlainProcess:
                 return None
 
         # between two answers its CPU time is not known here: the process itself limits it
-        limits = replace(self.limits, idle=self.limits.wall)
+        limits = replace(self.limits, idle=math.inf)
         answers = listen(receive, lambda: 0.0, limits)
         while True:
             try:
