@@ -66,7 +66,11 @@ def check_mistakes(assignment: Assignment, task: Task, sandbox: Sandbox) -> None
     own = [m for m in catalogued if not m.function.__module__.startswith("scratchae.")]
     losing = {mistake.name for mistake in own if loses_here(mistake, groups)}
     shipped = [mistake for mistake in catalogued if mistake not in own]
-    files = {f"{m.name}.py": f"from {m.function.__module__} import {m.name}\n" for m in shipped}
+    files = {
+        f"{m.name}.py": "from scratchae.checking.mistake import find_mistake\n\n"
+        f"{m.name} = find_mistake({m.exercise!r}, {m.name!r}).function\n"
+        for m in shipped
+    }
     tests = [(m, group, case) for m in shipped for group in groups for case in group.cases]
     job = pack_job(
         *(str(sandbox.files.path / "whole"), files, dict.fromkeys(files, "")),
