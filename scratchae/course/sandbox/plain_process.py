@@ -25,9 +25,9 @@ OUT_OF_TIME = -getattr(signal, "SIGPROF", 0) or None  # exit code
 class PlainProcess:
     """Runs jobs as a `Sandbox` does, each in a fresh process, but isolates nothing.
 
-    used: its CPU seconds until the latest answer. printed: what it printed for that answer. Of the limits
-    only those of time hold. On Windows a case may take `wall` seconds, since CPU time
-    cannot be limited there.
+    used: its CPU seconds until the latest answer. printed: what it printed for that answer. Only the
+    limits of time hold. On Windows a case may take `wall` seconds, because CPU time cannot be limited
+    there.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> from scratchae.course.sandbox.inside.protocol import frame
@@ -70,7 +70,7 @@ class PlainProcess:
             finally:
                 if reason == ENDED:
                     with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(1)
+                        process.wait(5)
                 process.kill()
                 self.ending = Ending(self.why(reason, process.wait()), self.used)
                 if thread.ident:
