@@ -1,15 +1,15 @@
-"""Activations: one number in, one number out, so the gradient is the slope there times dy.
+"""Activations: each output depends on one input only, so dx is dy times the slope there.
 
     y = f(x)      dx = dy · f'(x)
 
             f(x)                          f'(x)
-    ReLU    max(x, 0)                     1 where x > 0, else 0
+    ReLU    max(x, 0)                     sign(y): 1 where x > 0, else 0
     Leaky   x where x > 0, else a·x       1 where x > 0, else a
     Tanh    (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)       1 − y²
     Sigmoid 1 / (1 + e⁻ˣ)                 y (1 − y)
 
-ReLU has no slope at 0; as torch does, we take 0 there. ReLU, Tanh and Sigmoid need only their
-output to tell the slope (a ReLU's y is positive exactly where x was), so x need not be kept.
+ReLU has no slope at 0; we take 0 there, as torch does. The slopes of ReLU, Tanh and Sigmoid follow
+from the output alone, so x need not be kept: a ReLU's y is positive exactly where x is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scratchae.layers.base import Layer, check_tensor
 
 
 def relu_forward(x: Tensor) -> Tensor:
-    """max(x, 0), any shape.
+    """Return max(x, 0) for x of any shape.
 
     >>> relu_forward(torch.tensor([-2.0, 0.0, 3.0])).tolist()
     [0.0, 0.0, 3.0]
@@ -31,7 +31,7 @@ def relu_forward(x: Tensor) -> Tensor:
 
 
 def relu_backward(dy: Tensor, y: Tensor) -> Tensor:
-    """dx, given the output y: the slope is sign(y), 1 where y > 0 and 0 where y = 0.
+    """Return dx, given the output y: the slope is 1 where y > 0, and 0 where y = 0.
 
     >>> relu_backward(torch.tensor([5.0, 6.0, 7.0]), torch.tensor([0.0, 0.0, 3.0])).tolist()
     [0.0, 0.0, 7.0]
@@ -40,7 +40,7 @@ def relu_backward(dy: Tensor, y: Tensor) -> Tensor:
 
 
 def leaky_relu_forward(x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """x where x > 0, else negative_slope · x; any shape.
+    """Return x where x > 0, else negative_slope · x, for x of any shape.
 
     >>> leaky_relu_forward(torch.tensor([-2.0, 0.0, 3.0]), 0.5).tolist()
     [-1.0, 0.0, 3.0]
@@ -49,7 +49,7 @@ def leaky_relu_forward(x: Tensor, negative_slope: float = 0.01) -> Tensor:
 
 
 def leaky_relu_backward(dy: Tensor, x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """dx, given the input x: with a slope of 0 or less the output would not tell the side.
+    """Return dx, given the input x. (With a slope <= 0 the sign of y is not that of x.)
 
     >>> leaky_relu_backward(torch.tensor([6.0, 7.0]), torch.tensor([-2.0, 3.0]), 0.5).tolist()
     [3.0, 7.0]
@@ -58,7 +58,7 @@ def leaky_relu_backward(dy: Tensor, x: Tensor, negative_slope: float = 0.01) -> 
 
 
 def tanh_forward(x: Tensor) -> Tensor:
-    """tanh x, any shape.
+    """Return tanh x for x of any shape.
 
     >>> tanh_forward(torch.tensor([-100.0, 0.0, 100.0])).tolist()
     [-1.0, 0.0, 1.0]
@@ -67,7 +67,7 @@ def tanh_forward(x: Tensor) -> Tensor:
 
 
 def tanh_backward(dy: Tensor, y: Tensor) -> Tensor:
-    """dx, given the output y: tanh' = 1 − y².
+    """Return dx, given the output y: the slope is 1 − y².
 
     >>> tanh_backward(torch.tensor([8.0, 8.0, 8.0]), torch.tensor([0.0, 0.5, 1.0])).tolist()
     [8.0, 6.0, 0.0]
@@ -76,7 +76,7 @@ def tanh_backward(dy: Tensor, y: Tensor) -> Tensor:
 
 
 def sigmoid_forward(x: Tensor) -> Tensor:
-    """1 / (1 + e⁻ˣ), any shape.
+    """Return 1 / (1 + e⁻ˣ) for x of any shape.
 
     >>> sigmoid_forward(torch.tensor([-100.0, 0.0, 100.0])).tolist()
     [0.0, 0.5, 1.0]
@@ -85,7 +85,7 @@ def sigmoid_forward(x: Tensor) -> Tensor:
 
 
 def sigmoid_backward(dy: Tensor, y: Tensor) -> Tensor:
-    """dx, given the output y: sigmoid' = y (1 − y).
+    """Return dx, given the output y: the slope is y (1 − y).
 
     >>> sigmoid_backward(torch.tensor([8.0, 8.0]), torch.tensor([0.5, 1.0])).tolist()
     [2.0, 0.0]
@@ -100,6 +100,11 @@ class ReLU(Layer):
     >>> layer(torch.tensor([-2.0, 3.0])).tolist(), layer.backward(torch.tensor([6.0, 7.0])).tolist()
     ([0.0, 3.0], [0.0, 7.0])
     """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        refuse_inplace("ReLU", inplace)
+        self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
         check_tensor(self, x, None, None)
@@ -119,13 +124,14 @@ class LeakyReLU(Layer):
     ([-1.0, 3.0], [3.0, 7.0])
     """
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
+        refuse_inplace("LeakyReLU", inplace)
         if isinstance(negative_slope, bool) or not isinstance(negative_slope, int | float):
             raise ScratchaeError(
                 f"LeakyReLU wants negative_slope to be a number, got {negative_slope!r}"
             )
-        self.negative_slope = negative_slope
+        self.negative_slope, self.inplace = negative_slope, inplace
 
     def forward(self, x: Tensor) -> Tensor:
         check_tensor(self, x, None, None)
@@ -173,3 +179,15 @@ class Sigmoid(Layer):
     def backward(self, dy: Tensor) -> Tensor:
         (y,) = self.recall(dy)
         return sigmoid_backward(dy, y)
+
+
+def refuse_inplace(name: str, inplace: bool) -> None:
+    """Raise ScratchaeError for torch.nn's `inplace=True`.
+
+    >>> refuse_inplace("ReLU", False)
+    """
+    if inplace:
+        raise ScratchaeError(
+            f"{name} never overwrites its input, since the layer before may need it for its "
+            "backward pass: omit inplace=True"
+        )

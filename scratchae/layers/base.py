@@ -42,8 +42,8 @@ class Layer:
         self.training = True
         self.saved: tuple | None = None
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.forward(x)
+    def __call__(self, input: Tensor) -> Tensor:
+        return self.forward(input)
 
     def forward(self, x: Tensor) -> Tensor:
         """y for x; remembers what `backward` needs."""

@@ -5,15 +5,17 @@
     x (N, C, H, W)   w (O, C/G, kH, kW)   b (O,)   y (N, O, P, Q)
     P = ⌊(H + 2·pad − d·(kH − 1) − 1) / s⌋ + 1        and Q likewise
 
-y is the partial derivative ∂T/∂y of the trilinear form of convolution.py, so the gradients are
-the other two:
+y is ∂T/∂y, one of the three partial derivatives of the trilinear form T(x, w, y) in convolution.py.
+The gradients are the other two:
 
-    dx = ∂T/∂x (w, dy)        every pixel collects from the windows that held it
+    dx = ∂T/∂x (w, dy)        every pixel collects from the windows that hold it
     dw = ∂T/∂w (x, dy)        every tap collects from all positions
     db[o] = Σ dy[n,o,p,q]     b is used at every position of every image
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -24,9 +26,12 @@ from scratchae.layers.convolution import Geometry, partial_w, partial_x, partial
 from scratchae.layers.geometry import (
     Padding,
     Pair,
+    as_batch,
     check_channels,
     check_image,
+    check_padding_mode,
     counts,
+    like_input,
     padding_of,
     plain,
 )
@@ -42,14 +47,15 @@ def conv2d_forward(
     dilation: Pair = 1,
     groups: int = 1,
 ) -> Tensor:
-    """y (N, O, P, Q) for x (N, C, H, W), weight (O, C/G, kH, kW), bias (O,) or None.
+    """Return y (N, O, P, Q) for x (N, C, H, W), weight (O, C/G, kH, kW), bias (O,) or None.
 
     >>> x = torch.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]])
     >>> conv2d_forward(x, torch.tensor([[[[1.0, 10.0]]]])).tolist()  # 1·1 + 2·10, 1·2 + 3·10, ...
     [[[[21.0, 32.0], [54.0, 65.0]]]]
     """
     geometry, positions = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation, groups)
-    y = partial_y(patches(x, positions, geometry), weight, positions)  # (N, O, P, Q)
+    cols = patches(x, positions, geometry)  # (G, N·P·Q, kH·kW·C/G)
+    y = partial_y(cols, weight, positions)  # (N, O, P, Q)
     return y if bias is None else y + bias.view(-1, 1, 1)
 
 
@@ -62,7 +68,7 @@ def conv2d_backward(
     dilation: Pair = 1,
     groups: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(dx, dweight, dbias) for dy (N, O, P, Q); the other arguments as in the forward pass.
+    """Return (dx, dweight, dbias) for dy (N, O, P, Q); the other arguments as in the forward pass.
 
     >>> x, weight = torch.tensor([[[[1.0, 2.0, 3.0]]]]), torch.tensor([[[[1.0, 10.0]]]])
     >>> dx, dweight, dbias = conv2d_backward(torch.tensor([[[[1.0, 2.0]]]]), x, weight)
@@ -70,36 +76,44 @@ def conv2d_backward(
     ([[[[1.0, 12.0, 20.0]]]], [[[[5.0, 8.0]]]], [3.0])
     """
     geometry, positions = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation, groups)
-    dx = partial_x(weight, dy, x.shape[2:], geometry)  # (N, C, H, W)
-    dweight = partial_w(patches(x, positions, geometry), dy, weight.shape[2:])  # (O, C/G, kH, kW)
+    _, _, H, W = x.shape
+    dx = partial_x(weight, dy, (H, W), geometry)  # (N, C, H, W)
+    cols = patches(x, positions, geometry)  # (G, N·P·Q, kH·kW·C/G)
+    dweight = partial_w(cols, dy, geometry.kernel_size)  # (O, C/G, kH, kW)
     dbias = dy.sum(dim=(0, 2, 3))  # (O,)
     return dx, dweight, dbias
 
 
 def conv2d_geometry(
-    x_shape, weight_shape, stride: Pair, padding: Padding, dilation: Pair, groups: int
+    x_shape: Sequence[int],
+    weight_shape: Sequence[int],
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    groups: int,
 ) -> tuple[Geometry, tuple[int, int]]:
-    """Where the windows lie, and how many fit: (P, Q).
+    """Return where the windows lie, and how many of them fit: (P, Q).
 
     >>> conv2d_geometry((64, 1, 28, 28), (16, 1, 3, 3), 2, 1, 1, 1)[1]
     (14, 14)
     """
-    stride, dilation, kernel_size = counts(stride), counts(dilation), tuple(weight_shape[2:])
+    kH, kW = weight_shape[2:]
+    kernel_size, stride, dilation = (kH, kW), counts(stride), counts(dilation)
     before, after = padding_of(padding, kernel_size, dilation)
-    positions = tuple(
+    P, Q = (
         (n + first + last - d * (k - 1) - 1) // s + 1
         for n, first, last, s, d, k in zip(
             x_shape[2:], before, after, stride, dilation, kernel_size, strict=True
         )
     )
-    return Geometry(kernel_size, stride, before, dilation, groups), positions
+    return Geometry(kernel_size, stride, before, dilation, groups), (P, Q)
 
 
 class Conv2d(Layer):
     """Convolution of images; arguments, initialisation and keys as torch.nn.Conv2d (zero padding).
 
-    Input (N, in_channels, H, W), output (N, out_channels, P, Q). `padding` is a number, a pair,
-    'valid' (none) or 'same' (y as large as x; stride 1 only).
+    Input (N, in_channels, H, W), output (N, out_channels, P, Q); a single image needs no N.
+    `padding` is a number, a pair, 'valid' (none) or 'same' (y as large as x; stride 1 only).
 
     >>> layer = Conv2d(1, 16, 3, stride=2, padding=1)
     >>> layer(torch.zeros(64, 1, 28, 28)).shape, layer.weight.shape
@@ -118,48 +132,54 @@ class Conv2d(Layer):
         dilation: Pair = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         *,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         check_channels("Conv2d", in_channels, out_channels, groups)
+        check_padding_mode("Conv2d", padding_mode)
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = counts(kernel_size, "Conv2d", "kernel_size")
         self.stride = counts(stride, "Conv2d", "stride")
         self.dilation = counts(dilation, "Conv2d", "dilation")
-        self.padding = (
-            padding if isinstance(padding, str) else counts(padding, "Conv2d", "padding", least=0)
-        )
-        padding_of(self.padding, self.kernel_size, self.dilation)
+        before, _ = padding_of(padding, self.kernel_size, self.dilation)
+        self.padding: Padding = padding if isinstance(padding, str) else before
+        self.padding_mode = padding_mode
         if padding == "same" and self.stride != (1, 1):
             raise ScratchaeError(
-                f"Conv2d: padding='same' goes with stride 1 only, got stride={stride}: "
+                f"Conv2d: padding='same' needs stride 1, got stride={stride}: "
                 "give the padding as a number"
             )
         shape = (out_channels, in_channels // groups, *self.kernel_size)
-        fan_in = shape[1] * shape[2] * shape[3]
-        self.weight = parameter(default_weight(shape, fan_in, generator))
-        self.bias = parameter(default_bias(out_channels, fan_in, generator)) if bias else None
+        fan_in, made = shape[1] * shape[2] * shape[3], (generator, device, dtype)
+        self.weight = parameter(default_weight(shape, fan_in, *made))
+        self.bias = parameter(default_bias(out_channels, fan_in, *made)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         check_tensor(self, x, self.weight.dtype, self.weight.device)
         check_image(self, x, self.in_channels)
+        batch = as_batch(x)  # (N, C, H, W)
         geometry = (self.stride, self.padding, self.dilation, self.groups)
-        _, positions = conv2d_geometry(x.shape, self.weight.shape, *geometry)
+        _, positions = conv2d_geometry(batch.shape, self.weight.shape, *geometry)
         if min(positions) < 1:
             raise ScratchaeError(
-                f"{self!r} got images of {x.shape[2]} x {x.shape[3]} pixels, padding included smaller "
-                "than its kernel: use larger images, a smaller kernel or more padding"
+                f"{self!r} got images of {x.shape[-2]} x {x.shape[-1]} pixels, which even with the "
+                "padding are smaller than its kernel: use larger images, a smaller kernel or more "
+                "padding"
             )
-        return self.remember(conv2d_forward(x, self.weight, self.bias, *geometry), x, geometry)
+        y = conv2d_forward(batch, self.weight, self.bias, *geometry)
+        return self.remember(like_input(y, x), batch, geometry)
 
     def backward(self, dy: Tensor) -> Tensor:
         x, geometry = self.recall(dy)
-        dx, dweight, dbias = conv2d_backward(dy, x, self.weight, *geometry)
+        dx, dweight, dbias = conv2d_backward(as_batch(dy), x, self.weight, *geometry)
         accumulate(self.weight, dweight)
         if self.bias is not None:
             accumulate(self.bias, dbias)
-        return dx
+        return like_input(dx, dy)
 
     def arguments(self) -> dict[str, object]:
         return {name: plain(value) for name, value in super().arguments().items()}

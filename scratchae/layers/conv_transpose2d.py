@@ -5,10 +5,10 @@
     x (N, O, P, Q)   w (O, C/G, kH, kW)   b (C,)   y (N, C, H, W)
     H = s·(P − 1) − 2·pad + d·(kH − 1) + 1 + output_padding        and W likewise
 
-Several inputs H give a convolution of stride s the same P; output_padding says which is meant.
+A convolution of stride s makes the same P from several H; output_padding says which H is meant.
 
-This is ∂T/∂x of the trilinear form of convolution.py: the input gradient of Conv2d, used as a
-forward pass. Read conv2d.py in the mirror, image and output exchanged:
+y is ∂T/∂x of the trilinear form in convolution.py: the input gradient of Conv2d, used as a forward
+pass. Read conv2d.py as in a mirror, with image and output exchanged:
 
     dx = ∂T/∂y (dy, w)        what Conv2d does forward
     dw = ∂T/∂w (dy, x)
@@ -17,13 +17,24 @@ forward pass. Read conv2d.py in the mirror, image and output exchanged:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
 from scratchae.layers.convolution import Geometry, partial_w, partial_x, partial_y, patches
-from scratchae.layers.geometry import Pair, check_channels, check_image, counts, plain
+from scratchae.layers.geometry import (
+    Pair,
+    as_batch,
+    check_channels,
+    check_image,
+    check_padding_mode,
+    counts,
+    like_input,
+    plain,
+)
 from scratchae.layers.init import default_bias, default_weight
 
 
@@ -37,7 +48,7 @@ def conv_transpose2d_forward(
     groups: int = 1,
     dilation: Pair = 1,
 ) -> Tensor:
-    """y (N, C, H, W) for x (N, O, P, Q), weight (O, C/G, kH, kW), bias (C,) or None.
+    """Return y (N, C, H, W) for x (N, O, P, Q), weight (O, C/G, kH, kW), bias (C,) or None.
 
     >>> x, weight = torch.tensor([[[[1.0, 2.0, 3.0]]]]), torch.tensor([[[[1.0, 10.0]]]])
     >>> conv_transpose2d_forward(x, weight).tolist()  # the stamps 1 10, 2 20 and 3 30 overlap
@@ -45,10 +56,8 @@ def conv_transpose2d_forward(
     >>> conv_transpose2d_forward(x, weight, stride=2).tolist()
     [[[[1.0, 10.0, 2.0, 20.0, 3.0, 30.0]]]]
     """
-    geometry = Geometry(
-        tuple(weight.shape[2:]), counts(stride), counts(padding, least=0), counts(dilation), groups
-    )
-    size = conv_transpose2d_size(x.shape[2:], geometry, counts(output_padding, least=0))
+    geometry = conv_transpose2d_geometry(weight.shape, stride, padding, groups, dilation)
+    size = conv_transpose2d_size(x.shape[2:], geometry, counts(output_padding, least=0))  # (H, W)
     y = partial_x(weight, x, size, geometry)  # (N, C, H, W)
     return y if bias is None else y + bias.view(-1, 1, 1)
 
@@ -62,36 +71,46 @@ def conv_transpose2d_backward(
     groups: int = 1,
     dilation: Pair = 1,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(dx, dweight, dbias) for dy (N, C, H, W); the other arguments as in the forward pass.
+    """Return (dx, dweight, dbias) for dy (N, C, H, W); the other arguments as in the forward pass.
 
-    output_padding is seen from the shape of dy.
+    output_padding follows from the shape of dy.
 
     >>> x, weight = torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[[[1.0, 10.0]]]])
     >>> dx, dweight, dbias = conv_transpose2d_backward(torch.tensor([[[[1.0, 2.0, 3.0]]]]), x, weight)
     >>> dx.tolist(), dweight.tolist(), dbias.tolist()
     ([[[[21.0, 32.0]]]], [[[[5.0, 8.0]]]], [6.0])
     """
-    geometry = Geometry(
-        tuple(weight.shape[2:]), counts(stride), counts(padding, least=0), counts(dilation), groups
-    )
-    positions = tuple(x.shape[2:])
-    cols = patches(dy, positions, geometry)  # (G, N·P·Q, kH·kW·C/G)
-    dx = partial_y(cols, weight, positions)  # (N, O, P, Q)
-    dweight = partial_w(cols, x, weight.shape[2:])  # (O, C/G, kH, kW)
+    geometry = conv_transpose2d_geometry(weight.shape, stride, padding, groups, dilation)
+    _, _, P, Q = x.shape
+    cols = patches(dy, (P, Q), geometry)  # (G, N·P·Q, kH·kW·C/G)
+    dx = partial_y(cols, weight, (P, Q))  # (N, O, P, Q)
+    dweight = partial_w(cols, x, geometry.kernel_size)  # (O, C/G, kH, kW)
     dbias = dy.sum(dim=(0, 2, 3))  # (C,)
     return dx, dweight, dbias
 
 
+def conv_transpose2d_geometry(
+    weight_shape: Sequence[int], stride: Pair, padding: Pair, groups: int, dilation: Pair
+) -> Geometry:
+    """Return where the windows lie.
+
+    >>> conv_transpose2d_geometry((16, 1, 3, 3), stride=2, padding=1, groups=1, dilation=1).stride
+    (2, 2)
+    """
+    kH, kW = weight_shape[2:]
+    return Geometry((kH, kW), counts(stride), counts(padding, least=0), counts(dilation), groups)
+
+
 def conv_transpose2d_size(
-    positions: tuple[int, int], geometry: Geometry, output_padding: tuple[int, int]
+    positions: Sequence[int], geometry: Geometry, output_padding: tuple[int, int]
 ) -> tuple[int, int]:
-    """(H, W) of the output.
+    """Return (H, W) of the output.
 
     >>> geometry = Geometry(kernel_size=(3, 3), stride=(2, 2), padding=(1, 1))
     >>> conv_transpose2d_size((14, 14), geometry, output_padding=(1, 1))
     (28, 28)
     """
-    return tuple(
+    H, W = (
         s * (p - 1) - 2 * pad + d * (k - 1) + 1 + extra
         for p, s, pad, d, k, extra in zip(
             positions,
@@ -103,16 +122,20 @@ def conv_transpose2d_size(
             strict=True,
         )
     )
+    return H, W
 
 
 class ConvTranspose2d(Layer):
     """Transposed convolution; arguments, initialisation and keys as torch.nn.ConvTranspose2d.
 
-    Input (N, in_channels, P, Q), output (N, out_channels, H, W).
+    Input (N, in_channels, P, Q), output (N, out_channels, H, W); a single image needs no N.
+    `layer(x, output_size=(H, W))` chooses the size for this call, instead of output_padding.
 
     >>> layer = ConvTranspose2d(16, 1, 3, stride=2, padding=1, output_padding=1)
     >>> layer(torch.zeros(64, 16, 14, 14)).shape, layer.weight.shape
     (torch.Size([64, 1, 28, 28]), torch.Size([16, 1, 3, 3]))
+    >>> layer(torch.zeros(64, 16, 14, 14), output_size=(27, 28)).shape
+    torch.Size([64, 1, 27, 28])
     """
 
     parameter_names = ("weight", "bias")
@@ -128,58 +151,88 @@ class ConvTranspose2d(Layer):
         groups: int = 1,
         bias: bool = True,
         dilation: Pair = 1,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         *,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         check_channels("ConvTranspose2d", in_channels, out_channels, groups)
+        check_padding_mode("ConvTranspose2d", padding_mode)
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = counts(kernel_size, "ConvTranspose2d", "kernel_size")
         self.stride = counts(stride, "ConvTranspose2d", "stride")
         self.padding = counts(padding, "ConvTranspose2d", "padding", least=0)
         self.output_padding = counts(output_padding, "ConvTranspose2d", "output_padding", least=0)
         self.dilation = counts(dilation, "ConvTranspose2d", "dilation")
+        self.padding_mode = padding_mode
         for extra, s, d in zip(self.output_padding, self.stride, self.dilation, strict=True):
             if extra >= max(s, d):
                 raise ScratchaeError(
-                    f"ConvTranspose2d: output_padding={output_padding} has to be smaller than stride="
-                    f"{stride} or dilation={dilation}: it only chooses among the sizes that these blur"
+                    f"ConvTranspose2d: output_padding={output_padding} must be smaller than stride="
+                    f"{stride} or dilation={dilation}: it chooses among the sizes that they leave open"
                 )
         shape = (in_channels, out_channels // groups, *self.kernel_size)
         fan_in = shape[1] * shape[2] * shape[3]  # as torch.nn counts it
-        self.weight = parameter(default_weight(shape, fan_in, generator))
-        self.bias = parameter(default_bias(out_channels, fan_in, generator)) if bias else None
+        made = (generator, device, dtype)
+        self.weight = parameter(default_weight(shape, fan_in, *made))
+        self.bias = parameter(default_bias(out_channels, fan_in, *made)) if bias else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        return self.forward(input, output_size)
+
+    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         check_tensor(self, x, self.weight.dtype, self.weight.device)
         check_image(self, x, self.in_channels)
+        batch = as_batch(x)  # (N, O, P, Q)
+        output_padding = self.output_padding
+        if output_size is not None:
+            output_padding = self.padding_for(output_size, batch.shape[2:])
         geometry = Geometry(self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
-        if min(conv_transpose2d_size(tuple(x.shape[2:]), geometry, self.output_padding)) < 1:
+        if min(conv_transpose2d_size(batch.shape[2:], geometry, output_padding)) < 1:
             raise ScratchaeError(
-                f"{self!r} leaves nothing of images of {x.shape[2]} x {x.shape[3]} pixels: "
+                f"{self!r} leaves nothing of images of {x.shape[-2]} x {x.shape[-1]} pixels: "
                 "use less padding"
             )
         y = conv_transpose2d_forward(
-            x,
+            batch,
             self.weight,
             self.bias,
             self.stride,
             self.padding,
-            self.output_padding,
+            output_padding,
             self.groups,
             self.dilation,
         )
-        return self.remember(y, x)
+        return self.remember(like_input(y, x), batch)
+
+    def padding_for(self, output_size: Sequence[int], positions: Sequence[int]) -> tuple[int, int]:
+        """Return the output_padding that makes an output of that size: (H, W), or y's whole shape.
+
+        Raises ScratchaeError if none does.
+        """
+        geometry = Geometry(self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
+        least = conv_transpose2d_size(positions, geometry, (0, 0))
+        size = tuple(output_size)[-2:]
+        extra = tuple(n - smallest for n, smallest in zip(size, least, strict=False))
+        if len(extra) != 2 or not all(0 <= n < s for n, s in zip(extra, self.stride, strict=True)):
+            most = tuple(n + s - 1 for n, s in zip(least, self.stride, strict=True))
+            raise ScratchaeError(
+                f"{self!r} makes outputs from {least} to {most} of images of "
+                f"{positions[0]} x {positions[1]} pixels, but output_size is {tuple(output_size)}"
+            )
+        return extra
 
     def backward(self, dy: Tensor) -> Tensor:
         (x,) = self.recall(dy)
         dx, dweight, dbias = conv_transpose2d_backward(
-            dy, x, self.weight, self.stride, self.padding, self.groups, self.dilation
+            as_batch(dy), x, self.weight, self.stride, self.padding, self.groups, self.dilation
         )
         accumulate(self.weight, dweight)
         if self.bias is not None:
             accumulate(self.bias, dbias)
-        return dx
+        return like_input(dx, dy)
 
     def arguments(self) -> dict[str, object]:
         return {name: plain(value) for name, value in super().arguments().items()}

@@ -19,15 +19,16 @@ partial derivative is a product of the other two:
 The second row is the first with the parts of image and output exchanged, and that is all
 there is to a transposed convolution.
 
-x enters T through its patches alone: the matrix `cols` with one row a position (n, p, q) and one
-column a value (i, j, c) of the window there. With w as a matrix of the same columns,
+T needs of x only its patches: the matrix `cols` has a row for each position (n, p, q) and a column
+for each value (i, j, c) of the window there. Let W be w as a matrix with the same columns. Then
 
     T = ⟨cols Wᵀ, Y⟩    so    Y = cols Wᵀ     dW = Yᵀ cols     dcols = Y W
 
-and dx adds every entry of dcols to the pixel it was copied from. With groups, the channels are
-cut into G parts that do not meet: G such matrices, one above the other.
+and dx adds every entry of dcols to the pixel that it was copied from. With groups, the channels are
+cut into G parts that do not meet: there are G such matrices, one for each part.
 
-Inside, channels come last, so that one copy moves a whole pixel; outside all is (N, C, H, W).
+In this file channels come last, so that one copy moves a whole pixel. Outside, all images are
+(N, C, H, W).
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the windows lie. Pairs are (vertical, horizontal), in pixels; `padding` is what
-    stands before the first row and column (what comes after follows from the sizes).
+    """Where the windows lie. Pairs are (vertical, horizontal), in pixels.
+
+    `padding` is what is added above the first row and left of the first column; what is added
+    below and to the right follows from the sizes.
 
     >>> Geometry(kernel_size=(3, 3), padding=(1, 1)).padded_size((28, 28), positions=(28, 28))
     (30, 30)
@@ -54,7 +57,7 @@ class Geometry:
 
     def padded_size(self, size: tuple[int, int], positions: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of an image with its padding, so that every window lies inside."""
-        return tuple(
+        rows, columns = (
             max(pad + n, (count - 1) * stride + dilation * (k - 1) + 1)
             for pad, n, count, stride, dilation, k in zip(
                 self.padding,
@@ -66,10 +69,73 @@ class Geometry:
                 strict=True,
             )
         )
+        return rows, columns
+
+
+def patches(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
+    """The windows of x (N, C, H, W) as rows: cols (G, N·P·Q, kH·kW·C/G).
+
+    >>> import torch
+    >>> x = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 1, 3)
+    >>> patches(x, (1, 4), Geometry((1, 2), padding=(0, 1))).tolist()
+    [[[0.0, 1.0], [1.0, 2.0], [2.0, 3.0], [3.0, 0.0]]]
+    """
+    pixels = zero_padded(x.permute(0, 2, 3, 1), positions, geometry)  # (N, H, W, C)
+    return copied_in_long_runs(windows(pixels, positions, geometry))
+
+
+def partial_y(cols: Tensor, w: Tensor, positions: tuple[int, int]) -> Tensor:
+    """∂T/∂y: (N, O, P, Q), from the patches of x and w (O, C/G, kH, kW).
+
+    >>> import torch
+    >>> cols, w = torch.tensor([[[1.0, 2.0], [2.0, 3.0]]]), torch.tensor([[[[1.0, 10.0]]]])
+    >>> partial_y(cols, w, (1, 2)).tolist()
+    [[[[21.0, 32.0]]]]
+    """
+    W = kernel_matrix(w, len(cols))  # (G, O/G, kH·kW·C/G)
+    Y = cols @ W.mT  # (G, N·P·Q, O/G)
+    return rows_to_image(Y, positions)
+
+
+def partial_w(cols: Tensor, y: Tensor, kernel_size: tuple[int, int]) -> Tensor:
+    """∂T/∂w: (O, C/G, kH, kW), from the patches of x and y (N, O, P, Q).
+
+    >>> import torch
+    >>> cols, y = torch.tensor([[[1.0, 2.0], [2.0, 3.0]]]), torch.tensor([[[[1.0, 10.0]]]])
+    >>> partial_w(cols, y, (1, 2)).tolist()
+    [[[[21.0, 32.0]]]]
+    """
+    Y = image_to_rows(y, len(cols))  # (G, N·P·Q, O/G)
+    dW = Y.mT @ cols  # (G, O/G, kH·kW·C/G)
+    return dW.reshape(y.shape[1], *kernel_size, -1).permute(0, 3, 1, 2)
+
+
+def partial_x(w: Tensor, y: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
+    """∂T/∂x: (N, C, H, W) of that size (H, W), from w (O, C/G, kH, kW) and y (N, O, P, Q).
+
+    >>> import torch
+    >>> w, y = torch.tensor([[[[1.0, 10.0]]]]), torch.tensor([[[[1.0, 2.0]]]])
+    >>> partial_x(w, y, (1, 3), Geometry((1, 2))).tolist()
+    [[[[1.0, 12.0, 20.0]]]]
+    """
+    (N, _, P, Q), G, (kH, kW) = y.shape, geometry.groups, geometry.kernel_size
+    Y, W = image_to_rows(y, G), kernel_matrix(w, G)
+    dcols = Y @ W  # (G, N·P·Q, kH·kW·C/G)
+    dcols = dcols.view(G, N, P, Q, kH, kW, w.shape[1])
+
+    # every entry goes to its pixel: one tap (i, j) at a time, since within a tap no pixel comes twice
+    padded = y.new_zeros(N, *geometry.padded_size(size, (P, Q)), w.shape[1] * G)  # (N, H, W, C)
+    pixels = windows(padded, (P, Q), geometry)  # a view (G, N, P, Q, kH, kW, C/G)
+    for i in range(kH):
+        for j in range(kW):
+            pixels[:, :, :, :, i, j].add_(dcols[:, :, :, :, i, j])
+
+    (height, width), (top, left) = size, geometry.padding
+    return padded[:, top : top + height, left : left + width].permute(0, 3, 1, 2)
 
 
 def windows(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
-    """Every window of the padded x (N, H, W, C) as a view (G, N, P, Q, kH, kW, C/G): no copy.
+    """Every window of the padded x (N, H, W, C), as a view (G, N, P, Q, kH, kW, C/G): no copy.
 
     >>> import torch
     >>> pixels = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 3, 1)
@@ -87,73 +153,25 @@ def windows(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor
     )
 
 
-def patches(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
-    """The windows of x (N, C, H, W) as rows: (G, N·P·Q, kH·kW·C/G).
+def zero_padded(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
+    """x (N, H, W, C) with its padding of zeros; x itself if it needs none.
 
     >>> import torch
-    >>> x = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 1, 3)
-    >>> patches(x, (1, 4), Geometry((1, 2), padding=(0, 1))).tolist()
-    [[[0.0, 1.0], [1.0, 2.0], [2.0, 3.0], [3.0, 0.0]]]
+    >>> pixels = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 3, 1)
+    >>> zero_padded(pixels, (1, 4), Geometry((1, 2), padding=(0, 1))).flatten().tolist()
+    [0.0, 1.0, 2.0, 3.0, 0.0]
     """
-    (N, C, H, W), (top, left) = x.shape, geometry.padding
-    padded = geometry.padded_size((H, W), positions)
-    pixels = x.permute(0, 2, 3, 1)  # (N, H, W, C)
-    if padded != (H, W):
-        framed = x.new_zeros(N, *padded, C)
-        framed[:, top : top + H, left : left + W] = pixels
-        pixels = framed
-    view = windows(pixels, positions, geometry)  # (G, N, P, Q, kH, kW, C/G)
-    if geometry.groups == C:  # single channels: copied by taps, in longer runs, four times faster
-        return view.permute(0, 4, 5, 6, 1, 2, 3).flatten(4).flatten(1, 3).mT
-    return view.flatten(4).flatten(1, 3)  # the one copy
-
-
-def partial_y(cols: Tensor, w: Tensor, positions: tuple[int, int]) -> Tensor:
-    """∂T/∂y: (N, O, P, Q) from the patches of x and w (O, C/G, kH, kW).
-
-    >>> import torch
-    >>> cols, w = torch.tensor([[[1.0, 2.0], [2.0, 3.0]]]), torch.tensor([[[[1.0, 10.0]]]])
-    >>> partial_y(cols, w, (1, 2)).tolist()
-    [[[[21.0, 32.0]]]]
-    """
-    rows = cols @ kernel_matrix(w, len(cols)).mT  # (G, N·P·Q, O/G)
-    return rows_to_image(rows, positions)
-
-
-def partial_w(cols: Tensor, y: Tensor, kernel_size: tuple[int, int]) -> Tensor:
-    """∂T/∂w: (O, C/G, kH, kW) from the patches of x and y (N, O, P, Q).
-
-    >>> import torch
-    >>> cols, y = torch.tensor([[[1.0, 2.0], [2.0, 3.0]]]), torch.tensor([[[[1.0, 10.0]]]])
-    >>> partial_w(cols, y, (1, 2)).tolist()
-    [[[[21.0, 32.0]]]]
-    """
-    matrix = image_to_rows(y, len(cols)).mT @ cols  # (G, O/G, kH·kW·C/G)
-    return matrix.reshape(y.shape[1], *kernel_size, -1).permute(0, 3, 1, 2)
-
-
-def partial_x(w: Tensor, y: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
-    """∂T/∂x: (N, C, H, W) of that size (H, W), from w (O, C/G, kH, kW) and y (N, O, P, Q).
-
-    >>> import torch
-    >>> w, y = torch.tensor([[[[1.0, 10.0]]]]), torch.tensor([[[[1.0, 2.0]]]])
-    >>> partial_x(w, y, (1, 3), Geometry((1, 2))).tolist()
-    [[[[1.0, 12.0, 20.0]]]]
-    """
-    (N, _, *positions), (top, left), G = y.shape, geometry.padding, geometry.groups
-    dcols = image_to_rows(y, G) @ kernel_matrix(w, G)  # (G, N·P·Q, kH·kW·C/G)
-    dcols = dcols.view(G, N, *positions, *geometry.kernel_size, w.shape[1])
-    framed = y.new_zeros(N, *geometry.padded_size(size, positions), w.shape[1] * G)
-    where = windows(framed, positions, geometry)
-    kH, kW = geometry.kernel_size
-    for i in range(kH):
-        for j in range(kW):  # one tap at a time: within it no pixel comes twice
-            where[:, :, :, :, i, j].add_(dcols[:, :, :, :, i, j])
-    return framed[:, top : top + size[0], left : left + size[1]].permute(0, 3, 1, 2)
+    (N, H, W, C), (top, left) = x.shape, geometry.padding
+    size = geometry.padded_size((H, W), positions)
+    if size == (H, W):
+        return x
+    padded = x.new_zeros(N, *size, C)
+    padded[:, top : top + H, left : left + W] = x
+    return padded
 
 
 def kernel_matrix(w: Tensor, groups: int) -> Tensor:
-    """w (O, C/G, kH, kW) as matrices (G, O/G, kH·kW·C/G), columns in the order of `patches`.
+    """W: w (O, C/G, kH, kW) as matrices (G, O/G, kH·kW·C/G), columns in the order of `patches`.
 
     >>> import torch
     >>> kernel_matrix(torch.zeros(32, 16, 3, 3), groups=1).shape
@@ -163,7 +181,7 @@ def kernel_matrix(w: Tensor, groups: int) -> Tensor:
 
 
 def image_to_rows(y: Tensor, groups: int) -> Tensor:
-    """y (N, O, P, Q) as matrices (G, N·P·Q, O/G): one row a position.
+    """Y: y (N, O, P, Q) as matrices (G, N·P·Q, O/G), one row for each position.
 
     >>> import torch
     >>> image_to_rows(torch.zeros(64, 16, 14, 14), groups=1).shape  # 64 · 14 · 14 rows
@@ -182,3 +200,19 @@ def rows_to_image(rows: Tensor, positions: tuple[int, int]) -> Tensor:
     """
     pixels = rows.unflatten(1, (-1, *positions))  # (G, N, P, Q, O/G)
     return pixels.permute(1, 0, 4, 2, 3).flatten(1, 2)  # (N, O, P, Q)
+
+
+def copied_in_long_runs(view: Tensor) -> Tensor:
+    """A view of windows (G, N, P, Q, kH, kW, C/G) copied to rows (G, N·P·Q, kH·kW·C/G).
+
+    The plain way is the last line. For speed, groups of a single channel are copied one tap at a
+    time: the runs in memory are longer, and the copy takes a quarter of the time.
+
+    >>> import torch
+    >>> copied_in_long_runs(torch.zeros(1, 64, 14, 14, 3, 3, 16)).shape
+    torch.Size([1, 12544, 144])
+    """
+    if view.shape[6] == 1:
+        by_taps = view.permute(0, 4, 5, 6, 1, 2, 3)  # (G, kH, kW, 1, N, P, Q)
+        return by_taps.flatten(4).flatten(1, 3).mT
+    return view.flatten(4).flatten(1, 3)

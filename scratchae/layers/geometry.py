@@ -1,4 +1,4 @@
-"""Arguments that both convolutions share: pairs, padding, and the sentences when they are wrong."""
+"""What both convolutions share: pairs, padding, single images, and the errors about them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ def counts(
 ) -> tuple[int, int]:
     """(vertical, horizontal) for a number or a pair of whole numbers >= least.
 
+    layer, name: what the error says. Raises ScratchaeError if value is anything else.
+
     >>> counts(3), counts((3, 5))
     ((3, 3), (3, 5))
     """
@@ -27,11 +29,11 @@ def counts(
         raise ScratchaeError(
             f"{layer} wants {name} to be a whole number >= {least} or a pair of them, got {value!r}"
         )
-    return tuple(pair)
+    return pair[0], pair[1]
 
 
 def plain(value: object) -> object:
-    """3 for the pair (3, 3), as one would have written it; anything else as it is.
+    """3 for the pair (3, 3), as one would write it; anything else as it is.
 
     >>> plain((3, 3)), plain((3, 5)), plain("same")
     (3, (3, 5), 'same')
@@ -42,7 +44,7 @@ def plain(value: object) -> object:
 def padding_of(
     padding: Padding, kernel_size: tuple[int, int], dilation: tuple[int, int]
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Pixels added (above, left) and (below, right).
+    """The pixels that are added: (above, left) and (below, right).
 
     'same' keeps the size: an odd pixel goes below or to the right, as in torch.
 
@@ -52,9 +54,9 @@ def padding_of(
     if padding == "valid":
         return (0, 0), (0, 0)
     if padding == "same":
-        total = [d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True)]
-        before = tuple(n // 2 for n in total)
-        return before, tuple(n - first for n, first in zip(total, before, strict=True))
+        height, width = (d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True))
+        above, left = height // 2, width // 2
+        return (above, left), (height - above, width - left)
     if isinstance(padding, str):
         raise ScratchaeError(
             f"Conv2d wants padding as a number, a pair, 'same' or 'valid', got {padding!r}"
@@ -64,7 +66,7 @@ def padding_of(
 
 
 def check_channels(layer: str, in_channels: int, out_channels: int, groups: int) -> None:
-    """One sentence where channels and groups cannot be.
+    """Raise ScratchaeError if the channels cannot be cut into that many groups.
 
     >>> check_channels("Conv2d", in_channels=3, out_channels=16, groups=2)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -80,24 +82,63 @@ def check_channels(layer: str, in_channels: int, out_channels: int, groups: int)
     if in_channels % groups or out_channels % groups:
         raise ScratchaeError(
             f"{layer} cannot cut {in_channels} input and {out_channels} output channels into "
-            f"groups={groups} equal parts: groups has to divide both"
+            f"groups={groups} equal parts: groups must divide both numbers"
+        )
+
+
+def check_padding_mode(layer: str, padding_mode: str) -> None:
+    """Raise ScratchaeError for torch.nn's other ways to pad: here padding is always with zeros.
+
+    >>> check_padding_mode("Conv2d", "reflect")
+    Traceback (most recent call last):
+    scratchae.errors.ScratchaeError: Conv2d pads with padding_mode='zeros' only, got 'reflect': \
+pad the images before the layer
+    """
+    if padding_mode != "zeros":
+        raise ScratchaeError(
+            f"{layer} pads with padding_mode='zeros' only, got {padding_mode!r}: "
+            "pad the images before the layer"
         )
 
 
 def check_image(who: object, x: Tensor, channels: int) -> None:
-    """One sentence where x is not (N, channels, H, W).
+    """Raise ScratchaeError if x is neither (N, channels, H, W) nor one image (channels, H, W).
 
     >>> import torch
     >>> check_image("Conv2d(1, 16, 3)", torch.zeros(28, 28, 1), 1)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    scratchae.errors.ScratchaeError: Conv2d(1, 16, 3) wants (N, 1, H, W) but got (28, 28, 1): ...
+    scratchae.errors.ScratchaeError: Conv2d(1, 16, 3) wants (N, 1, H, W) or (1, H, W) but got (28, ...
     """
-    if x.ndim != 4 or x.shape[1] != channels:
-        cure = "the number of channels has to match"
-        if x.ndim == 3:
-            cure = "add the missing batch or channel axis with x.unsqueeze(0) or x.unsqueeze(1)"
-        elif x.ndim == 2:
-            cure = f"put an Unflatten(1, ({channels}, H, W)) before it"
-        elif x.ndim == 4 and x.shape[3] == channels:
-            cure = "channels come second, x.permute(0, 3, 1, 2)"
-        raise ScratchaeError(f"{who} wants (N, {channels}, H, W) but got {tuple(x.shape)}: {cure}")
+    if x.ndim in (3, 4) and x.shape[-3] == channels:
+        return
+    cure = "the number of channels has to match"
+    if x.ndim == 2:
+        cure = f"put an Unflatten(1, ({channels}, H, W)) before it"
+    elif x.ndim in (3, 4) and x.shape[-1] == channels:
+        order = "2, 0, 1" if x.ndim == 3 else "0, 3, 1, 2"
+        cure = f"channels come before H and W, x.permute({order})"
+    elif x.ndim == 3 and channels == 1:
+        cure = "add the channel axis with x.unsqueeze(1)"
+    raise ScratchaeError(
+        f"{who} wants (N, {channels}, H, W) or ({channels}, H, W) but got {tuple(x.shape)}: {cure}"
+    )
+
+
+def as_batch(x: Tensor) -> Tensor:
+    """A single image (C, H, W) as a batch of one; a batch (N, C, H, W) as it is.
+
+    >>> import torch
+    >>> as_batch(torch.zeros(1, 28, 28)).shape
+    torch.Size([1, 1, 28, 28])
+    """
+    return x.unsqueeze(0) if x.ndim == 3 else x
+
+
+def like_input(y: Tensor, x: Tensor) -> Tensor:
+    """The inverse of `as_batch`: y (N, C, H, W), or its only image if x was a single one.
+
+    >>> import torch
+    >>> like_input(torch.zeros(1, 16, 14, 14), x=torch.zeros(1, 28, 28)).shape
+    torch.Size([16, 14, 14])
+    """
+    return y.squeeze(0) if x.ndim == 3 else y

@@ -2,13 +2,13 @@
 
     y = x Wᵀ + b            x (N, I)   W (O, I)   b (O,)   y (N, O)
 
-Backward, given dy = ∂L/∂y (N, O). Written out, y[n,o] = Σᵢ x[n,i] W[o,i] + b[o], so
+Backward, given dy = ∂L/∂y (N, O). Written out, y[n,o] = Σᵢ x[n,i] W[o,i] + b[o]. So
 
     dx[n,i] = Σₒ dy[n,o] W[o,i]     dx = dy W        each input feeds every output
     dW[o,i] = Σₙ dy[n,o] x[n,i]     dW = dyᵀ x       W is used by every sample, so the batch is summed
     db[o]   = Σₙ dy[n,o]
 
-Leading dimensions (..., I) are one long batch.
+If x has more axes, (..., I), all but the last one are counted as one long batch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scratchae.layers.init import default_bias, default_weight
 
 
 def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """y = x Wᵀ + b for x (..., I), weight (O, I), bias (O,) or None; y is (..., O).
+    """Return y = x Wᵀ + b, of shape (..., O), for x (..., I), weight (O, I), bias (O,) or None.
 
     >>> x, weight, bias = torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 2.0]]), torch.tensor([5.0])
     >>> linear_forward(x, weight, bias).tolist()  # 3·1 + 4·2 + 5
@@ -34,7 +34,7 @@ def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
 
 
 def linear_backward(dy: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(dx, dweight, dbias) for dy (..., O), x (..., I), weight (O, I).
+    """Return (dx, dweight, dbias) for dy (..., O), x (..., I), weight (O, I).
 
     >>> x, weight = torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 2.0]])
     >>> dx, dweight, dbias = linear_backward(torch.tensor([[10.0]]), x, weight)
@@ -68,6 +68,8 @@ class Linear(Layer):
         in_features: int,
         out_features: int,
         bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         *,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -78,8 +80,9 @@ class Linear(Layer):
                     f"Linear wants {name} to be a whole number >= 1, got {value!r}"
                 )
         self.in_features, self.out_features = in_features, out_features
-        self.weight = parameter(default_weight((out_features, in_features), in_features, generator))
-        self.bias = parameter(default_bias(out_features, in_features, generator)) if bias else None
+        shape, made = (out_features, in_features), (generator, device, dtype)
+        self.weight = parameter(default_weight(shape, in_features, *made))
+        self.bias = parameter(default_bias(out_features, in_features, *made)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         check_tensor(self, x, self.weight.dtype, self.weight.device)

@@ -1,4 +1,4 @@
-"""Flatten and Unflatten: the same numbers under another shape, so dx is dy under the old one."""
+"""Flatten and Unflatten: the same numbers in another shape, so dx is dy in the old shape."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Flatten(Layer):
             or first > last
         ):
             raise ScratchaeError(
-                f"{self!r} wants its axes to be there, in order, but got {tuple(x.shape)}: "
-                "give it a batch, or change start_dim and end_dim"
+                f"{self!r} wants an input with both axes, start_dim before end_dim, but got "
+                f"{tuple(x.shape)}: give it a batch, or change start_dim and end_dim"
             )
         return self.remember(x.flatten(first, last), x.shape)
 
@@ -72,7 +72,7 @@ class Unflatten(Layer):
         if not fits:
             raise ScratchaeError(
                 f"{self!r} wants {prod(self.unflattened_size)} numbers along axis {self.dim} but got "
-                f"{tuple(x.shape)}: the sizes have to multiply to that axis"
+                f"{tuple(x.shape)}: the product of the sizes must be the size of that axis"
             )
         return self.remember(x.unflatten(self.dim, self.unflattened_size), x.shape)
 

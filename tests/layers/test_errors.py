@@ -44,6 +44,10 @@ def say(name: str, make: Callable[[], object], *said: str) -> None:
     MISTAKES[name] = (make, list(said))
 
 
+def transposed_to(output_size: tuple[int, ...]) -> torch.Tensor:
+    return ConvTranspose2d(1, 1, 3, stride=2)(ones(1, 1, 4, 4), output_size=output_size)
+
+
 # inputs
 say("last_size", lambda: Linear(784, 128)(ones(64, 783)), "(64, 783)", "last size has to match")
 say(
@@ -57,7 +61,11 @@ say(
     *("Conv2d(3, 8", "(N, 3, H, W)", "(2, 4, 9, 9)", "number of channels has to match"),
 )
 say("vector_into_conv", lambda: Conv2d(1, 8, 3)(ones(5)), "(5,)", "has to match")
-say("one_image", lambda: Conv2d(1, 8, 3)(ones(1, 28, 28)), "(1, 28, 28)", "unsqueeze(0)")
+say(
+    *("no_channel_axis", lambda: Conv2d(1, 8, 3)(ones(64, 28, 28))),
+    *("(N, 1, H, W) or (1, H, W)", "(64, 28, 28)", "unsqueeze(1)"),
+)
+say("hwc", lambda: Conv2d(3, 8, 3)(ones(9, 7, 3)), "(9, 7, 3)", "permute(2, 0, 1)")
 say("nhwc", lambda: Conv2d(3, 8, 3)(ones(2, 9, 7, 3)), "(2, 9, 7, 3)", "permute(0, 3, 1, 2)")
 say("flat_images", lambda: Conv2d(1, 8, 3)(ones(2, 784)), "(2, 784)", "Unflatten(1, (1, H, W))")
 say(
@@ -183,6 +191,23 @@ say(
     *("output_padding", lambda: ConvTranspose2d(1, 8, 3, stride=2, output_padding=2)),
     *("ConvTranspose2d", "output_padding=2", "stride=2", "smaller"),
 )
+say(
+    *("too_large_an_output", lambda: transposed_to((12, 10))),
+    *("ConvTranspose2d(1, 1, 3", "(9, 9)", "(10, 10)", "4 x 4", "output_size is (12, 10)"),
+)
+say("too_small_an_output", lambda: transposed_to((8, 10)), "(9, 9)", "output_size is (8, 10)")
+say("output_size_of_one", lambda: transposed_to((10,)), "output_size is (10,)")
+say(
+    *("padding_mode", lambda: Conv2d(1, 8, 3, padding_mode="reflect")),
+    *("Conv2d", "padding_mode='zeros'", "'reflect'", "before the layer"),
+)
+say(
+    *("transposed_padding_mode", lambda: ConvTranspose2d(1, 8, 3, padding_mode="circular")),
+    *("ConvTranspose2d", "'circular'"),
+)
+say("inplace", lambda: ReLU(inplace=True), "ReLU", "overwrites", "omit inplace=True")
+say("leaky_inplace", lambda: LeakyReLU(0.1, True), "LeakyReLU", "overwrites")
+say("weights_of_integers", lambda: Linear(3, 2, dtype=torch.long), "floating-point", "int64")
 say("features_0", lambda: Linear(3, 0), "Linear", "out_features", "got 0")
 say("features_float", lambda: Linear(3.0, 2), "Linear", "in_features", "whole number", "3.0")
 say("num_features_0", lambda: BatchNorm2d(0), "BatchNorm2d", "num_features", "got 0")

@@ -1,4 +1,4 @@
-"""The chapters: each runs, has all its parts, and its checks let the solution through and nothing else."""
+"""Every chapter runs and has all its parts; its checks accept the solution and refuse mistakes."""
 
 import ast
 import doctest
@@ -49,7 +49,7 @@ every_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.
 
 
 def code_of(path):
-    """The code cells, and the place of each write-it cell among them."""
+    """Return the code cells, and the index of each write-it cell among them."""
     code = [cell for cell in cells(path.read_text("utf-8")) if cell.cell_type == "code"]
     return code, [i for i, cell in enumerate(code) if "write-it" in tags(cell)]
 
@@ -74,21 +74,21 @@ def run_cell(source, path, names):
     exec(compile(source, str(path), "exec"), names)
 
 
-_stood: dict = {}
+_defined: dict = {}
 
 
-def standing_before(path, at):
-    """The names that stand when cell `at` is reached, found once for a chapter's cells."""
-    if (path, at) not in _stood:
+def names_before(path, at):
+    """Return the names that are defined before cell `at`; each is computed once."""
+    if (path, at) not in _defined:
         names = {"__name__": path.stem}
         for cell in code_of(path)[0][:at]:
             run_cell(cell.source, path, names)
-        _stood[path, at] = names
-    return dict(_stood[path, at])
+        _defined[path, at] = names
+    return dict(_defined[path, at])
 
 
 def called(name, function):
-    """The function under the name by which a check knows what it is to be."""
+    """Return the function with another name: a check finds its exercise by the name."""
 
     def renamed(*args, **kwargs):
         return function(*args, **kwargs)
@@ -98,12 +98,12 @@ def called(name, function):
 
 
 def what_checks_say(path, at, name, source, instead=None):
-    """ "" where all checks of `name` pass, else what the first that fails says.
+    """Return "" if all checks of `name` pass, else the message of the first that fails.
 
-    From the write-it cell, with `source` in place of its own and `instead` in place of the function, to
-    the last cell tagged `check` that stands before the next write-it cell.
+    The write-it cell runs with `source` instead of its own, and `instead` replaces its function. Then the
+    cells run up to the last one tagged `check` before the next write-it cell.
     """
-    names = standing_before(path, at)
+    names = names_before(path, at)
     run_cell(source, path, names)
     if instead is not None:
         names[name] = called(name, instead)
@@ -117,8 +117,8 @@ def what_checks_say(path, at, name, source, instead=None):
         try:
             run_cell(cell.source, path, names)
         except (AssertionError, NotImplementedError) as error:
-            return str(error) or "nothing was said"
-    assert checks, f"{path.name} has no cell tagged check behind {name}"
+            return str(error) or "no message"
+    assert checks, f"{path.name} has no cell tagged check after {name}"
     return ""
 
 
@@ -134,10 +134,10 @@ def test_the_runner_minds_the_time_of_each_chapter_and_of_all(tmp_path, monkeypa
     slow = tmp_path / "slow.py"
     slow.write_text("import time; time.sleep(60)")
     monkeypatch.setattr(runner, "BUDGET", 0.5)
-    assert "not done after 0.5 s" in runner.run(slow)[1]
+    assert "not finished after 0.5 s" in runner.run(slow)[1]
     monkeypatch.setattr(runner, "chapters", lambda: [slow, slow])
     monkeypatch.setattr(runner, "run", lambda path: (300.0, ""))
-    with pytest.raises(SystemExit, match="all chapters together may take 480 s"):
+    with pytest.raises(SystemExit, match="all chapters together may take at most 480 s"):
         runner.main()
 
 
@@ -162,7 +162,7 @@ def test_a_chapter_of_the_homeworks_leads_to_them(path):
 
 
 def draws(cell):
-    """Whether a figure is made in the cell: by pyplot, or by a function of scratchae.plots."""
+    """Return whether the cell makes a figure, with pyplot or a function of scratchae.plots."""
     calls = [node.func for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)]
     names = {call.id if isinstance(call, ast.Name) else getattr(call, "attr", "") for call in calls}
     return bool(names & {"subplots", "figure", *plots.__all__} - {"save"})

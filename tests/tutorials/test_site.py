@@ -1,4 +1,4 @@
-"""The site: it builds, asks nothing of any other host, and a browser has nothing to complain of."""
+"""The site builds, requests nothing from another host, and a browser shows it without errors."""
 
 import functools
 import gzip
@@ -30,7 +30,7 @@ RESOURCE = re.compile(
 
 
 def need(there: object, words: str) -> None:
-    """Skip visibly where something is missing; continuous integration has to have it."""
+    """Skip the test if something is missing; in continuous integration fail."""
     if not there:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(words)
 
@@ -57,7 +57,7 @@ def build_site(folder):
 
 @pytest.fixture
 def browser(site):
-    """(a new page of Chromium, the site's address, what went wrong): all other hosts are blocked."""
+    """Yield (a new page of Chromium, the site's address, a list of errors); block all other hosts."""
     need(CHROMIUM, "needs chromium: apt-get install chromium")
     need(find_spec("playwright"), 'needs pip install -e ".[docs]"')
     from playwright.sync_api import sync_playwright
@@ -91,7 +91,7 @@ def browser(site):
 
 
 def visit(page, address):
-    """Go there and wait for every file: to leave earlier counts as a failed request."""
+    """Open a page and wait for all its files: a request that is cut off counts as failed."""
     page.goto(address)
     page.wait_for_load_state("networkidle")
 
@@ -246,7 +246,7 @@ NUMBERS = (
 
 
 def by_layers(x0, x1, *rest):
-    """What the stepper has found at its end, by the layers of the library."""
+    """Return what the stepper should find at its end, computed by the library's layers."""
     x, t = torch.tensor([[x0, x1]], dtype=torch.float64), rest[-1]
     first, second = Linear(2, 3).to(torch.float64), Linear(3, 1).to(torch.float64)
     first.weight[:], first.bias[:] = torch.tensor(rest[:6]).reshape(3, 2), torch.tensor(rest[6:9])

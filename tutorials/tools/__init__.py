@@ -1,1 +1,1 @@
-"""From the chapters, which are plain scripts, to student notebooks and to the site."""
+"""Make student notebooks and the site from the chapters, which are plain scripts."""

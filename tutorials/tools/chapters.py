@@ -1,10 +1,10 @@
-"""Chapters: how a `chNN_name.py` (jupytext's py:percent) becomes a page and a student notebook.
+"""Turn a chapter, `chNN_name.py` in jupytext's py:percent format, into a page and a student notebook.
 
-A cell with the tag `write-it` holds functions in full. Where the comment `# your turn: what to do`
-stands, the reader's part begins: blanked, it and the rest of its block become one line that
-raises NotImplementedError. The page shows the blank, and the solution folded below it. A cell
-with the tag `predict` has its output folded there, and one with the tag `picture` its code. Comment
-lines from `# alt:` on, at the head of a cell, describe its figure to those who cannot see it.
+- A cell with the tag `write-it` holds complete functions. The comment `# your turn: what to do` starts
+  the part that the reader writes. `blank` replaces the comment and the rest of its block by one line
+  that raises NotImplementedError. The page shows the blank, with the solution folded below it.
+- A cell with the tag `predict` has its output folded, and a cell with the tag `picture` its code.
+- Comment lines at the head of a cell, from `# alt:` on, describe its figure to readers who cannot see it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ FOLDER = Path(__file__).parents[1]
 YOUR_TURN = re.compile(r"^( *)# (your turn: .*)$")
 ALT = re.compile(r"\A# alt: ((?:.*\n)(?:#.*\n)*)")
 INSTALL = """\
-# Where scratchae is missing, as in Google Colab, this installs it from a wheel beside the notebook. It is on
-# no package index, so make the wheel first, in the repository, and upload it: pip wheel --no-deps .
+# If scratchae is not installed, as in Google Colab, install it from a wheel beside the notebook. No package
+# index has it: run `pip wheel --no-deps .` in the repository and upload the wheel that it writes.
 import importlib.util
 from pathlib import Path
 
@@ -30,7 +30,7 @@ if importlib.util.find_spec("scratchae") is None:
     wheels = sorted(Path().glob("scratchae-*.whl"))
     assert wheels, "upload the wheel of scratchae beside this notebook: pip wheel --no-deps . makes it"
     %pip install --quiet {wheels[-1]}"""
-MOVED = {  # where a chapter's links lead on the site, and where they lead in the repository
+MOVED = {  # a link as the site needs it, and what replaces it in a notebook
     r"\]\((ch\d\d_\w+)\.py\)": r"](\1.ipynb)",
     r'href="\.\./_static/': 'href="../pages/_static/',
     r'<a href="\.\./(\w+)\.html">([^<]+)</a>': r"\2 (`make serve` shows it at /\1.html)",
@@ -39,19 +39,19 @@ MOVED = {  # where a chapter's links lead on the site, and where they lead in th
 
 
 def chapters() -> list[Path]:
-    """The chapters' files, in order."""
+    """Return the chapters' files, in order."""
     return sorted(FOLDER.glob("ch[0-9][0-9]_*.py"))
 
 
 def cells(text: str) -> list[NotebookNode]:
-    """The cells of a chapter's text; `alt` in the metadata where the source has it."""
+    """Return the cells of a chapter's text, with the description of a figure in the metadata `alt`."""
     found = jupytext.reads(text, fmt="py:percent").cells
     for cell in found:
         if cell.cell_type == "code" and (alt := ALT.match(cell.source)):
             cell.metadata["alt"] = " ".join(re.sub(r"^#", "", alt[1], flags=re.M).split())
             cell.source = cell.source[alt.end() :]
         if "picture" in tags(cell) and "plt." in cell.source:
-            cell.source += ";"  # pyplot shows the figure; what the last line returns is not shown
+            cell.source += ";"  # show the figure, not what the last line returns
     return found
 
 
@@ -60,19 +60,19 @@ def tags(cell: NotebookNode) -> list[str]:
 
 
 def to_write(cell: NotebookNode) -> list[str]:
-    """The names that a `write-it` cell defines."""
+    """Return the names of the functions and classes that a `write-it` cell defines."""
     kinds = ast.FunctionDef | ast.ClassDef
     return [node.name for node in ast.parse(cell.source).body if isinstance(node, kinds)]
 
 
 def blank(source: str) -> str:
-    """The source without the solution.
+    """Return the source without the solution.
 
     >>> print(blank("def double(x):\\n    # your turn: twice x\\n    y = 2 * x\\n    return y"))
     def double(x):
         raise NotImplementedError("your turn: twice x")
     """
-    kept, hidden = [], None  # the indentation of the block that is being left out
+    kept, hidden = [], None  # hidden: the indentation of the block that is being omitted
     for line in source.split("\n"):
         indentation = len(line) - len(line.lstrip())
         if hidden is not None and (not line.strip() or indentation >= hidden):
@@ -88,7 +88,7 @@ def blank(source: str) -> str:
 
 
 def page(text: str) -> NotebookNode:
-    """The chapter as the site shows it."""
+    """Return the chapter as the site shows it."""
     shown = []
     for cell in cells(text):
         options = {}
@@ -112,7 +112,7 @@ def page(text: str) -> NotebookNode:
 
 
 def student(text: str, name: str) -> NotebookNode:
-    """The chapter to be worked on: no solution, no output; the ids of its cells depend on nothing."""
+    """Return the chapter without solutions and outputs, with cell ids that are always the same."""
     found = [new_code_cell(INSTALL), *cells(text)]
     for i, cell in enumerate(found):
         if "write-it" in tags(cell):

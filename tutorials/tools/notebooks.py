@@ -7,7 +7,7 @@ from tutorials.tools.chapters import FOLDER, chapters, student
 
 
 def contents() -> dict[str, str]:
-    """Every notebook's text by the name of its file."""
+    """Return the text of every notebook by its file name."""
     return {
         f"{path.stem}.ipynb": nbformat.writes(student(path.read_text("utf-8"), path.stem)) + "\n"
         for path in chapters()

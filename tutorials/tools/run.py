@@ -1,4 +1,4 @@
-"""Run every chapter as a script, as readers and continuous integration do: python -m tutorials.tools.run"""
+"""Run every chapter as a script: python -m tutorials.tools.run"""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ BUDGET, BUDGET_OF_ALL = 60, 480  # seconds, on two cores
 
 
 def run(path: Path) -> tuple[float, str]:
-    """(seconds, what went wrong or "")."""
+    """Run one chapter; return its seconds, and what went wrong or ""."""
     started = time.perf_counter()
     try:
         done = subprocess.run(
@@ -23,7 +23,7 @@ def run(path: Path) -> tuple[float, str]:
             timeout=BUDGET,
         )
     except subprocess.TimeoutExpired:
-        return BUDGET, f"not done after {BUDGET} s"
+        return BUDGET, f"not finished after {BUDGET} s"
     trouble = f"exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
     return time.perf_counter() - started, trouble if done.returncode else ""
 
@@ -40,7 +40,7 @@ def main() -> None:
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
     if total > BUDGET_OF_ALL:
-        sys.exit(f"all chapters together may take {BUDGET_OF_ALL} s")
+        sys.exit(f"all chapters together may take at most {BUDGET_OF_ALL} s")
 
 
 if __name__ == "__main__":

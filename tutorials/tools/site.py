@@ -1,9 +1,9 @@
-"""Build the site: python -m tutorials.tools.site [FOLDER]. It asks nothing of the network.
+"""Build the site: python -m tutorials.tools.site [FOLDER]. The build does not use the network.
 
-Pages, chapters and the tables of reference/results are laid side by side in build/site-source,
-so that links among them are plain; the explorer of a network that is trained here stands beside
-them. Outputs of chapters are kept between builds in a cache that is named by the sources of the
-library: a changed layer runs every chapter again.
+Pages, chapters and the tables of reference/results are copied side by side into build/site-source, so
+that links between them are short. The build also trains a network and writes its explorer. The outputs
+of chapters are kept in a cache, whose name depends on the sources of the library: if a layer changes,
+every chapter runs again.
 """
 
 import hashlib
@@ -33,22 +33,22 @@ c.IPKernelApp.log_level = "ERROR"
 
 
 def lay_out() -> None:
-    """Copy all sources to SOURCE; times are kept, so that only what changed is read again."""
-    wanted = {path.relative_to(FOLDER / "pages"): path for path in files(FOLDER / "pages")}
-    wanted |= {Path("chapters", path.name): path for path in chapters()}
+    """Copy all sources to SOURCE with their times, so that Sphinx reads only what has changed."""
+    sources = {path.relative_to(FOLDER / "pages"): path for path in files(FOLDER / "pages")}
+    sources |= {Path("chapters", path.name): path for path in chapters()}
     results = ROOT / "reference" / "results"
     for kind in ("*.md", "*-cpu.png", "fc-*.png"):
-        wanted |= {Path("results", path.name): path for path in results.glob(kind)}
+        sources |= {Path("results", path.name): path for path in results.glob(kind)}
     for old in files(SOURCE):
-        if old.relative_to(SOURCE) not in wanted:
+        if old.relative_to(SOURCE) not in sources:
             old.unlink()
-    for name, path in wanted.items():
+    for name, path in sources.items():
         (SOURCE / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, SOURCE / name)
 
 
 def explorer(folder: Path) -> None:
-    """The explorer of fc after 40 epochs on the bundled digits, made once for a state of the library."""
+    """Train fc for 40 epochs and write its explorer, if this state of the library has none yet."""
     if not (folder / "explorer.html").exists():
         folder.mkdir(exist_ok=True)
         run = fit(
@@ -68,7 +68,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def fingerprint() -> str:
-    """Of the library and of torch."""
+    """Return a hash of the library's sources and torch's version."""
     digest = hashlib.sha256(torch.__version__.encode())
     for path in sorted(files(Path(scratchae.__file__).parent)):
         if path.suffix in (".py", ".js", ".css", ".html"):
@@ -77,13 +77,15 @@ def fingerprint() -> str:
 
 
 def build(folder: Path) -> int:
-    """Sphinx's exit code; every warning is an error."""
+    """Build the site; every warning is an error. Return Sphinx's exit code."""
     lay_out()
     profile = BUILD / "ipython" / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
     (profile / "ipython_kernel_config.py").write_text(KERNEL)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # on busy cores, threads wait for one another
-    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm's remark on widgets
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", "1"
+    )  # on busy cores, threads would wait for each other
+    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # a warning of tqdm
     os.environ["IPYTHONDIR"] = str(BUILD / "ipython")
     for kind in ("EXPLORER", "CHAPTERS"):
         os.environ[f"SCRATCHAE_{kind}"] = str(BUILD / f"{kind.lower()}-{fingerprint()}")
@@ -96,7 +98,9 @@ def build(folder: Path) -> int:
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else BUILD / "site"
     BUILD.mkdir(exist_ok=True)
-    with FileLock(BUILD / "site.lock"):  # two at a time would read each other's half-made files
+    with FileLock(
+        BUILD / "site.lock"
+    ):  # two builds at a time would read each other's unfinished files
         code = build(folder)
     if code:
         sys.exit(code)

@@ -64,15 +64,7 @@ def pack(value: object, packer: Packer) -> object:
 def session(arguments: dict, packer: Packer) -> dict:
     """A model and an optimiser that live through all calls."""
     model, optimizer = arguments["model"], arguments["optimizer"]
-    sizes = {
-        "Linear": ("in_features", "out_features"),
-        "BatchNorm1d": ("num_features",),
-        "ReLU": (),
-    }
-    layers = [
-        [type(layer).__name__, [getattr(layer, name) for name in sizes[type(layer).__name__]]]
-        for layer in model
-    ]
+    layers = [[type(layer).__name__, layer.arguments()] for layer in model]
     spec = {
         "layers": layers,
         "state": {name: packer.pack(value) for name, value in model.state_dict().items()},

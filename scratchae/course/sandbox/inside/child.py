@@ -213,7 +213,9 @@ def make_session(spec: dict, body: bytes) -> dict:
     """The model and the optimiser of a training step, from the library of the sandbox."""
     layers = importlib.import_module("scratchae.layers")
     optim = importlib.import_module("scratchae.optim")
-    model = layers.Sequential(*(getattr(layers, kind)(*sizes) for kind, sizes in spec["layers"]))
+    model = layers.Sequential(
+        *(getattr(layers, kind)(**arguments) for kind, arguments in spec["layers"])
+    )
     state = {name: unpack(value, body) for name, value in spec["state"].items()}
     if all(value.dtype == torch.float64 for value in state.values() if value.is_floating_point()):
         model.to(torch.float64)

@@ -1,0 +1,40 @@
+"""The pages around the chapters name modules and files that exist."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "tutorials" / "pages"
+DOCUMENTED = {
+    path.stem: re.findall(r"automodule:: (\S+)", path.read_text("utf-8"))
+    for path in sorted((PAGES / "api").glob("*.md"))
+    if path.stem != "index"
+}
+
+
+@pytest.mark.parametrize("page", DOCUMENTED)
+def test_a_page_of_the_reference_names_modules_that_exist_under_their_names(page):
+    headings = re.findall(r"^## (\S+)$", (PAGES / "api" / f"{page}.md").read_text("utf-8"), re.M)
+    assert headings == DOCUMENTED[page] and headings
+    for name in DOCUMENTED[page]:
+        assert importlib.import_module(name).__doc__, name
+
+
+def test_the_reference_has_a_page_for_every_layer_optimiser_and_model():
+    shown = {name for names in DOCUMENTED.values() for name in names}
+    for part in ("layers", "optim", "models"):
+        package = importlib.import_module(f"scratchae.{part}")
+        for name in package.__all__:
+            home = getattr(package, name).__module__
+            assert home in shown, f"{name} of {home} is on no page of tutorials/pages/api"
+
+
+@pytest.mark.parametrize("path", sorted(PAGES.glob("*.md")), ids=lambda path: path.stem)
+def test_every_file_of_the_repository_that_a_page_names_exists(path):
+    for name in re.findall(
+        r"`((?:tests|reference|scratchae|tutorials)/[\w/.-]+)`", path.read_text()
+    ):
+        assert (ROOT / name).exists(), name
