@@ -9,20 +9,27 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 
+if TYPE_CHECKING:
+    from scratchae.losses import Loss
+
 
 class Layer:
-    """Base of all layers.
+    """Base of all layers and models.
 
     A subclass lists its tensors in `parameter_names` (trained) and `buffer_names` (kept, not
-    trained); an attribute that is itself a Layer is a child, and its tensors are found under
+    trained). An attribute that is itself a Layer is a child, and its tensors are found under
     the attribute's name, as in torch.nn: `state_dict` has torch.nn's keys.
+
+    loss: the loss that a model is trained with; None means the mean squared error.
+    penalty: a term that a layer adds to the loss, shape (). Its forward pass sets it, and its
+    backward pass adds the gradient of it to dx or to its parameters' gradients.
 
     >>> class Double(Layer):
     ...     def forward(self, x):
@@ -37,6 +44,8 @@ class Layer:
 
     parameter_names: tuple[str, ...] = ()
     buffer_names: tuple[str, ...] = ()
+    loss: Loss | None = None
+    penalty: Tensor | None = None
 
     def __init__(self) -> None:
         self.training = True
@@ -82,24 +91,41 @@ class Layer:
             if isinstance(value, Layer):
                 yield name, value
 
+    def modules(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        """Yield (dotted name, layer) of this layer and of all layers inside it, in order."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.modules(f"{prefix}.{name}" if prefix else name)
+
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """(name, tensor) of every parameter, own ones first, named as in torch.nn."""
+        """Yield (name, tensor) of every parameter, own ones first, named as in torch.nn.
+
+        A parameter that two layers share is yielded once, under its first name.
+        """
         yield from self._named("parameter_names", prefix)
 
     def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """(name, tensor) of every buffer, such as BatchNorm's running mean."""
+        """Yield (name, tensor) of every buffer, such as BatchNorm's running mean."""
         yield from self._named("buffer_names", prefix)
 
     def _named(self, kind: str, prefix: str) -> Iterator[tuple[str, Tensor]]:
-        for name in getattr(self, kind):
-            if (tensor := getattr(self, name)) is not None:
-                yield prefix + name, tensor
-        for name, child in self.children():
-            yield from child._named(kind, f"{prefix}{name}.")
+        seen: set[int] = set()
+        for path, layer in self.modules():
+            for name in getattr(layer, kind):
+                tensor = getattr(layer, name)
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    yield f"{prefix}{path}.{name}" if path else prefix + name, tensor
 
     def parameters(self) -> list[Tensor]:
         """Every parameter, in the order of `named_parameters`."""
         return [tensor for _, tensor in self.named_parameters()]
+
+    def penalties(self) -> Iterator[Tensor]:
+        """Yield the penalties of the last forward pass, of this layer and of all inside it."""
+        for _, layer in self.modules():
+            if layer.penalty is not None:
+                yield layer.penalty
 
     def zero_grad(self) -> None:
         """Empty every gradient, in place."""
@@ -109,16 +135,12 @@ class Layer:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Every parameter and buffer by torch.nn's keys: the tensors themselves, not copies."""
-        state: dict[str, Tensor] = {}
-        self._collect_state(state, "")
-        return state
-
-    def _collect_state(self, state: dict[str, Tensor], prefix: str) -> None:
-        for name in (*self.parameter_names, *self.buffer_names):
-            if (tensor := getattr(self, name)) is not None:
-                state[prefix + name] = tensor
-        for name, child in self.children():
-            child._collect_state(state, f"{prefix}{name}.")
+        return {
+            f"{path}.{name}" if path else name: tensor
+            for path, layer in self.modules()
+            for name in (*layer.parameter_names, *layer.buffer_names)
+            if (tensor := getattr(layer, name)) is not None
+        }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Copy `state` into this layer's tensors; nothing is copied unless everything fits.
@@ -179,7 +201,9 @@ class Layer:
 
     def forget(self) -> None:
         """Drop what forward kept for backward, here and in all children."""
-        self.saved = None
+        self.saved = self.penalty = None
+        if self.loss is not None:
+            self.loss.forget()
         for _, child in self.children():
             child.forget()
 

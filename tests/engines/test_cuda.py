@@ -8,7 +8,7 @@ import torch
 
 from scratchae.data import Batches, load
 from scratchae.engines import CompiledEngine, Engine, GraphEngine, NotFiniteError
-from scratchae.engines.device.capture import STEPS_A_REPLAY
+from scratchae.engines.device.cuda_graph import STEPS_A_REPLAY
 from scratchae.errors import ScratchaeError
 from scratchae.layers import BatchNorm1d, Linear, Sequential
 from scratchae.models import build

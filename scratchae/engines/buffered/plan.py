@@ -36,6 +36,8 @@ from scratchae.layers import (
     Unflatten,
 )
 from scratchae.layers.sequential import copy_for_evaluation
+from scratchae.losses import MSELoss
+from scratchae.step import loss_of
 
 FORMS: dict[type[Layer], Callable[[Layer, Place, Buffers, bool], Node]] = {
     Linear: BufferedLinear,
@@ -69,6 +71,8 @@ class Plan:
     def __init__(self, model: Sequential, shape: tuple[int, ...], buffers: Buffers) -> None:
         if len(shape) not in (2, 4):
             raise NoFormError(f"for batches of shape {tuple(shape)}")
+        if type(loss_of(model)) is not MSELoss:
+            raise NoFormError(f"of {model.loss!r}")
         y = copy_for_evaluation(model).forward(buffers.example.new_zeros(shape))
         if y.shape != shape:
             raise NoFormError(f"for a model that turns {tuple(shape)} into {tuple(y.shape)}")

@@ -2,7 +2,7 @@
 
 A CUDA graph is a recording of kernels with the addresses that they read and write. Replaying it
 costs no Python and no launch from the host for each kernel, which is most of the time of a small
-model's step. All that changes between steps therefore has to lie at fixed places on the device.
+model's step. So everything that changes between steps has to lie at a fixed place on the device.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ STEPS_A_REPLAY = 8  # the cost of starting a replay is spread over them
 
 
 class Recording:
-    """A step recorded for good, with all that it reads and writes at its place.
+    """A recorded step, with all that it reads and writes at fixed places.
 
-    tensors: as `device_step` takes them; they are left as they were, recording carries nothing out.
-    addresses: where those lie that are not copied in by `run`. Raises ScratchaeError where a step
-    asks for a number that is on the device, which a recording cannot.
+    tensors: as `device_step` takes them. They stay as they are, because recording carries nothing
+    out. addresses: where the tensors lie that `run` does not copy in. Raises ScratchaeError if the
+    step asks for a number that is on the device, which a recording cannot do.
     """
 
     def __init__(self, step: Step, tensors: dict[str, Tensor], addresses: list[int]) -> None:
         self.addresses = addresses
-        self.inputs = {name: tensors[name].clone() for name in ("order", "factors")}
+        self.inputs = {name: tensors[name].clone() for name in ("order", "lr", "done")}
         self.tensors = tensors | self.inputs
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by the number of steps
         self.rehearse(step)
@@ -49,7 +49,7 @@ class Recording:
             ) from error
 
     def rehearse(self, step: Step) -> None:
-        """Two steps aside, on copies: libraries set themselves up in the first ones."""
+        """Make two steps on copies, in a stream of their own: libraries set themselves up in the first ones."""
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
@@ -58,9 +58,9 @@ class Recording:
         torch.cuda.current_stream().wait_stream(aside)
 
     def run(self, tensors: dict[str, Tensor], progress: Callable[[], object]) -> Tensor:
-        """Make the steps of all rows of order; the loss of the last, good until the next run.
+        """Make the steps of all rows of order; return the loss of the last, valid until the next run.
 
-        progress runs ahead of the device, which is not waited for.
+        progress is called ahead of the device, which nobody waits for.
         """
         for name, place in self.inputs.items():
             place.copy_(tensors[name])

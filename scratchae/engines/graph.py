@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scratchae.engines.device.engine import DeviceEngine
+from scratchae.engines.device import DeviceEngine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Sequential
 from scratchae.layers.batchnorm import BatchNorm
@@ -24,7 +24,7 @@ class GraphEngine(DeviceEngine):
     >>> model = Sequential(Linear(2, 2))
     >>> GraphEngine(model, Adam(model.parameters()))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    scratchae.errors.ScratchaeError: the graph engine wants CUDA, but the model is on cpu: ...
+    scratchae.errors.ScratchaeError: the graph engine needs CUDA, but the model is on cpu: ...
     """
 
     name = "graph"
@@ -34,16 +34,16 @@ class GraphEngine(DeviceEngine):
         device = optimizer.value.device
         if device.type != "cuda":
             raise ScratchaeError(
-                f"the graph engine wants CUDA, but the model is on {device}: use --device cuda where "
+                f"the graph engine needs CUDA, but the model is on {device}: use --device cuda if "
                 "there is one, or the buffered engine, which is made for a CPU"
             )
         super().__init__(model, optimizer, precision)
-        if any(averages_plainly(layer) for _, layer in model.leaves()):
+        if any(averages_plainly(layer) for _, layer in model.modules()):
             self.fall_back("cannot record BatchNorm with momentum=None, which reads its own count")
 
 
 def averages_plainly(layer: object) -> bool:
-    """Is it a BatchNorm whose running statistics are plain averages, by a count kept in Python?
+    """Return whether it is a BatchNorm whose running statistics are plain averages, by a count in Python.
 
     >>> from scratchae.layers import BatchNorm1d
     >>> averages_plainly(BatchNorm1d(2)), averages_plainly(BatchNorm1d(2, momentum=None))
