@@ -43,6 +43,23 @@ def compute_loss(model: Layer, x: Tensor, target: Tensor | None = None) -> Tenso
     return loss
 
 
+def add_gradients(model: Layer, x: Tensor, target: Tensor | None = None) -> Tensor:
+    """Add the gradient of the loss of x (N, ...) to every parameter's `.grad`; return the loss.
+
+    >>> import torch
+    >>> from scratchae.layers import Linear
+    >>> model, x = Linear(1, 1, bias=False), torch.tensor([[2.0]])
+    >>> model.weight[:] = 0
+    >>> add_gradients(model, x).item(), add_gradients(model, x).item()
+    (4.0, 4.0)
+    >>> model.weight.grad.item()  # twice 2 (0 · 2 − 2) 2
+    -16.0
+    """
+    loss = compute_loss(model, x, target)
+    model.backward(loss_of(model).backward())
+    return loss
+
+
 def fill_gradients(
     model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
 ) -> Tensor:
@@ -59,9 +76,7 @@ def fill_gradients(
     -8.0
     """
     optimizer.zero_grad()
-    loss = compute_loss(model, x, target)
-    model.backward(loss_of(model).backward())
-    return loss
+    return add_gradients(model, x, target)
 
 
 def update_if_finite(optimizer: Optimizer, loss: Tensor) -> None:

@@ -7,8 +7,7 @@ from scratchae.checking.diagnose import diagnose
 from scratchae.checking.exercises import EXERCISES, Exercise, find_exercise
 from scratchae.checking.gradcheck import gradcheck
 from scratchae.checking.mistake import Mistake, mistake, mistakes
-from scratchae.checking.report import Report, Row
-from scratchae.checking.result import GradcheckResult
+from scratchae.checking.report import GradcheckResult, Report, Row
 from scratchae.checking.trace import Trace, trace
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,6 +39,19 @@ class Exercise:
     call: Callable[[Callable, dict], object] | None = (
         None  # where it is not just function(*arguments)
     )
+
+    @property
+    def arguments(self) -> list[str]:
+        """The names of the arguments that a function is called with, in the reference's order.
+
+        The reference may have further ones with a default, which an exercise does not ask for.
+
+        >>> EXERCISES["train_step"].arguments, "maximize" in EXERCISES["adam_update"].arguments
+        (['model', 'optimizer', 'x'], False)
+        """
+        given = {name for case in self.cases(each=1) for name in case.arguments()}
+        parameters = inspect.signature(self.reference).parameters.values()
+        return [p.name for p in parameters if p.name in given or p.default is p.empty]
 
     def cases(self, seed: int = 0, each: int = 3) -> list[Case]:
         """`each` cases of every corner.

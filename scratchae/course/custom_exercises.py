@@ -97,7 +97,7 @@ def record(exercises: list[tuple[Exercise, int]]) -> str:
                 "name": exercise.name,
                 "module": exercise.reference.__module__,
                 "function": exercise.reference.__name__,
-                "arguments": list(inspect.signature(exercise.reference).parameters),
+                "arguments": exercise.arguments,
                 "outputs": exercise.outputs,
                 "corners": exercise.corners,
                 "in_place": exercise.in_place,

@@ -46,6 +46,7 @@ class Engine:
     """
 
     name = "eager"
+    in_halves = True  # can `gradients` and `update` be called apart?
 
     def __init__(self, model: Sequential, optimizer: Optimizer) -> None:
         self.model, self.optimizer = model, optimizer
@@ -74,6 +75,10 @@ class Engine:
         """Return the images (B, ...) at index (B,), valid until the next step."""
         return images.index_select(0, index)
 
+    def pick_targets(self, targets: Tensor, index: Tensor) -> Tensor:
+        """Return the targets (B, ...) at index (B,)."""
+        return targets.index_select(0, index)
+
     @torch.inference_mode()
     def epoch(
         self,
@@ -90,7 +95,7 @@ class Engine:
         """
         total = torch.zeros((), dtype=torch.float64, device=images.device)
         for number, index in enumerate(batches, start=1):
-            target = None if targets is None else targets.index_select(0, index)
+            target = None if targets is None else self.pick_targets(targets, index)
             loss = self.step(self.pick(images, index), target)
             if not math.isfinite(loss.item()):
                 raise NotFiniteError(number, loss.item(), images.index_select(0, index))

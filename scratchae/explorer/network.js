@@ -95,22 +95,12 @@ function batchnorm(layer) {
   };
 }
 
-const elementwise = (f) => () => (x, y) => {
-  for (let i = 0; i < y.length; i++) y[i] = f(x[i]);
-};
-
 const MAKERS = {
   Linear: linear,
   Conv2d: (layer, inShape) => convolution(layer, inShape, false),
   ConvTranspose2d: (layer, inShape) => convolution(layer, inShape, true),
   BatchNorm1d: batchnorm,
   BatchNorm2d: batchnorm,
-  ReLU: elementwise((x) => Math.max(x, 0)),
-  LeakyReLU: (layer) => elementwise((x) => (x > 0 ? x : layer.slope * x))(),
-  Tanh: elementwise(Math.tanh),
-  Sigmoid: elementwise((x) => 1 / (1 + Math.exp(-x))),
-  Flatten: elementwise((x) => x), // the same numbers: only the shape is another
-  Unflatten: elementwise((x) => x),
 };
 
 /** Layers in a row; after `forward` each layer's output is in its `y`. */
@@ -118,7 +108,7 @@ class Network {
   constructor(layers, inputShape) {
     let shape = inputShape;
     this.layers = layers.map((layer) => {
-      const run = MAKERS[layer.kind](layer, shape);
+      const run = layer.program ? operators(layer.program) : MAKERS[layer.kind](layer, shape);
       shape = layer.shape;
       return { ...layer, run, y: new Float32Array(size(shape)) };
     });

@@ -1,4 +1,4 @@
-"""Layers as the page runs them: kind, shape, numbers, all that network.js has to know of each."""
+"""Layers as the page runs them: kind, shape, numbers, and all else that network.js needs of each."""
 
 from __future__ import annotations
 
@@ -8,21 +8,16 @@ import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
+from scratchae.explorer.operators import operators_of
 from scratchae.explorer.quantise import base64_of, quantise
 from scratchae.layers import (
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
-    Flatten,
     Layer,
-    LeakyReLU,
     Linear,
-    ReLU,
     Sequential,
-    Sigmoid,
-    Tanh,
-    Unflatten,
 )
 from scratchae.layers.geometry import padding_of
 from scratchae.layers.sequential import copy_for_evaluation
@@ -35,32 +30,45 @@ SMALL = 10_000
 def describe(network: Sequential, input_shape: tuple[int, ...], prefix: str) -> list[dict]:
     """One dict a layer, in order: kind, name, text, the shape of its output for one sample, numbers.
 
-    prefix: what stands before the layers' names, such as "encoder.". Raises ScratchaeError for a
-    layer that the page does not know, and for one that mixes the samples of a batch.
+    prefix: what stands before the layers' names, such as "encoder.". Layers with many weights are
+    known by name, and their weights are rounded to few bytes; any other layer is described by the
+    operators of its forward pass. Raises ScratchaeError for a layer with an operator that the page
+    does not know, and for one that mixes the samples of a batch.
 
+    >>> from scratchae.layers import ReLU
     >>> layers = describe(Sequential(Linear(4, 3), ReLU()), (4,), "encoder.")
     >>> [(layer["name"], layer["kind"], layer["shape"]) for layer in layers]
     [('encoder.0', 'Linear', [3]), ('encoder.1', 'ReLU', [3])]
     """
     found = []
     x = torch.zeros(2, *input_shape)
-    with torch.inference_mode():
+    with torch.no_grad():
         for name, layer in copy_for_evaluation(network).to("cpu", torch.float32).leaves(prefix):
             numbers = NUMBERS.get(type(layer))  # not of its subclasses: they may compute otherwise
-            if numbers is None:
-                known = ", ".join(kind.__name__ for kind in NUMBERS)
-                raise ScratchaeError(
-                    f"the page cannot run {name}, {layer!r}: it knows {known}, and Sequentials of these"
-                )
+            content = operators(name, layer, x.shape) if numbers is None else numbers(layer)
             x = layer.forward(x)
             if x.ndim < 2 or len(x) != 2:
-                raise ScratchaeError(
-                    f"the page runs one image at a time, but {name}, {layer!r}, mixes the images of a "
-                    "batch: leave axis 0 as it is"
-                )
+                raise mixes_images(name, layer)
             fixed = {"kind": type(layer).__name__, "name": name, "text": repr(layer)}
-            found.append({**fixed, "shape": list(x.shape[1:]), **numbers(layer)})
+            found.append({**fixed, "shape": list(x.shape[1:]), **content})
     return found
+
+
+def operators(name: str, layer: Layer, shape: torch.Size) -> dict:
+    """The operators of the layer's forward pass, for inputs of that shape (2, ...)."""
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    both, alone = layer.forward(x), layer.forward(x[:1])
+    if both.ndim < 2 or len(both) != 2 or not torch.allclose(both[:1], alone, 1e-3, 1e-5):
+        raise mixes_images(name, layer)
+    return {"program": operators_of(layer, x[:1], name)}
+
+
+def mixes_images(name: str, layer: Layer) -> ScratchaeError:
+    """The error about a layer that does not treat each sample of a batch by itself."""
+    return ScratchaeError(
+        f"the page runs one image at a time, but {name}, {layer!r}, mixes the images of a "
+        "batch: leave axis 0 as it is"
+    )
 
 
 def weights(layer: Linear | Conv2d | ConvTranspose2d) -> dict:
@@ -119,10 +127,4 @@ NUMBERS: dict[type[Layer], Callable[[Layer], dict]] = {
     ConvTranspose2d: convolution,
     BatchNorm1d: batchnorm,
     BatchNorm2d: batchnorm,
-    ReLU: lambda layer: {},
-    LeakyReLU: lambda layer: {"slope": layer.negative_slope},
-    Tanh: lambda layer: {},
-    Sigmoid: lambda layer: {},
-    Flatten: lambda layer: {},
-    Unflatten: lambda layer: {},
 }

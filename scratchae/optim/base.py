@@ -7,6 +7,7 @@ a few for every parameter.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Iterator
 
@@ -103,6 +104,13 @@ class Optimizer:
         self.steps = state["steps"]
         for name, tensor in state["state"].items():
             self.state[name].copy_(tensor)
+
+    def __repr__(self) -> str:
+        usual = inspect.signature(type(self)).parameters
+        names = [name for name in self.hyperparameters if name in usual]
+        given = {name: getattr(self, name) for name in names}
+        chosen = [f"{k}={v!r}" for k, v in given.items() if k == "lr" or v != usual[k].default]
+        return f"{type(self).__name__}({', '.join(chosen)})"
 
     def _check(self) -> None:
         who = type(self).__name__

@@ -1,8 +1,8 @@
-"""Pictures of an autoencoder at work: every function returns a Figure, and `save` writes it.
+"""Figures of an autoencoder at work. Every function returns a Figure, and `save` writes it.
 
-Digits are tensors (N, 784), (N, 28, 28) or (N, 1, 28, 28), pixels from -1, black, to 1, white, of
-any floating-point dtype, on any device. A model is only looked at: what runs is a copy of it in
-evaluation mode. No display is needed, and nothing is shown or kept open.
+Digits are tensors (N, 784), (N, 28, 28) or (N, 1, 28, 28) of any floating-point dtype on any
+device, with pixels from -1 (black) to 1 (white). A model is not changed: the functions run a copy
+of it in evaluation mode. No display is needed, and no window is opened.
 """
 
 from scratchae.plots.latent import interpolation, latent_cloud

@@ -1,4 +1,4 @@
-"""The latent space: where the codes of digits lie in it, and what lies between two of them."""
+"""The latent space: where the codes of the digits are, and what is between two of them."""
 
 from __future__ import annotations
 
@@ -10,35 +10,22 @@ from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 from scratchae.models import Autoencoder
-from scratchae.plots.digits import as_digits, as_input, one_digit, plain, trial
-from scratchae.plots.style import RED, headline, styled
-from scratchae.plots.tiles import GREY, frame, tile
-
-DIGIT_COLOURS = (  # Paul Tol's "muted" and black: told apart with any colour vision
-    *("#332288", "#88ccee", "#117733", "#ddcc77", "#cc6677"),
-    *("#882255", "#44aa99", "#999933", "#aa4499", "#000000"),
-)
-MARK = {
-    "size": 14,
-    "weight": "bold",
-    "ha": "center",
-    "va": "center",
-    "zorder": 100,
-    "path_effects": [patheffects.withStroke(linewidth=3, foreground="white")],
-}
+from scratchae.plots.inputs import as_digits, as_input, check_codes, evaluation_copy, one_digit
+from scratchae.plots.style import DIGIT_COLOURS, GREY, RED, frame, headline, styled, tile
 
 
 @styled
 def latent_cloud(
     codes: Tensor, labels: Tensor | None = None, most: int = 2000, seed: int = 0
 ) -> Figure:
-    """Every code a disc, coloured by its digit, the digit itself at the median of its discs.
+    """Draw every code as a disc in the colour of its digit, and each digit at its median code.
 
-    Where another digit stands there already, this one stands to the right of it.
+    If two digits have the same median, their names are drawn side by side.
 
-    codes: (N, 2) is drawn in two dimensions and (N, 3) in three; any other (N, ...) is flattened
-    and projected on the first 3 principal components of what is drawn. labels: N whole numbers
-    from 0 to 9. Of more than `most` codes an equal number of each digit is drawn, chosen by `seed`.
+    codes: (N, 2) is drawn in two dimensions and (N, 3) in three. Any other (N, ...) is flattened
+        and projected on the first 3 principal components of the codes that are drawn.
+    labels: N integers from 0 to 9.
+    most: if there are more codes, an equal number of each digit is drawn; `seed` chooses which.
 
     >>> codes = torch.tensor([[0.0, 0.0], [1.0, 2.0], [3.0, 1.0]])
     >>> figure = latent_cloud(codes, torch.tensor([7, 7, 2]))
@@ -61,17 +48,22 @@ def latent_cloud(
     ax = figure.subplots(subplot_kw={"projection": "3d" if len(names) == 3 else None})
     headline(figure, title)
     ax.set(**dict(zip(("xlabel", "ylabel", "zlabel"), names, strict=False)))
-    middles: list[Tensor] = []
+    medians: list[Tensor] = []
     near = 0.03 * (codes.amax(dim=0) - codes.amin(dim=0))  # about the size of a name
+    outline = patheffects.withStroke(linewidth=3, foreground="white")
     for digit in digits.unique().tolist():
         own, colour = codes[digits == digit], DIGIT_COLOURS[digit]
-        ax.scatter(*own.T.numpy(), s=8, color=colour, alpha=0.9, linewidths=0, label=digit)
+        discs = ax.scatter(*own.T.numpy(), color=colour, alpha=0.9, linewidths=0, label=digit)
+        discs.set_sizes([8])
         if labels is not None:
-            middle = own.median(dim=0).values
-            taken = sum(bool(((middle - other).abs() <= near).all()) for other in middles)
+            median = own.median(dim=0).values
+            taken = sum(bool(((median - other).abs() <= near).all()) for other in medians)
             beside = offset_copy(ax.transData, figure, 12 * taken, units="points")
-            ax.text(*middle.tolist(), str(digit), color=colour, transform=beside, **MARK)
-            middles.append(middle)
+            place = median.tolist()  # two coordinates, or three
+            name = ax.text(*place, str(digit), color=colour, transform=beside)  # type: ignore[call-arg]
+            name.set(size=14, weight="bold", ha="center", va="center", zorder=100)
+            name.set_path_effects([outline])
+            medians.append(median)
     if labels is not None:
         figure.legend(loc="outside right center", title="digit", markerscale=3)
     return figure
@@ -79,9 +71,9 @@ def latent_cloud(
 
 @styled
 def interpolation(model: Autoencoder, start: Tensor, end: Tensor, steps: int = 11) -> Figure:
-    """`steps` codes on the straight line from one digit's to another's, decoded.
+    """Decode `steps` codes on the straight line from the code of one digit to that of another.
 
-    The true digits stand at both ends, in frames.
+    The two original digits are drawn at the ends, in red frames.
 
     >>> from scratchae.models import build
     >>> figure = interpolation(build("fc"), torch.zeros(784), torch.ones(784), steps=3)
@@ -89,47 +81,28 @@ def interpolation(model: Autoencoder, start: Tensor, end: Tensor, steps: int = 1
     ['start', 'end', '0%', '50%', '100%']
     """
     if not isinstance(steps, int) or steps < 2:
-        raise ScratchaeError(f"interpolation wants 2 steps or more, but got {steps!r}")
+        raise ScratchaeError(f"interpolation expects at least 2 steps, but got {steps!r}")
     ends = torch.cat([one_digit("interpolation", start), one_digit("interpolation", end)])
-    model = trial("interpolation", model)
+    model = evaluation_copy("interpolation", model)
     with torch.inference_mode():
         first, last = model.encode(as_input(model, ends))
         shares = torch.linspace(0, 1, steps, dtype=first.dtype, device=first.device)
-        way = torch.stack([torch.lerp(first, last, share) for share in shares])  # (S, *code)
-        decoded = as_digits("interpolation", model.decode(way))
+        path = torch.stack([torch.lerp(first, last, share) for share in shares])  # (S, *code)
+        decoded = as_digits("interpolation", model.decode(path))
     figure = Figure((max(6.0, 0.75 * (steps + 2)), 1.5))
-    headline(figure, "From one digit to another in a straight line through the codes")
+    headline(figure, "From one digit to another on a straight line in the latent space")
     ax = figure.subplots()
     tile(ax, torch.cat([ends[:1], decoded, ends[1:]]), steps + 2, **GREY)
-    for place, words in [(0, "start"), (steps + 1, "end")]:
+    for place, text in [(0, "start"), (steps + 1, "end")]:
         frame(ax, place, 0, edgecolor=RED, linewidth=2.5)
-        ax.text(place + 0.5, 1.1, words, ha="center", va="top", color=RED)
+        ax.text(place + 0.5, 1.1, text, ha="center", va="top", color=RED)
     for place, share in enumerate(shares.tolist(), start=1):
         ax.text(place + 0.5, 1.1, f"{share:.0%}", ha="center", va="top")
     return figure
 
 
-def check_codes(codes: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-    """codes as (N, D) and labels as (N,), all 0 where there are none."""
-    fits = isinstance(codes, Tensor) and codes.ndim > 1 and codes.numel() > 0
-    codes = plain(codes).flatten(1) if fits else torch.empty(0, 0)
-    N, D = codes.shape
-    if D < 2 or (D > 3 and N < 3) or not codes.isfinite().all():
-        raise ScratchaeError(
-            "latent_cloud wants codes (N, 2) or (N, 3), or three or more of (N, D) to project, and "
-            f"all of them finite, but got {N} of {D} numbers, {(~codes.isfinite()).sum()} not finite"
-        )
-    digits = torch.zeros(N) if labels is None else torch.as_tensor(labels).cpu()
-    if digits.shape != (N,) or not set(digits.tolist()) <= set(range(10)):
-        raise ScratchaeError(
-            f"latent_cloud wants a label from 0 to 9 for each of {N} codes, but got "
-            f"{tuple(digits.shape)} with values such as {digits.flatten()[-3:].tolist()}"
-        )
-    return codes, digits.long()
-
-
 def balanced(digits: Tensor, most: int, seed: int) -> Tensor:
-    """Which of the N digits to draw: at most `most`, as many of each kind as there are, in order."""
+    """Return the indices of the digits to draw, in order: at most `most`, equally many of each."""
     if len(digits) <= most:
         return torch.arange(len(digits))
     order = torch.randperm(len(digits), generator=torch.Generator().manual_seed(seed))
@@ -139,7 +112,10 @@ def balanced(digits: Tensor, most: int, seed: int) -> Tensor:
 
 
 def principal_components(codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """codes (N, D) on their first principal components (N, count), and each one's share (count,)."""
+    """Project codes (N, D) on their first principal components.
+
+    Returns the projection (N, count) and each component's part of the variance (count,).
+    """
     centred = codes - codes.mean(dim=0)
     _, s, vh = torch.linalg.svd(centred, full_matrices=False)  # s (K,), vh (K, D), K = min(N, D)
     variance = s.square()

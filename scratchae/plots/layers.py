@@ -1,4 +1,4 @@
-"""Inside the model: the weights of its first layer, and what every stage makes of one digit."""
+"""Inside a model: the weights of its first layer, and the activations for one digit."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from torch import Tensor
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Conv2d, Flatten, Linear, Sequential, Unflatten
 from scratchae.models import Autoencoder
-from scratchae.plots.digits import as_input, one_digit, plain, trial
-from scratchae.plots.style import BLUE, headline, styled
-from scratchae.plots.tiles import GREY, draw_map, tile
+from scratchae.plots.inputs import as_input, evaluation_copy, one_digit, to_cpu
+from scratchae.plots.style import BLUE, GREY, headline, styled, tile, tile_signed
 
 
 @styled
 def filters(model: Sequential) -> Figure:
-    """The weights of the first layer as little pictures: what each of its units looks for.
+    """Draw the weights of the first Linear or Conv2d as images: the pattern that each unit detects.
 
-    The first Linear or Conv2d decides: each row of a Linear(784, O) is a picture of 28 x 28, each
-    kernel of a Conv2d one of its own size. All share one scale, symmetric about 0.
+    Each row of a Linear(784, O) is an image of 28 x 28 pixels; each kernel of a Conv2d is an image
+    of its own size. All images share one scale, which is symmetric around 0.
 
     >>> from scratchae.models import build
     >>> figure = filters(build("conv"))
@@ -32,37 +31,38 @@ def filters(model: Sequential) -> Figure:
     leaves = model.leaves() if isinstance(model, Sequential) else ()
     name, layer = next(((n, x) for n, x in leaves if isinstance(x, Linear | Conv2d)), ("", model))
     if isinstance(layer, Linear) and layer.in_features == 784:
-        pictures = plain(layer.weight).reshape(-1, 28, 28)
+        images = to_cpu(layer.weight).reshape(-1, 28, 28)
     elif isinstance(layer, Conv2d):
-        pictures = plain(layer.weight).flatten(0, 1)
+        images = to_cpu(layer.weight).flatten(0, 1)
     else:
         got = repr(layer) if isinstance(layer, Linear) else f"a {type(layer).__name__} without one"
         raise ScratchaeError(
-            f"filters wants a model that begins with a Conv2d or a Linear(784, ...), but got {got}"
+            f"filters expects a model that begins with a Conv2d or a Linear(784, ...), but got {got}"
         )
-    columns = math.ceil(math.sqrt(1.8 * len(pictures)))
-    figure = Figure((9.0, 0.5 + 8.2 / columns * math.ceil(len(pictures) / columns)))
+    columns = math.ceil(math.sqrt(1.8 * len(images)))
+    figure = Figure((9.0, 0.5 + 8.2 / columns * math.ceil(len(images) / columns)))
     ax = figure.subplots()
-    size = " x ".join(map(str, pictures.shape[1:]))
-    headline(figure, f"{name}, {layer!r}: {len(pictures)} filters of {size}")
-    draw_map(ax, pictures, columns, "weight")
+    size = " x ".join(map(str, images.shape[1:]))
+    headline(figure, f"{name}, {layer!r}: {len(images)} filters of {size}")
+    tile_signed(ax, images, columns, "weight")
     return figure
 
 
 @styled
 def feature_maps(model: Autoencoder, image: Tensor) -> Figure:
-    """What every stage of the encoder makes of one digit.
+    """Draw the activations of every stage of the encoder for one digit.
 
-    A stage is a Conv2d or Linear with the BatchNorm and activation behind it. Its channels (C, H, W)
-    are drawn as pictures on a scale of their own, symmetric about 0; its units (F,) as bars.
+    A stage is a Conv2d or Linear with the layers that follow it, such as BatchNorm and ReLU. The
+    channels (C, H, W) of a stage are drawn as images, on a scale of their own that is symmetric
+    around 0. The units (F,) of a stage are drawn as bars.
 
     >>> from scratchae.models import build
     >>> figure = feature_maps(build("conv"), torch.zeros(1, 1, 28, 28))
     >>> figure.axes[1].get_title(loc="left")
     'encoder.0 Conv2d → BatchNorm2d → ReLU, (16, 14, 14)'
     """
-    digit, model = one_digit("feature_maps", image), trial("feature_maps", model)
-    stages: list[tuple[list[str], Tensor]] = []  # the layers of each stage and what it gives
+    digit, model = one_digit("feature_maps", image), evaluation_copy("feature_maps", model)
+    stages: list[tuple[list[str], Tensor]] = []  # the layers of each stage, and its output
     with torch.inference_mode():
         x = as_input(model, digit)
         for name, layer in model.encoder.leaves("encoder."):
@@ -70,9 +70,9 @@ def feature_maps(model: Autoencoder, image: Tensor) -> Figure:
             kind = type(layer).__name__
             if isinstance(layer, Conv2d | Linear):
                 stages.append(([f"{name} {kind}"], x))
-            elif stages and not isinstance(layer, Flatten | Unflatten):  # these only rename axes
+            elif stages and not isinstance(layer, Flatten | Unflatten):  # these two only reshape
                 stages[-1] = ([*stages[-1][0], kind], x)
-    heights = [0.52]  # inches: of a row of pictures, or of a row of bars
+    heights = [0.52]  # inches: the height of a row of images
     heights += [0.52 * math.ceil(x.shape[1] / 16) if x.ndim == 4 else 0.75 for _, x in stages]
     figure = Figure((9.0, 0.4 + sum(heights) + 0.4 * len(heights)))
     headline(figure, "One digit on its way through the encoder: the activations of every stage")
@@ -82,9 +82,9 @@ def feature_maps(model: Autoencoder, image: Tensor) -> Figure:
     for ax, (names, x) in zip(axes[1:], stages, strict=True):
         ax.set_title(f"{' → '.join(names)}, {tuple(x.shape[1:])}")
         if x.ndim == 4:
-            draw_map(ax, plain(x[0]), 16, "activation")
+            tile_signed(ax, to_cpu(x[0]), 16, "activation")
         else:
-            units = plain(x).flatten().numpy()
+            units = to_cpu(x).flatten().numpy()
             ax.bar(range(len(units)), units, color=BLUE)
             ax.set(xlim=(-0.6, len(units) - 0.4), ylabel="activation")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))

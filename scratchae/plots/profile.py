@@ -1,4 +1,4 @@
-"""Where a training step's time goes: a bar for every part, and how short it could be."""
+"""Where the time of a training step goes: a bar for every part, and its shortest possible time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from scratchae.plots.style import BLUE, RED, headline, styled
 from scratchae.profiling import Profile
 from scratchae.profiling.result import digits
 
-COLOURS = {"forward": BLUE, "backward": RED, "update": "#88ccee"}  # of Paul Tol's "muted"
+COLOURS = {"forward": BLUE, "backward": RED, "update": "#88ccee"}
 
 
 @styled
 def profile_picture(profile: Profile) -> Figure:
-    """What `scratchae.profiling.profile` found: forward and backward of every part in one bar.
+    """Draw a Profile: one bar for the forward and backward pass of every part.
 
-    The black line in a bar is its floor, and the number behind it says how many times that it takes.
+    The black line in a bar is the floor of the part: its shortest possible time. The number behind
+    the bar is the measured time divided by the floor.
 
     >>> from scratchae.layers import Linear, Sequential, Tanh
     >>> from scratchae.profiling import profile
@@ -27,14 +28,14 @@ def profile_picture(profile: Profile) -> Figure:
     """
     if not isinstance(profile, Profile):
         raise ScratchaeError(
-            f"profile_picture wants what profile(model) gives, but got a {type(profile).__name__}"
+            f"profile_picture expects the result of profile(model), but got a {type(profile).__name__}"
         )
     parts, table = profile.parts, profile.table
     places = {part: place for place, part in enumerate(parts["part"])}
     figure = Figure((8.0, 1.5 + 0.22 * len(parts)))
     total = profile.total
-    words = f"{digits(total['ms'])} ms, the floor is {digits(total['floor_ms'])} ms"
-    headline(figure, f"A training step: {words}\n{profile.headline}")
+    times = f"{digits(total['ms'])} ms, the floor is {digits(total['floor_ms'])} ms"
+    headline(figure, f"A training step: {times}\n{profile.headline}")
     ax = figure.subplots()
     starts = dict.fromkeys(places, 0.0)
     for name, colour in COLOURS.items():
@@ -47,7 +48,7 @@ def profile_picture(profile: Profile) -> Figure:
     halo = [patheffects.withStroke(linewidth=2.5, foreground="white")]
     ax.vlines(floors, above, below, color="black", path_effects=halo, label="floor")
     for place, (ms, ratio) in enumerate(zip(parts["ms"], parts["ratio"], strict=True)):
-        if ratio == ratio:
+        if ratio == ratio:  # not NaN
             size = digits(round(ratio, 1 if ratio < 10 else None))
             ax.annotate(
                 f"{size} ×",
@@ -62,6 +63,6 @@ def profile_picture(profile: Profile) -> Figure:
     ax.set_ylim(len(parts) - 0.4, -0.6)
     ax.set_xlim(0, 1.1 * max(parts["ms"].max(), floors.max()))
     ax.grid(axis="y", visible=False)
-    ax.set_xlabel("milliseconds; n × is how many times its floor a part takes")
+    ax.set_xlabel("milliseconds; n ×: the time divided by the floor")
     ax.legend(loc="best", handlelength=1.2)
     return figure

@@ -1,4 +1,4 @@
-"""Every picture of a run, drawn into its folder."""
+"""Draw all pictures of a run into its folder."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import torch
 
 from scratchae import plots
 from scratchae.data import Dataset
+from scratchae.errors import ScratchaeError
 from scratchae.training import Run
 from scratchae.training.evaluation import evaluating
-from scratchae.training.loop import pixels_for
+from scratchae.training.preparation import pixels_for
 
-ROWS = 6  # kept epochs that fit on one page
-CODES = 5000  # test digits in the latent cloud
+ROWS = 6  # of reconstructions: so many epochs fit on one page
+CODES = 5000  # at most so many test digits in the latent cloud
 
 
 def write_pictures(run: Run, data: Dataset) -> list[Path]:
-    """Draw run.folder/pictures/*.png from a run and its data; returns the paths.
+    """Draw the pictures of a run as run.folder/pictures/*.png, and return their paths.
 
     >>> import tempfile
     >>> from scratchae.data import Images
@@ -29,6 +30,8 @@ def write_pictures(run: Run, data: Dataset) -> list[Path]:
     ...     [path.stem for path in write_pictures(run, data)]
     ['feature_maps', 'filters', 'interpolation', 'latent', 'loss', 'reconstructions']
     """
+    if run.folder is None:
+        raise ScratchaeError("the run has no folder for its pictures: train it with fit(..., out=)")
     images = data.test or data.train
     x = pixels_for(run.model, images.select(torch.arange(min(CODES, len(images)))), "cpu")
     labels = None if images.labels is None else images.labels[: len(x)]
@@ -53,7 +56,7 @@ def write_pictures(run: Run, data: Dataset) -> list[Path]:
 
 
 def other_digit(labels: torch.Tensor | None) -> int:
-    """The index of the first image that shows another digit than image 0.
+    """Return the index of the first image that shows another digit than image 0.
 
     >>> other_digit(torch.tensor([7, 7, 2, 1]))
     2

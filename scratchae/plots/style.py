@@ -1,4 +1,4 @@
-"""The style that all figures share, and how one is written to a file."""
+"""What all figures share: their style, rows of small images, and saving to a file."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec
 
 from matplotlib import style
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 from scratchae.files import replacing
 
 FAINT, BLUE, RED = "#bbbbbb", "#332288", "#cc6677"
+DIGIT_COLOURS = (  # Paul Tol's "muted" and black: distinct for every kind of colour vision
+    *("#332288", "#88ccee", "#117733", "#ddcc77", "#cc6677"),
+    *("#882255", "#44aa99", "#999933", "#aa4499", "#000000"),
+)
 STYLE = {
     "figure.constrained_layout.use": True,
     "figure.dpi": 100,
@@ -28,28 +37,63 @@ STYLE = {
     "grid.color": "#e5e5e5",
     "legend.frameon": False,
 }
+GREY = {"cmap": "gray", "vmin": -1, "vmax": 1}
+GAP = 0.04  # the margin around each small image, as a part of its cell
+Arguments = ParamSpec("Arguments")
 
 
-def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw in the style of this file, whatever the reader's own settings of matplotlib are."""
+def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """Make `draw` use STYLE, whatever the user's own settings of matplotlib are."""
 
     @functools.wraps(draw)
-    def in_style(*args, **kwargs) -> Figure:
+    def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
         with style.context(["default", STYLE]):
             return draw(*args, **kwargs)
 
     return in_style
 
 
-def headline(figure: Figure, words: str) -> None:
-    """What the figure shows, at its upper left."""
-    figure.suptitle(words, x=0.01, ha="left")
+def headline(figure: Figure, text: str) -> None:
+    """Write the title of the figure at its upper left."""
+    figure.suptitle(text, x=0.01, ha="left")
+
+
+def tile(ax: Axes, images: Tensor, columns: int, **imshow) -> AxesImage:
+    """Draw images (K, H, W) in rows of `columns`, each in a cell of size 1 x 1."""
+    for k, image in enumerate(images):
+        row, column = divmod(k, columns)
+        extent = (column + GAP, column + 1 - GAP, row + 1 - GAP, row + GAP)
+        drawn = ax.imshow(image.numpy(), extent=extent, **imshow)
+        frame(ax, column, row, edgecolor=FAINT, linewidth=0.5)
+    ax.set(xlim=(0, columns), ylim=(row + 1, 0), anchor="W")
+    ax.set_axis_off()
+    return drawn
+
+
+def frame(ax: Axes, column: int, row: int, **line) -> None:
+    """Draw a frame around one cell of `tile`."""
+    side = 1 - 2 * GAP
+    ax.add_patch(Rectangle((column + GAP, row + GAP), side, side, fill=False, **line))
+
+
+def tile_signed(ax: Axes, images: Tensor, columns: int, label: str) -> None:
+    """Draw images (K, H, W) of signed numbers: blue below 0, white at 0, red above 0.
+
+    All images share one scale. A colour bar shows it, with `label` beside it.
+    """
+    limit = images.abs().max().item() or 1.0
+    drawn = tile(
+        ax, images, columns, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest"
+    )
+    bar = ax.inset_axes((1.01, 0, 0.012, 1))  # an inset is exactly as high as the images
+    ax.figure.colorbar(drawn, bar, label=label, ticks=[-limit, 0, limit], format="%.2g")
 
 
 def save(figure: Figure, path: str | os.PathLike, dpi: int = 150) -> None:
-    """Write the figure, as .png, .pdf, .svg and so on by the end of its name, whole or not at all.
+    """Write the figure to a file, complete or not at all.
 
-    Raises ScratchaeError for an unknown ending and where the file cannot be written.
+    The suffix of the path gives the format: .png, .pdf, .svg and so on.
+    Raises ScratchaeError if the suffix is unknown or the file cannot be written.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -59,11 +103,11 @@ def save(figure: Figure, path: str | os.PathLike, dpi: int = 150) -> None:
     ...     Path(folder, "blank.png").read_bytes()[1:4]
     b'PNG'
     """
-    ending, known = Path(path).suffix.lstrip(".").lower(), figure.canvas.get_supported_filetypes()
-    if ending not in known:
+    suffix, known = Path(path).suffix.lstrip(".").lower(), figure.canvas.get_supported_filetypes()
+    if suffix not in known:
         raise ScratchaeError(
-            f"cannot write a picture to {path}: its name has to end in one of "
+            f"cannot write a picture to {path}: its name must end in one of "
             f"{', '.join('.' + name for name in sorted(known))}"
         )
     with replacing(path) as beside:
-        figure.savefig(beside, dpi=dpi, format=ending)
+        figure.savefig(beside, dpi=dpi, format=suffix)

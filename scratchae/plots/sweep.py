@@ -1,4 +1,4 @@
-"""What a sweep found: how the loss depends on the learning rate, for every latent size."""
+"""The result of a sweep: how the loss depends on the learning rate and the latent size."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from scratchae.errors import ScratchaeError
-from scratchae.plots.latent import DIGIT_COLOURS
-from scratchae.plots.style import headline, styled
+from scratchae.plots.style import DIGIT_COLOURS, headline, styled
 
-APART = 0.08  # of the axis, between learning rates that are told one by one below it
+APART = 0.08  # of the axis: if learning rates are closer, not every one has its own tick
 
 
 @styled
 def sweep_picture(table: pd.DataFrame) -> Figure:
-    """The loss over the learning rate: a dot for each seed, a line through the medians.
+    """Draw the loss over the learning rate: a dot for each seed, a line through the medians.
 
-    table: columns lr, latent, test_loss and train_loss, one row a model, as `scratchae.sweep` gives
-    it. Both axes are logarithmic; sizes stand a little apart so that dots do not hide each other;
-    the lowest loss is ringed; models without a finite loss are crosses above. Train losses
-    where there are no test losses.
+    table: one row per model, with the columns lr, latent, test_loss and train_loss, as
+    `scratchae.sweep` returns it. If there are no test losses, the training losses are drawn.
+
+    Both axes are logarithmic. Each latent size is moved a little to the side, so that its dots do
+    not hide others. A ring marks the lowest loss. A cross at the upper edge is a model that
+    diverged: it has no finite loss.
 
     >>> rows = {"lr": [1e-3, 1e-2], "latent": [3, 3], "train_loss": 0.2, "test_loss": [0.2, 0.1]}
     >>> figure = sweep_picture(pd.DataFrame(rows))
     >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
     ['0.001', '0.01']
     """
-    wanted = ["lr", "latent", "train_loss", "test_loss"]
+    expected = ["lr", "latent", "train_loss", "test_loss"]
     columns = list(table.columns) if isinstance(table, pd.DataFrame) else []
-    if not set(wanted) <= set(columns) or table.empty:
+    if not set(expected) <= set(columns) or table.empty:
         raise ScratchaeError(
-            f"sweep_picture wants the table of a sweep, with the columns {', '.join(wanted)}, but got "
-            f"a {type(table).__name__} with columns {columns}"
+            f"sweep_picture expects the table of a sweep with the columns {', '.join(expected)}, but "
+            f"got a {type(table).__name__} with the columns {columns}"
         )
     which = "test" if table["test_loss"].notna().any() else "train"
     table = table.reset_index(drop=True)
     table["loss"] = table[f"{which}_loss"].astype(float)
-    good = table[table["loss"].abs() < math.inf]  # not so for NaN either
+    good = table[table["loss"].abs() < math.inf]  # False for NaN too
     figure = Figure((7.0, 4.4))
     ax = figure.subplots()
     ax.set(xscale="log", yscale="log", xlabel="learning rate")
@@ -51,8 +52,7 @@ def sweep_picture(table: pd.DataFrame) -> Figure:
     for (size, shift), colour in zip(places.items(), cycle(DIGIT_COLOURS), strict=False):
         own = table if size is None else table[table["latent"] == size]
         fine = own[own.index.isin(good.index)]
-        dots = {"s": 14, "color": colour, "alpha": 0.6, "linewidths": 0}
-        ax.scatter(fine["lr"] * shift, fine["loss"], **dots)
+        ax.scatter(fine["lr"] * shift, fine["loss"], s=14, color=colour, alpha=0.6, linewidths=0)
         medians = fine.groupby("lr")["loss"].median()
         name = "median" if size is None else f"{size}"
         ax.plot(medians.index * shift, medians, color=colour, marker="_", label=name)
@@ -63,23 +63,23 @@ def sweep_picture(table: pd.DataFrame) -> Figure:
     if len(good):
         best = good.loc[good["loss"].idxmin()]
         size = None if sizes == [None] else best["latent"]
-        ring = {"markersize": 9, "markerfacecolor": "none", "markeredgecolor": "black"}
-        ax.plot(best["lr"] * places[size], best["loss"], "o", **ring, label="lowest", linestyle="")
+        (ring,) = ax.plot(best["lr"] * places[size], best["loss"], "o", label="lowest")
+        ring.set(markersize=9, markerfacecolor="none", markeredgecolor="black")
         title = f"Lowest {which} loss {best['loss']:.4g}: learning rate {best['lr']:g}"
         title += "" if size is None else f", latent size {size:g}"
         title += f", seed {best['seed']:g}" if "seed" in table else ""
-    headline(figure, f"{title}\nDots are single seeds, lines go through their medians")
+    headline(figure, f"{title}\nA dot is one seed; a line goes through the medians")
     ticks(ax, sorted(table["lr"].unique()))
-    words = None if sizes == [None] else "latent size"
-    figure.legend(loc="outside right upper", title=words, handlelength=1.5)
+    heading = None if sizes == [None] else "latent size"
+    figure.legend(loc="outside right upper", title=heading, handlelength=1.5)
     return figure
 
 
 def crosses(ax: Axes, rates: pd.Series, colour: str) -> None:
-    """A cross at the upper edge for every model that diverged."""
+    """Draw a cross at the upper edge for every model that diverged."""
     label = None if any(line.get_label() == "diverged" for line in ax.lines) else "diverged"
     if len(rates):
-        above = ax.get_xaxis_transform()  # the data's x, the axes' y
+        above = ax.get_xaxis_transform()  # x in data units, y from 0 to 1
         ax.plot(
             rates,
             [1.0] * len(rates),
@@ -92,7 +92,7 @@ def crosses(ax: Axes, rates: pd.Series, colour: str) -> None:
 
 
 def ticks(ax: Axes, rates: list[float]) -> None:
-    """The very learning rates below, where they are few; losses as plain numbers at the side."""
+    """Put a tick at every learning rate if there is room, and write all ticks as plain numbers."""
     plain = FuncFormatter(lambda value, _: f"{value:g}")
     logs = [math.log(rate) for rate in rates]
     if all(b - a >= APART * (logs[-1] - logs[0]) for a, b in pairwise(logs)):

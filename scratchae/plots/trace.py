@@ -1,4 +1,4 @@
-"""The X-ray of a model: activations, gradients and dead units, layer by layer from top to bottom."""
+"""A trace of a model: activations, gradients and dead units, layer by layer from top to bottom."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from scratchae.plots.style import BLUE, FAINT, RED, headline, styled
 
 @styled
 def trace_picture(trace: Trace) -> Figure:
-    """What `scratchae.checking.trace` saw: a dot a layer for each spread, a bar for the dead units.
+    """Draw a Trace: for each layer, two dots for the spreads and a bar for the dead units.
 
-    The spread is the standard deviation of a layer's output, and of the gradient of its output;
-    a spread of 0 or NaN is written out. A red line marks the first layer that differs from the
-    other model's.
+    The two spreads are the standard deviations of the layer's output and of the gradient with
+    respect to this output. A spread of 0 or NaN is written as text. If the trace compares two
+    models, a red line marks the first layer in which they differ.
 
     >>> import torch
     >>> from scratchae.checking.trace import trace
@@ -37,7 +37,7 @@ def trace_picture(trace: Trace) -> Figure:
     """
     if not isinstance(trace, Trace):
         raise ScratchaeError(
-            f"trace_picture wants what trace(model, x) gives, but got a {type(trace).__name__}"
+            f"trace_picture expects the result of trace(model, x), but got a {type(trace).__name__}"
         )
     table = trace.table
     figure = Figure((9.0, 1.1 + 0.21 * len(table)))
@@ -59,10 +59,10 @@ def trace_picture(trace: Trace) -> Figure:
 
 
 def dots(ax: Axes, sizes: list[float], title: str, colour: str) -> None:
-    """A dot for every size above 0, from top to bottom; logarithmic beyond a factor of ten."""
+    """Draw a dot for every size above 0; the axis is logarithmic if they span a factor of ten."""
     fine = [size if 0 < size < math.inf else math.nan for size in sizes]
     ax.plot(fine, range(len(fine)), "o-", color=FAINT, markerfacecolor=colour, markersize=5)
-    real = [size for size in fine if size == size]
+    real = [size for size in fine if size == size]  # without NaN
     decades = math.log10(max(real) / min(real)) if real else 0
     if decades > 1:
         ax.set_xscale("log")

@@ -1,4 +1,4 @@
-"""How training went: the digits that the autoencoder gave back, and the loss, epoch by epoch."""
+"""The course of training: reconstructions and the loss, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
-from scratchae.plots.digits import as_digits
-from scratchae.plots.style import BLUE, RED, headline, styled
-from scratchae.plots.tiles import GREY, tile
+from scratchae.plots.inputs import as_digits
+from scratchae.plots.style import BLUE, GREY, RED, headline, styled, tile
 
 LINE_COLOURS = {"train": BLUE, "test": RED}
 
 
 @styled
 def visualize_outputs(outputs: Sequence[tuple[int, Tensor, Tensor]], step: int = 1) -> Figure:
-    """Originals above reconstructions, for every `step`-th kept epoch and always for the last.
+    """Draw originals above reconstructions, for every `step`-th kept epoch and for the last.
 
-    outputs: (epoch, originals, reconstructions), one entry an epoch, as training keeps them. The
-    first 10 digits of each are drawn, and it is their mean squared error that is written.
+    outputs: one entry (epoch, originals, reconstructions) per kept epoch, as in `Run.outputs`.
+    The first 10 digits of each entry are drawn, with the mean squared error of these digits.
 
     >>> digits = torch.zeros(10, 784)
     >>> figure = visualize_outputs([(1, digits, digits + 0.5), (2, digits, digits)])
@@ -33,7 +32,7 @@ def visualize_outputs(outputs: Sequence[tuple[int, Tensor, Tensor]], step: int =
     """
     if not outputs or not isinstance(step, int) or step < 1:
         raise ScratchaeError(
-            f"visualize_outputs wants at least one kept epoch and a step of 1 or more, "
+            f"visualize_outputs expects at least one kept epoch and a step of at least 1, "
             f"but got {len(outputs)} epochs and a step of {step!r}"
         )
     pairs = []
@@ -42,14 +41,14 @@ def visualize_outputs(outputs: Sequence[tuple[int, Tensor, Tensor]], step: int =
         below = as_digits("visualize_outputs", reconstructions)
         if len(above) != len(below):
             raise ScratchaeError(
-                f"visualize_outputs wants a reconstruction for each original, but in epoch {epoch} "
-                f"got {len(below)} for {len(above)}"
+                f"visualize_outputs expects one reconstruction for each original, but epoch {epoch} "
+                f"has {len(below)} for {len(above)}"
             )
         pairs.append((epoch, above[:10], below[:10]))
-    columns = math.ceil(len(pairs) / 10)  # ten epochs one below the other, then the next ten
+    columns = math.ceil(len(pairs) / 10)  # ten epochs in a column
     rows = math.ceil(len(pairs) / columns)
     figure = Figure((max(6.0, columns * (1.2 + 0.55 * len(pairs[0][1]))), 0.6 + 1.2 * rows))
-    headline(figure, "Originals (above) and what the autoencoder makes of them (below)")
+    headline(figure, "Originals (above) and reconstructions (below)")
     axes = figure.subplots(rows, columns, squeeze=False).T.flatten()
     for ax in axes[len(pairs) :]:
         ax.remove()
@@ -62,10 +61,10 @@ def visualize_outputs(outputs: Sequence[tuple[int, Tensor, Tensor]], step: int =
 
 @styled
 def loss_curves(history: pd.DataFrame) -> Figure:
-    """The loss of every epoch, its last value beside the end of the line.
+    """Draw the loss of every epoch, with its last value at the end of the line.
 
-    history: columns epoch and train_loss, and test_loss where there is one; what is no finite
-    number is left out. Logarithmic where the losses span more than a factor of ten.
+    history: the columns epoch and train_loss, and optionally test_loss. Values that are not finite
+    are omitted. The axis is logarithmic if the losses span more than a factor of ten.
 
     >>> import pandas as pd
     >>> figure = loss_curves(pd.DataFrame({"epoch": [1, 2], "train_loss": [0.5, 0.25]}))
@@ -77,12 +76,12 @@ def loss_curves(history: pd.DataFrame) -> Figure:
     for name in LINE_COLOURS:
         if {"epoch", f"{name}_loss"} <= set(columns):
             losses = history.set_index("epoch")[f"{name}_loss"].astype(float)
-            lines[name] = losses[losses.abs() < math.inf]  # not so for NaN either
+            lines[name] = losses[losses.abs() < math.inf]  # False for NaN too
     lines = {name: losses for name, losses in lines.items() if len(losses)}
     if "train_loss" not in columns or not lines:
         raise ScratchaeError(
-            "loss_curves wants a DataFrame with the columns epoch and train_loss and at least one "
-            f"loss that is finite, but got a {type(history).__name__} with columns {columns}"
+            "loss_curves expects a DataFrame with the columns epoch and train_loss and at least one "
+            f"finite loss, but got a {type(history).__name__} with the columns {columns}"
         )
     figure = Figure((7.0, 4.0))
     headline(figure, "Loss by epoch")
@@ -97,7 +96,7 @@ def loss_curves(history: pd.DataFrame) -> Figure:
             xytext=(8, 1 if name == upper else -1),
             textcoords="offset points",
             color=colour,
-            va="bottom" if name == upper else "top",  # so that two words never stand on each other
+            va="bottom" if name == upper else "top",  # so that the two texts never overlap
         )
     every = pd.concat(lines.values())
     if 0 < 10 * every.min() < every.max():

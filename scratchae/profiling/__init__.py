@@ -1,4 +1,4 @@
-"""Profiling: where the time and the memory of a training step go, beside what arithmetic asks for."""
+"""Profiling: where the time and memory of a training step go, and how short the time could be."""
 
 from scratchae.profiling.counting import Count, Counter
 from scratchae.profiling.profile import profile

@@ -1,15 +1,15 @@
-"""Counting: what a pass computes, and which memory it touches, seen operator by operator.
+"""Counting: what a pass computes and how much memory it reads and writes, operator by operator.
 
-torch tells a dispatch mode of every operator that reaches a tensor, so no layer has to say
-anything about itself, and a layer of your own is counted like ours.
+A pass is one call, such as the forward pass of a layer. torch reports every operator to a dispatch
+mode, so a layer needs no code for being counted. Your own layers are counted like the library's.
 
     multiply-adds   of the matrix products: (n, k) times (k, m) takes n·k·m
-    traffic         bytes that have to move at least once: of the memory that was there before, every
-                    byte that is read and every byte that is written, and the new memory that is left
-                    behind. A temporary costs nothing here: it could have stayed in a register.
+    traffic         the least number of bytes that must move: every byte of older memory that is read
+                    or written, counted once, and the new memory that remains after the pass.
+                    Temporary memory does not count: it could have stayed in a register.
 
-A view moves nothing. An operator that picks some numbers out of a tensor counts as if it read all
-that lies between the first and the last of them. What a library kernel allocates inside itself is
+A view moves nothing. An operator that reads some elements of a tensor counts as if it read all
+memory from the first of them to the last. Memory that a library kernel allocates internally is
 not seen.
 """
 
@@ -24,23 +24,25 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-FROM_VECTORS = {  # what FlopCounterMode does not know; a multiply-add is two of its operations
+VECTOR_PRODUCTS = {  # unknown to FlopCounterMode, which counts a multiply-add as two operations
     torch.ops.aten.mv: lambda a, b, **_: 2 * a[0] * a[1],
     torch.ops.aten.addmv: lambda y, a, b, **_: 2 * a[0] * a[1],
     torch.ops.aten.dot: lambda a, b, **_: 2 * a[0],
 }
-OVERWRITE = {"copy_", "zero_", "fill_"}  # in-place operators that do not look at what was there
+OVERWRITE = {"copy_", "zero_", "fill_"}  # in-place operators that do not read the old values
 
 
 @dataclass(frozen=True)
 class Count:
-    """What one pass does; all but the first two in bytes.
+    """The counts of one pass.
 
-    operators: without views. new: all that it allocates. peak: the most of it that is there at once.
+    multiply_adds: of the matrix products. operators: the number of operators, without views.
+    traffic: the bytes that must move. new: the bytes that are allocated. peak: the largest number
+    of these bytes that are allocated at the same time.
 
     >>> counter, x = Counter(), torch.ones(10, 8)
     >>> y = counter.measure("squares", lambda x: (x * x).sum(), x)
-    >>> counter.counts["squares"]  # reads x, leaves one number; the product itself is new
+    >>> counter.counts["squares"]  # reads x (320 bytes), writes the sum (4); x * x is temporary
     Count(multiply_adds=0, operators=2, traffic=324, new=324, peak=324)
     """
 
@@ -52,7 +54,7 @@ class Count:
 
 
 class Counter:
-    """Counts pass after pass; `peak` is the most bytes that all of them held at once.
+    """Count several passes. `peak` is the largest number of bytes that they held at the same time.
 
     >>> counter, weight = Counter(), torch.ones(3, 8)
     >>> y = counter.measure("product", torch.matmul, torch.ones(10, 8), weight.T)
@@ -62,15 +64,14 @@ class Counter:
 
     def __init__(self) -> None:
         self.counts: dict[object, Count] = {}
-        self.owners: dict[
-            int, tuple[object, int]
-        ] = {}  # live storage -> the pass that made it, bytes
+        # Of every storage that still exists: the pass that allocated it, and its bytes.
+        self.owners: dict[int, tuple[object, int]] = {}
         self.now = self.peak = 0
 
     def measure(self, key: object, call: Callable, *args):
-        """call(*args), counted under `key`."""
+        """Return call(*args), and store its counts as `counts[key]`."""
         watch, before = Watch(self, key), self.now
-        with watch, FlopCounterMode(display=False, custom_mapping=FROM_VECTORS) as products:
+        with watch, FlopCounterMode(display=False, custom_mapping=VECTOR_PRODUCTS) as products:
             result = call(*args)
         traffic = size(watch.read) + size(watch.written) + self.alive().get(key, 0)
         self.counts[key] = Count(
@@ -83,18 +84,19 @@ class Counter:
         return result
 
     def alive(self) -> dict[object, int]:
-        """The bytes that each pass allocated and that are still there."""
+        """Return for each pass the bytes that it allocated and that still exist."""
         found: dict[object, int] = {}
         for key, nbytes in self.owners.values():
             found[key] = found.get(key, 0) + nbytes
         return found
 
     def freed(self, storage: int) -> None:
+        """Forget a storage that no longer exists."""
         self.now -= self.owners.pop(storage)[1]
 
 
 class Watch(TorchDispatchMode):
-    """Follows the memory of one pass."""
+    """Observe the operators and the memory of one pass."""
 
     def __init__(self, counter: Counter, key: object) -> None:
         super().__init__()
@@ -110,7 +112,7 @@ class Watch(TorchDispatchMode):
         result = func(*args, **kwargs)
         storages = {t.untyped_storage()._cdata: t.untyped_storage() for t in tensors_in(result)}
         fresh = {c: s for c, s in storages.items() if c not in given | self.counter.owners.keys()}
-        if fresh or written:  # else it is a view, or a number for Python
+        if fresh or written:  # otherwise it is a view, or returns a Python number
             self.operators += 1
             self.read += [span(t) for t in read if self.from_before(t)]
             self.written += [span(t) for t in written if self.from_before(t)]
@@ -119,10 +121,11 @@ class Watch(TorchDispatchMode):
         return result
 
     def from_before(self, x: Tensor) -> bool:
-        """Whether x lies in memory that was there before this pass."""
+        """Say whether the memory of x existed before this pass."""
         return self.counter.owners.get(x.untyped_storage()._cdata, (None,))[0] != self.key
 
     def allocated(self, cdata: int, storage: torch.UntypedStorage) -> None:
+        """Add a new storage, and ask Python to report when it is freed."""
         counter, nbytes = self.counter, storage.nbytes()
         counter.owners[cdata] = (self.key, nbytes)
         counter.now += nbytes
@@ -132,22 +135,23 @@ class Watch(TorchDispatchMode):
 
 
 def operands(func, args: tuple, kwargs: dict) -> tuple[list[Tensor], list[Tensor]]:
-    """(read, written): the tensors that an operator looks at, and those that it changes."""
+    """Return (read, written): the tensors that an operator reads, and those that it changes."""
     name, read, written = func.overloadpacket.__name__, [], []
-    looks = not name.startswith("new_") and not name.endswith("_like")  # only at shape and dtype
+    # zeros_like and its relatives use only the shape and dtype of their argument.
+    reads = not name.startswith("new_") and not name.endswith("_like")
     for i, argument in enumerate(func._schema.arguments):
         value = args[i] if i < len(args) else kwargs.get(argument.name)
         changed = argument.alias_info is not None and argument.alias_info.is_write
         found = [t for t in tensors_in(value) if t.numel()]
         if changed:
             written += found
-        if looks and not (changed and (argument.is_out or name in OVERWRITE)):
+        if reads and not (changed and (argument.is_out or name in OVERWRITE)):
             read += found
     return read, written
 
 
 def tensors_in(value: object) -> Iterator[Tensor]:
-    """The tensors among arguments or results, those in lists too."""
+    """Iterate over the tensors in `value`, also in lists and tuples."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, list | tuple):
@@ -156,13 +160,13 @@ def tensors_in(value: object) -> Iterator[Tensor]:
 
 
 def span(x: Tensor) -> tuple[int, int]:
-    """The addresses from the first number of x up to behind the last."""
+    """Return the address of the first element of x, and the address behind the last."""
     last = sum((n - 1) * step for n, step in zip(x.shape, x.stride(), strict=True))
     return x.data_ptr(), x.data_ptr() + (last + 1) * x.itemsize
 
 
 def size(spans: list[tuple[int, int]]) -> int:
-    """The bytes that spans cover together: twice the same memory counts once."""
+    """Return the number of bytes in the union of the spans."""
     covered, end = 0, 0
     for first, behind in sorted(spans):
         covered += max(0, behind - max(first, end))

@@ -1,4 +1,4 @@
-"""profile: where a training step's time and memory go, beside what arithmetic asks for."""
+"""profile: measure where the time and memory of a training step go."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from scratchae.profiling.counting import Count
 from scratchae.profiling.pieces import Key, count_step, parts_of, runs_in_order, time_steps
 from scratchae.profiling.rates import Rates, measure_rates
 from scratchae.profiling.result import Profile
-from scratchae.training.denormals import flushing_denormals
+from scratchae.step import loss_of
+from scratchae.training.floating_point import flushing_denormals
 
 
 def profile(
@@ -30,16 +31,19 @@ def profile(
     rates: Rates | None = None,
     seed: int = 0,
 ) -> Profile:
-    """Time and count a training step, layer by layer: MSE, Adam, a random batch in [-1, 1] from `seed`.
+    """Measure a training step with MSE and Adam, layer by layer: its time, arithmetic and memory.
 
-    What runs is a copy of the model in training mode, on the model's device, denormals flushed as
-    in training; times are medians over `steps`, or over fewer where these take long. The target is
-    the input, or where the output has another shape a random one. input_shape: one sample's; an
-    Autoencoder knows its own. threads: of the CPU; None takes torch's. rates: of the machine; None
-    measures them.
+    The step runs on a copy of the model in training mode, on the model's device. Denormal numbers
+    are flushed to zero, as in training. The batch is random in [-1, 1], drawn from `seed`. The
+    target is the input, or random if the output has another shape. The times are medians over
+    `steps` steps, or over fewer if a step is slow.
 
-    Raises ScratchaeError for a model that is no Sequential, and where such a batch does not fit it
-    or the memory.
+    input_shape: the shape of one sample. An Autoencoder knows its own.
+    threads: the threads of the CPU. None: as many as torch uses.
+    rates: the speed of the machine. None: it is measured.
+
+    Raises ScratchaeError if the model is not a Sequential, if the input does not fit the model, or
+    if the batch does not fit into the memory.
 
     >>> from scratchae.layers import Linear, ReLU
     >>> result = profile(Sequential(Linear(5, 3), ReLU()), 10, input_shape=(5,), steps=2)
@@ -59,11 +63,16 @@ def profile(
         copied.forget()
         random = torch.rand(output_shape, generator=generator)
         target = x if output_shape == x.shape else random.to(first)
-        counter, kept = count_step(parts, optimizer, x, target)
+        counter, kept = count_step(copied, parts, optimizer, x, target)
         with torch.inference_mode():
-            milliseconds, whole, done = time_steps(parts, optimizer, x, target, steps, device)
-        where = in_words(device)
-    layers = {name: brief(layer) for name, layer in parts} | {"loss": "MSE", "optimiser": "Adam"}
+            milliseconds, whole, done = time_steps(
+                copied, parts, optimizer, x, target, steps, device
+            )
+        where = device_name(device)
+    layers = {name: brief(layer) for name, layer in parts} | {
+        "loss": repr(loss_of(copied)),
+        "optimiser": "Adam",
+    }
     rows = [
         row(key, layers[key[0]], milliseconds[key], counter.counts[key], kept.get(key, 0), rates)
         for name in layers
@@ -78,7 +87,7 @@ def profile(
 
 
 def row(key: Key, layer: str, ms: float, count: Count, kept: int, rates: Rates) -> dict:
-    """The table's row of one pass."""
+    """Return the row of the table for one pass."""
     floor = 1e3 * rates.floor(count.multiply_adds, count.traffic)
     return {
         "part": key[0],
@@ -93,12 +102,12 @@ def row(key: Key, layer: str, ms: float, count: Count, kept: int, rates: Rates) 
 
 
 def brief(layer: Layer) -> str:
-    """Its repr, in one line."""
+    """Return the repr of the layer in one line."""
     return f"{type(layer).__name__}(...)" if "\n" in repr(layer) else repr(layer)
 
 
-def in_words(device: torch.device) -> str:
-    """'CPU, 2 threads', or the name of the GPU."""
+def device_name(device: torch.device) -> str:
+    """Return 'CPU, 2 threads', or the name of the GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {(count := torch.get_num_threads())} thread{'s'[: count > 1]}"
@@ -106,7 +115,7 @@ def in_words(device: torch.device) -> str:
 
 @contextmanager
 def using_threads(threads: int | None) -> Iterator[None]:
-    """So many threads inside; None leaves them as they are."""
+    """Use this number of threads inside the block. None changes nothing."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
@@ -117,7 +126,7 @@ def using_threads(threads: int | None) -> Iterator[None]:
 
 @contextmanager
 def naming_the_batch(batch_size: int) -> Iterator[None]:
-    """One sentence where the memory is too small."""
+    """Raise ScratchaeError if the memory is too small for the batch."""
     try:
         yield
     except RuntimeError as error:
@@ -129,28 +138,28 @@ def naming_the_batch(batch_size: int) -> Iterator[None]:
 
 
 def check(model: object, input_shape: tuple | None, **numbers: int | None) -> tuple[int, ...]:
-    """The shape of one sample; one sentence where the arguments do not fit."""
+    """Return the shape of one sample. Raises ScratchaeError if an argument is not valid."""
     names = [name for name, _ in parts_of(model)] if runs_in_order(model) else []
     if not names:
         raise ScratchaeError(
-            "profile wants a Sequential or an Autoencoder with layers that run one after the other, "
-            f"but got {'an empty' if runs_in_order(model) else 'a'} {type(model).__name__}: wrap a layer "
-            "in Sequential(...) to see it as one part"
+            "profile expects a Sequential or an Autoencoder whose layers run one after the other, but "
+            f"got {'an empty' if runs_in_order(model) else 'a'} {type(model).__name__}: wrap a layer in "
+            "Sequential(...) to measure it as one part"
         )
     if {"loss", "optimiser"} & set(names):
         raise ScratchaeError(
-            "profile lists the loss and the optimiser by these names: call the model's layers otherwise"
+            "the names loss and optimiser are reserved in a profile: rename these layers of the model"
         )
     for name, value in numbers.items():
         most = os.cpu_count() if name == "threads" else 2**31 - 1
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not (whole and 1 <= value <= most) and not (name == "threads" and value is None):
             raise ScratchaeError(
-                f"profile wants {name} to be a whole number from 1 to {most:,}, but got {value!r}"
+                f"profile expects {name} to be an integer from 1 to {most:,}, but got {value!r}"
             )
     shape = getattr(model, "input_shape", None) if input_shape is None else input_shape
     if shape is None:
         raise ScratchaeError(
-            "profile has to know the shape of one sample: give input_shape, such as (784,) or (1, 28, 28)"
+            "profile needs the shape of one sample: give input_shape, such as (784,) or (1, 28, 28)"
         )
     return tuple(shape)

@@ -1,9 +1,8 @@
-"""Rates: how fast this machine multiplies matrices and copies memory, measured on the spot.
+"""Rates: how fast this machine multiplies matrices and copies memory. They are measured.
 
-Both are best cases, so that what they allow is a floor: square matrices, and copies in long runs.
-A copy is the faster the fewer bytes it moves, as long as they stay in a cache. So copies of
-several sizes are timed, and of what moves b bytes it is said that it could go as fast as the
-best copy of b bytes or more did.
+Both are best cases (square matrices, long contiguous copies), so a time computed from them is a
+floor. A small copy is faster than a large one, because it stays in a cache. So copies of several
+sizes are timed. The rate for b bytes is the fastest of the copies of at least b bytes.
 """
 
 from __future__ import annotations
@@ -15,21 +14,23 @@ from dataclasses import dataclass
 import torch
 
 SQUARES = {"cpu": (256, 512, 1024), "cuda": (2048, 4096, 8192)}
-MOVED = tuple(4**k for k in range(9, 15))  # 256 KiB, which a core's own cache holds, to 256 MiB
-SECONDS = 0.03  # for each matrix and each copy, or three times if that takes longer
+MOVED = tuple(
+    4**k for k in range(9, 15)
+)  # 256 KiB, which fits into the cache of one core, to 256 MiB
+SECONDS = 0.03  # for each matrix and each copy, but at least three calls
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What a machine can do in a second, in one dtype.
+    """The speed of a machine for one dtype.
 
-    multiply_adds: a second. copies: (bytes moved, bytes a second), by size; a copy reads and writes,
-    so it moves twice what it copies.
+    multiply_adds: multiply-adds per second. copies: (bytes moved, bytes per second), sorted by
+    size. A copy reads and writes, so it moves twice the bytes that it copies.
 
     >>> rates = Rates(1e9, ((1000, 8e6), (50_000, 4e6)))
     >>> rates.copy_rate(900), rates.copy_rate(1001), rates.copy_rate(10**9)
     (8000000.0, 4000000.0, 4000000.0)
-    >>> rates.floor(3_000_000, 4000)  # seconds: 0.003 to multiply, 0.001 to move
+    >>> rates.floor(3_000_000, 4000)  # seconds: 0.003 for the products, 0.001 for the traffic
     0.003
     """
 
@@ -37,16 +38,16 @@ class Rates:
     copies: tuple[tuple[int, float], ...]
 
     def copy_rate(self, traffic: int) -> float:
-        """Bytes a second, where so many bytes are to move."""
+        """Return the bytes per second if `traffic` bytes must move."""
         return max((rate for moved, rate in self.copies if moved >= traffic), default=self.slowest)
 
     @property
     def slowest(self) -> float:
-        """Bytes a second of the largest copy."""
+        """The bytes per second of the largest copy."""
         return self.copies[-1][1]
 
     def floor(self, multiply_adds: int, traffic: int) -> float:
-        """The seconds that the slower of the two takes: both could go on at once."""
+        """Return the larger of the two times, in seconds: both could happen at the same time."""
         return max(multiply_adds / self.multiply_adds, traffic / self.copy_rate(traffic))
 
     def __str__(self) -> str:
@@ -59,7 +60,7 @@ class Rates:
 
 
 def measure_rates(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Rates:
-    """Multiply and copy on this device for less than a second.
+    """Measure the rates of a device. This takes less than a second.
 
     >>> rates = measure_rates()
     >>> rates.multiply_adds > 0 and all(rate > 0 for _, rate in rates.copies)
@@ -71,19 +72,21 @@ def measure_rates(device: torch.device | str = "cpu", dtype: torch.dtype = torch
 
 
 def square(n: int, device: torch.device, dtype: torch.dtype) -> float:
-    """Multiply-adds a second of an (n, n) by an (n, n) matrix."""
+    """Measure the multiply-adds per second of the product of two (n, n) matrices."""
     a, b, out = (torch.ones(n, n, device=device, dtype=dtype) for _ in range(3))
     return n**3 / best_seconds(lambda: torch.mm(a, b, out=out), device)
 
 
 def copying(moved: int, device: torch.device) -> float:
-    """Bytes a second, read and written ones together."""
-    source, target = (torch.ones(moved // 8, device=device) for _ in range(2))  # 4 bytes a number
+    """Measure the bytes per second of a copy, reads and writes together."""
+    source, target = (
+        torch.ones(moved // 8, device=device) for _ in range(2)
+    )  # 4 bytes per element
     return moved / best_seconds(lambda: target.copy_(source), device)
 
 
 def best_seconds(call: Callable[[], object], device: torch.device) -> float:
-    """The shortest of several calls, after one to warm up."""
+    """Return the shortest time of several calls, after a first call to warm up."""
     call()
     synchronise(device)
     times: list[float] = []
@@ -96,6 +99,6 @@ def best_seconds(call: Callable[[], object], device: torch.device) -> float:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait for the device to be done: CUDA's calls return before their work is."""
+    """Wait until the device is done: CUDA calls return before their work is finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""Profile: what `profile` found, as a table in a terminal and in a notebook."""
+"""Profile: the result of `profile`, shown as a table in a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from rich.text import Text
 
 from scratchae.profiling.rates import Rates
 
-WIDTH = 110  # of what is printed where there is no terminal
-NARROW = 96  # where there is less room, only the times are printed and the multiply-adds
+WIDTH = 110  # of the text, if there is no terminal
+NARROW = 96  # below this width, only the times and the multiply-adds are printed
 FLOOR = (
-    "floor: what multiplying takes at that rate, or moving once what has to be read or written, "
-    "whichever is longer."
+    "floor: the shortest possible time at these rates, for the multiply-adds or for moving the data "
+    "once, whichever is longer."
 )
-KEPT = "kept: new memory that the backward pass needs. ops: operators of torch."
-BUSY = 1.5  # a whole step takes so many times its parts only where others want the machine too
+KEPT = "kept: new memory that the backward pass needs. ops: torch operators."
+BUSY = 1.5  # a whole step takes so many times its parts only if the machine is busy
 MS = ["forward", "backward", "ms", "floor_ms"]
 COUNTS = ["multiply_adds", "traffic", "operators", "kept"]
-HEADINGS = {  # of the columns of `parts`, with what a number is divided by
+HEADINGS = {  # of the columns of `parts`, and the number by which a value is divided
     "forward": ("forward\nms", 1),
     "backward": ("backward\nms", 1),
     "ms": ("both\nms", 1),
@@ -40,26 +40,27 @@ HEADINGS = {  # of the columns of `parts`, with what a number is divided by
 
 @dataclass(frozen=True)
 class Profile:
-    """Where a training step's time and memory go; print it, or draw it with plots.profile_picture.
+    """Where the time and memory of a training step go. Print it, or use plots.profile_picture.
 
-    table: one row a pass, with the columns
-        part, layer, pass     such as "encoder.0", "Linear(784, 128)", "forward"; "backward", or "update"
-        ms, floor_ms, ratio   measured, what `rates` allow at best, and the first by the second
+    table: one row per pass, with the columns
+        part, layer, pass     such as "encoder.0", "Linear(784, 128)", "forward" (or "backward", "update")
+        ms, floor_ms, ratio   the measured time, the shortest possible time at these `rates`, and the
+                              first divided by the second
         multiply_adds         of the matrix products
-        traffic               bytes that have to be read or written at least once; see counting.py
-        operators             how many of torch's it calls, views aside
-        new, peak, kept       bytes that it allocates, the most of them at once, and those of them
-                              that are still there when the backward pass begins
-    step_ms: milliseconds of a whole step by the name of the engine that runs it.
-    peak: the most bytes that a step holds at once, beside the batch, the weights, their gradients
-    and what the optimiser keeps.
+        traffic               the bytes that must be read or written at least once; see counting.py
+        operators             the number of torch operators, without views
+        new, peak, kept       the bytes that the pass allocates, the largest number of them at the same
+                              time, and those that still exist when the backward pass begins
+    step_ms: the milliseconds of a whole step, by the name of the engine that runs it.
+    peak: the largest number of bytes that a step holds at the same time, without the batch, the
+        weights, their gradients and the state of the optimiser.
 
     >>> rates = Rates(1e9, ((1000, 1e9),))
     >>> row = {"part": "0", "layer": "Tanh()", "pass": "forward", "ms": 0.3, "floor_ms": 0.1, "ratio": 3.0}
     >>> row |= dict.fromkeys(["multiply_adds", "traffic", "operators", "new", "peak", "kept"], 100_000)
     >>> found = Profile(pd.DataFrame([row]), "one layer", rates, {"eager": 0.4}, 100_000)
     >>> found.furthest
-    '0, Tanh(), stands furthest above its floor: 0.3 ms where 0.1 would do; that is 67 % of all parts together'
+    '0, Tanh(), is furthest above its floor: 0.3 ms instead of 0.1; this is 67 % of the time of all parts'
     """
 
     table: pd.DataFrame
@@ -70,7 +71,7 @@ class Profile:
 
     @property
     def parts(self) -> pd.DataFrame:
-        """One row a part, in order: its passes' milliseconds, and of the rest the sums."""
+        """One row per part, in order: the times of its passes, and the sums of the other columns."""
         table = self.table
         times = table.pivot(index="part", columns="pass", values="ms")
         sums = table.groupby("part")[["ms", "floor_ms", *COUNTS]].sum()
@@ -88,33 +89,36 @@ class Profile:
 
     @property
     def furthest(self) -> str:
-        """The part with the most time above its floor, in a sentence."""
+        """A sentence that names the part with the most time above its floor."""
         parts = self.parts
         above = parts["ms"] - parts["floor_ms"]
         part = parts.loc[above.idxmax()]
         if above.max() <= 0:
-            return "no part stands above its floor"
+            return "no part is above its floor"
         return (
-            f"{part['part']}, {part['layer']}, stands furthest above its floor: {digits(part['ms'])} ms "
-            f"where {digits(part['floor_ms'])} would do; that is {100 * above.max() / parts['ms'].sum():.0f} % "
-            "of all parts together"
+            f"{part['part']}, {part['layer']}, is furthest above its floor: {digits(part['ms'])} ms "
+            f"instead of {digits(part['floor_ms'])}; this is "
+            f"{100 * above.max() / parts['ms'].sum():.0f} % of the time of all parts"
         )
 
     def sentences(self) -> list[str]:
-        """What the table does not say."""
+        """Return the sentences that are printed below the table."""
         total = self.total
         whole = ", ".join(f"{name} {digits(ms)} ms" for name, ms in self.step_ms.items())
         busy = self.step_ms.get("eager", 0) > BUSY * total["ms"]
         return [
             f"{self.furthest}.",
-            f"A whole step, with no stop between the parts: {whole}; floor {digits(total['floor_ms'])} ms.",
-            *["That is much more than the parts: measure again when nothing else runs."] * busy,
-            f"Memory beside weights, gradients and optimiser: at most {digits(self.peak / 1e6)} MB at once, "
-            f"{digits(total['kept'] / 1e6)} MB of it kept for the backward pass.",
+            f"A whole step, without a stop between the parts: {whole}; floor {digits(total['floor_ms'])} ms.",
+            *[
+                "This is much more than the sum of the parts: measure again when the machine is idle."
+            ]
+            * busy,
+            f"Memory without weights, gradients and optimiser: at most {digits(self.peak / 1e6)} MB at the "
+            f"same time, {digits(total['kept'] / 1e6)} MB of it kept for the backward pass.",
         ]
 
     def cells(self) -> list[list[str]]:
-        """The table in words: a row a part, and the total."""
+        """Return the table as text: one row per part, and the total."""
         total = self.total
         rows = [*self.parts.to_dict("records"), {"part": "total", "layer": "", **total}]
         decimals = {c: decimals_for(total[c] / by) for c, (_, by) in HEADINGS.items()}
@@ -122,7 +126,7 @@ class Profile:
         return [
             [
                 *(row["part"], row["layer"]),
-                *(in_words(row[c] / by, decimals[c]) for c, (_, by) in HEADINGS.items()),
+                *(formatted(row[c] / by, decimals[c]) for c, (_, by) in HEADINGS.items()),
             ]
             for row in rows
         ]
@@ -133,7 +137,9 @@ class Profile:
         *parts, total = self.cells()
         table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_footer=True)
         table.add_column("part", total[0], no_wrap=True)
-        table.add_column("layer", total[1], max_width=32)  # the one to be cut where room is short
+        table.add_column(
+            "layer", total[1], max_width=32
+        )  # this column is cut if there is not enough room
         for (heading, _), sum_of_all in zip(headings, total[2:], strict=False):
             table.add_column(heading, sum_of_all, justify="right", no_wrap=True)
         for row in parts:
@@ -166,17 +172,17 @@ class Profile:
 
 
 def digits(value: float) -> str:
-    """Three digits, or all before the point: 0.0123, 1.5, 1,234."""
+    """Format with three significant digits, or as an integer from 100 up: 0.0123, 1.5, 1,234."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def decimals_for(total: float) -> int:
-    """So many that the total has four digits; at most three."""
+    """Return the number of decimals with which the total has four digits, at most three."""
     return min(3, max(0, 3 - math.floor(math.log10(total)))) if 0 < total < math.inf else 0
 
 
-def in_words(value: float, decimals: int) -> str:
-    """Nothing for 0 and where there is no number."""
+def formatted(value: float, decimals: int) -> str:
+    """Format a number. 0 and NaN give an empty text."""
     if math.isnan(value) or value == 0:
         return ""
     least = 10**-decimals

@@ -15,7 +15,7 @@ from scratchae.step import train_step
 from scratchae.sweep.batched_model import BatchedModel
 from scratchae.sweep.pool import ImagePool
 from scratchae.training import Run, evaluate
-from scratchae.training.loop import reconstruct
+from scratchae.training.evaluation import reconstruct
 from scratchae.training.run import COLUMNS
 
 

@@ -15,8 +15,8 @@ from scratchae.course.assignment import load_assignment
 from scratchae.course.blanked_sources import master_sources
 from scratchae.course.check import check_folder, check_task
 from scratchae.course.examine import examine
-from scratchae.course.grading.scoring import verdict
-from scratchae.course.grading.test_cases import trials_of
+from scratchae.course.grading.scoring import score_task
+from scratchae.course.grading.test_cases import case_groups
 from scratchae.course.release import student_files
 from scratchae.course.scoring import points_of, scored_rows
 from scratchae.course.student_layers import borrowing
@@ -159,14 +159,14 @@ def test_check_and_grader_give_the_same_points_on_the_same_cases(name):
     hw1 = load_assignment("hw1")
     task = replace(hw1.tasks[0], name=name, exercise=name, hidden=0)
     exercise = EXERCISES[name]
-    trials = trials_of(replace(hw1, tasks=(task,)), b"secret", "ada")
+    groups = case_groups(replace(hw1, tasks=(task,)), b"secret", "ada")
     for mistake in mistakes(name)[::2]:
         seen = [
             (case, run(mistake.function, exercise, case), run(exercise.reference, exercise, case))
             for case in exercise.cases(0, task.public)
         ]
         got = {case: outcome for case, outcome, _ in seen}
-        graded = verdict(task, {t: [got[case] for case in t.cases] for t in trials})
+        graded = score_task(task, {t: [got[case] for case in t.cases] for t in groups})
         assert points_of(task, scored_rows(exercise, seen)) == graded.points < task.points
 
 
@@ -288,7 +288,11 @@ def test_a_students_training_step_is_the_one_that_trains(tmp_path):
     from scratchae.layers import Linear, Sequential
     from scratchae.optim import SGD
 
-    body = "    optimizer.zero_grad()\n    return 0 * mse_forward(model.forward(x), x) + 42"
+    body = (
+        "    from scratchae.losses import mse_forward\n"
+        "    optimizer.zero_grad()\n"
+        "    return 0 * mse_forward(model.forward(x), x) + 42"
+    )
     fill(tmp_path, "hw2", {"train_step": body})
     model = Sequential(Linear(3, 3))
     engine = Engine(model, SGD(model.parameters(), lr=0.1))

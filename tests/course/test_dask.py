@@ -45,7 +45,7 @@ def test_a_cluster_of_two_writes_the_same_bytes_as_one_worker(
     monkeypatch.setattr(cluster, "BATCH", 5)
     grade(course, tmp_path / "here")
     batch = grade(course, tmp_path / "there", dask=address)
-    assert len(batch.results) == 12 and not batch.troubled
+    assert len(batch.results) == 12 and not batch.not_graded
     assert everything(tmp_path / "there") == everything(tmp_path / "here")
 
 

@@ -13,11 +13,12 @@ from scratchae.checking import EXERCISES, mistakes
 from scratchae.checking.execution import Outcome, run
 from scratchae.course.assignment import load_assignment
 from scratchae.course.bug_injection import FAULTS
-from scratchae.course.grading import feedback, tables
 from scratchae.course.grading.grader import Grader
-from scratchae.course.grading.scoring import verdict
-from scratchae.course.grading.self_check import reference_earns_all
-from scratchae.course.grading.test_cases import trials_of
+from scratchae.course.grading.gradescope import results_json
+from scratchae.course.grading.outputs import feedback_files, to_csv, to_junit
+from scratchae.course.grading.scoring import score_task
+from scratchae.course.grading.self_check import check_reference
+from scratchae.course.grading.test_cases import case_groups
 from scratchae.course.release import student_files
 from scratchae.course.sandbox import Limits, Sandbox
 from tests.helpers import solutions
@@ -30,7 +31,7 @@ from tests.helpers.otherwise import OTHERWISE
 @needs_sandbox
 @pytest.mark.parametrize("name", ["hw1", "hw2", pytest.param("hw3", marks=pytest.mark.slow), "hw4"])
 def test_the_answers_earn_every_point_and_no_flag(grader, name):
-    reference_earns_all(grader(name))
+    check_reference(grader(name))
 
 
 @needs_sandbox
@@ -174,7 +175,7 @@ def test_the_same_submission_gives_the_same_table_and_another_student_other_case
     files = answers("hw1")
     files["losses.py"] = files["losses.py"].replace("2 / prediction.numel()", "2 / len(prediction)")
     assert grade(grader("hw1"), files) == grade(grader("hw1"), files)
-    one, two = (trials_of(load_assignment("hw1"), SECRET, name) for name in ("ada", "bob"))
+    one, two = (case_groups(load_assignment("hw1"), SECRET, name) for name in ("ada", "bob"))
     assert all(a.public == b.public and a.hidden != b.hidden for a, b in zip(one, two, strict=True))
 
 
@@ -188,30 +189,30 @@ def test_the_feedback_names_the_mistake(exercise):
         load_assignment("hw1").tasks[0], name=exercise, exercise=exercise, public=2, hidden=1
     )
     assignment = replace(load_assignment("hw1"), tasks=(small,))
-    trials = trials_of(assignment, SECRET, "ada")
+    groups = case_groups(assignment, SECRET, "ada")
     wrong, named = mistakes(exercise), 0
     for mistake in wrong:
         outcomes = {
-            trial: [run(mistake.function, trial.exercise, case) for case in trial.cases]
-            for trial in trials
+            group: [run(mistake.function, group.exercise, case) for case in group.cases]
+            for group in groups
         }
-        found = verdict(small, outcomes)
+        found = score_task(small, outcomes)
         assert found.points < small.points, mistake.name
         named += any(row.mistake is mistake for row in found.rows)
     assert named >= 0.95 * len(wrong)
 
 
 def fabricated(hidden_only):
-    """A verdict on relu_forward, wrong in hidden cases as `hidden_only` says."""
+    """The score of relu_forward, wrong in hidden cases as `hidden_only` says."""
     assignment = load_assignment("hw1")
     task = assignment.task("relu_forward")
-    trials = [t for t in trials_of(assignment, SECRET, "ada") if t.task is task]
+    groups = [t for t in case_groups(assignment, SECRET, "ada") if t.task is task]
     outcomes = {}
-    for trial in trials:
-        right = [run(trial.exercise.reference, trial.exercise, case) for case in trial.cases]
-        bad = [hidden_only(case) for case in trial.hidden]
-        outcomes[trial] = right[: len(trial.public)] + bad
-    return verdict(task, outcomes)
+    for group in groups:
+        right = [run(group.exercise.reference, group.exercise, case) for case in group.cases]
+        bad = [hidden_only(case) for case in group.hidden]
+        outcomes[group] = right[: len(group.public)] + bad
+    return score_task(task, outcomes)
 
 
 def test_of_hidden_cases_nothing_is_shown_but_that_they_went_wrong():
@@ -251,20 +252,16 @@ def test_whatever_a_student_can_write_is_escaped():
         "prints": {},
     }
     assignment = load_assignment("hw1")
-    shown = {
-        "html": feedback.to_html(assignment, result, ""),
-        "markdown": feedback.to_markdown(assignment, result, ""),
-        "junit": tables.to_junit(assignment, [result], {}),
-        "json": tables.to_gradescope(assignment, result, ""),
-        "csv": tables.to_csv(assignment, [result], {}),
-    }
+    shown = feedback_files(assignment, result, "")
+    shown["junit.xml"] = to_junit(assignment, [result], {})
+    shown["results.csv"] = to_csv(assignment, [result], {})
     for name, text in shown.items():
         assert "\x1b" not in text and "\u202e" not in text, name
-    assert "<script" not in shown["html"] + shown["markdown"] + shown["junit"]
-    assert "[a](" not in shown["markdown"]
-    for sandboxes in csv.reader(io.StringIO(shown["csv"])):
-        assert not any(sandbox.startswith(("=", "+", "-", "@", "\t")) for sandbox in sandboxes)
-    ElementTree.fromstring(shown["junit"])
+    assert "<script" not in shown["feedback.html"] + shown["feedback.md"] + shown["junit.xml"]
+    assert "[a](" not in shown["feedback.md"]
+    for cells in csv.reader(io.StringIO(shown["results.csv"])):
+        assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for cell in cells)
+    ElementTree.fromstring(shown["junit.xml"])
 
 
 def test_results_json_is_what_gradescope_documents():
@@ -282,7 +279,7 @@ def test_results_json_is_what_gradescope_documents():
     }
     result["tasks"] = [{"name": "relu_forward", "points": 5, "earned": 5.0, "rows": rows}]
     result["leaderboard"] = [{"name": "error", "value": 0.1, "order": "asc"}]
-    whole = json.loads(tables.to_gradescope(assignment, result, "said", 1.5))
+    whole = json.loads(results_json(assignment, result, "said", 1.5))
     holds(whole, GRADESCOPE)
     assert whole["score"] == sum(test["score"] for test in whole["tests"])
     with pytest.raises(AssertionError):

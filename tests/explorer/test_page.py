@@ -219,27 +219,42 @@ def test_codes_that_are_pictures_have_no_cloud():
 
 
 @pytest.mark.parametrize("layer", NUMBERS, ids=lambda layer: layer.__name__)
-def test_the_page_has_a_form_for_every_layer_that_is_exported(layer):
+def test_the_page_has_a_form_for_every_layer_that_is_known_by_name(layer):
     script = (PACKAGE / "network.js").read_text()
     assert re.search(rf"^  {layer.__name__}: ", script, re.M)
 
 
-class Doubled(Linear):
-    """Computes something else than its base."""
-
-
-class Unknown(Layer):
+class Sorted(Layer):
     def forward(self, x):
-        return self.remember(x)
+        return self.remember(x.sort(dim=1).values)
+
+
+class Overwriting(Layer):
+    def forward(self, x):
+        frame = x.new_zeros(len(x), 800)
+        frame[:, :784] = x  # a part of a tensor that is seen through another one
+        return self.remember(frame[:, 8:792])
+
+
+class CentredOnTheBatch(Layer):
+    def forward(self, x):
+        return self.remember(x - x.mean(0))
 
 
 @pytest.mark.parametrize(
     ("run", "words"),
     [
-        (lambda: own(Sequential(Unknown()), Sequential()), r"cannot run encoder.0, Unknown\(\)"),
         (
-            lambda: own(Sequential(), Sequential(Doubled(784, 784))),
-            r"cannot run decoder.0, Doubled",
+            lambda: own(Sequential(Sorted()), Sequential()),
+            r"cannot run encoder.0, Sorted\(\).* not the operator sort",
+        ),
+        (
+            lambda: own(Sequential(), Sequential(Overwriting())),
+            r"cannot run decoder.0, Overwriting\(\).* not the operator copy_",
+        ),
+        (
+            lambda: own(Sequential(CentredOnTheBatch()), Sequential()),
+            r"encoder.0, CentredOnTheBatch\(\), mixes the images",
         ),
         (lambda: own(Sequential(Linear(9, 3)), Sequential(Linear(3, 9)), (9,)), "28 x 28 pixels"),
         (lambda: own(Sequential(Linear(784, 3)), Sequential(Linear(3, 9))), "does not end in 784"),
@@ -361,7 +376,7 @@ def test_the_commands_mistakes_are_one_sentence_and_leave_nothing(capsys, folder
         ((tmp_path,), "not a run folder"),
         ((folder, "--out", tmp_path / "page.png"), "has to end in .html"),
         ((folder, "--out", tmp_path / "file" / "page.html"), "a part of that path is a file"),
-        ((folder, "--out", tmp_path / "kept.html"), "there is a folder of that name"),
+        ((folder, "--out", tmp_path / "kept.html"), "there is a folder with that name"),
     ]:
         code, _, err = call(capsys, *words)
         assert code == 2 and sentence in err and err.startswith("error: ") and err.count("\n") == 1
@@ -372,5 +387,5 @@ def test_a_page_that_cannot_be_made_leaves_the_old_one(tmp_path):
     path = tmp_path / "page.html"
     path.write_text("old")
     with pytest.raises(ScratchaeError):
-        write_page(own(Sequential(Unknown()), Sequential()), few_digits(), path)
+        write_page(own(Sequential(Sorted()), Sequential()), few_digits(), path)
     assert path.read_text() == "old" and len(list(Path(tmp_path).iterdir())) == 1

@@ -6,7 +6,8 @@ import pytest
 
 from scratchae.course.assignment import load_assignment
 from scratchae.course.blanked_sources import master_sources
-from scratchae.course.grading.grader import Grader, Submission
+from scratchae.course.grading.grader import Grader
+from scratchae.course.grading.submissions import Submission
 from scratchae.course.sandbox import Limits, Sandbox, SandboxFiles, why_no_bubblewrap
 
 needs_sandbox = pytest.mark.skipif(

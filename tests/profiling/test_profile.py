@@ -33,7 +33,7 @@ from scratchae.models import build
 from scratchae.optim import Adam
 from scratchae.profiling import Counter, Rates, profile
 from scratchae.profiling.counting import size
-from scratchae.profiling.pieces import WARM_UP, count_step, run_step
+from scratchae.profiling.pieces import WARM_UP, count_step, measured_step
 from scratchae.profiling.result import digits
 from tests.helpers.figures import words
 
@@ -156,10 +156,11 @@ def test_the_peak_is_that_of_torch_s_own_allocator(name):
     model = build(name)
     parts, x = list(model.leaves()), torch.rand(9, *model.input_shape)
     optimizer = Adam(model.parameters(), weight_decay=1e-5)
-    counter, _ = count_step(parts, optimizer, x, x)
+    counter, _ = count_step(model, parts, optimizer, x, x)
     model.forget()
-    with torch.profiler.profile(profile_memory=True) as profiler:
-        run_step(parts, optimizer, x, x, lambda key, call, *args: call(*args))
+    calling = measured_step(model, parts, optimizer, lambda key, call, *args: call(*args))
+    with torch.profiler.profile(profile_memory=True) as profiler, calling as step:
+        step(x, x)
     events = profiler.profiler.kineto_results.events()
     sizes = [event.nbytes() for event in events if event.name() == "[memory]"]
     peak = max(accumulate(sizes))
@@ -198,7 +199,7 @@ def test_every_leaf_appears_once_and_in_order():
     passes = [("forward", "backward")] * (len(names) + 1) + [("update",)]
     assert result.table["pass"].tolist() == [one for pair in passes for one in pair]
     assert result.parts["layer"].tolist() == [
-        *("Linear(6, 5)", "BatchNorm1d(5)", "ReLU()", "Linear(5, 6)", "Tanh()", "MSE", "Adam")
+        *("Linear(6, 5)", "BatchNorm1d(5)", "ReLU()", "Linear(5, 6)", "Tanh()", "MSELoss()", "Adam")
     ]
 
 
@@ -275,7 +276,7 @@ def test_layers_of_ones_own_are_covered():
     assert table.loc["1", "forward"]["multiply_adds"] == 3 * 5 * 5
     assert table.loc["1", "backward"]["multiply_adds"] == 2 * 3 * 5 * 5
     assert table.loc["0", "backward"]["operators"] == 4  # product, sum, into the gradient, product
-    assert table["layer"].tolist()[:3:2] == ["Scale()", "Skip(...)"]
+    assert table["layer"].tolist()[:3:2] == ["Scale(...)", "Skip(...)"]
 
 
 class Spy(Tanh):
@@ -339,14 +340,14 @@ def test_a_model_without_parameters_and_one_of_another_output_shape():
 @pytest.mark.parametrize(
     ("model", "options", "sentence"),
     [
-        (Linear(3, 3), {"input_shape": (3,)}, "wants a Sequential or an Autoencoder"),
+        (Linear(3, 3), {"input_shape": (3,)}, "expects a Sequential or an Autoencoder"),
         (Sequential(), {"input_shape": (3,)}, "an empty Sequential"),
         (Skip(Linear(3, 3)), {"input_shape": (3,)}, "got a Skip"),
         (Sequential(Tanh()), {}, "give input_shape"),
-        (Sequential({"loss": Tanh()}), {"input_shape": (3,)}, "call the model's layers otherwise"),
-        (Sequential(Tanh()), {"input_shape": (3,), "batch_size": 0}, "batch_size to be a whole"),
-        (Sequential(Tanh()), {"input_shape": (3,), "steps": 1.5}, "steps to be a whole number"),
-        (Sequential(Tanh()), {"input_shape": (3,), "threads": 10**6}, "threads to be a whole"),
+        (Sequential({"loss": Tanh()}), {"input_shape": (3,)}, "rename these layers of the model"),
+        (Sequential(Tanh()), {"input_shape": (3,), "batch_size": 0}, "batch_size to be an integer"),
+        (Sequential(Tanh()), {"input_shape": (3,), "steps": 1.5}, "steps to be an integer"),
+        (Sequential(Tanh()), {"input_shape": (3,), "threads": 10**6}, "threads to be an integer"),
         (Sequential(Linear(4, 4)), {"input_shape": (3,)}, r"wants \(..., 4\) but got \(64, 3\)"),
         (
             Sequential(Tanh()),
@@ -371,9 +372,7 @@ def test_the_table_and_the_notebook_say_the_same():
     assert "0.240" in total  # 3 · 50 · 40 · 40 multiply-adds, in millions
     assert all(cell in text and html.escape(cell) in page for cell in total)
     assert all(sentence in page for sentence in result.sentences())
-    assert (
-        f"{result.furthest.split(',')[0]}, " in text and "stands furthest above its floor" in text
-    )
+    assert f"{result.furthest.split(',')[0]}, " in text and "is furthest above its floor" in text
 
 
 @pytest.mark.parametrize(
@@ -388,7 +387,7 @@ def test_the_part_furthest_above_its_floor_is_named():
     result = profile(build("fc"), 2, steps=1, rates=FAST)
     above = result.parts.set_index("part").eval("ms - floor_ms")
     assert result.furthest.startswith(f"{above.idxmax()}, ")
-    assert profile(build("fc"), 2, steps=1, rates=SLOW).furthest == "no part stands above its floor"
+    assert profile(build("fc"), 2, steps=1, rates=SLOW).furthest == "no part is above its floor"
 
 
 @pytest.mark.parametrize("rates", [FAST, SLOW])
@@ -411,7 +410,7 @@ def test_the_picture_has_a_bar_for_every_pass_and_a_mark_for_every_floor(rates):
 
 
 def test_the_picture_wants_a_profile():
-    with pytest.raises(ScratchaeError, match="profile_picture wants what profile"):
+    with pytest.raises(ScratchaeError, match="profile_picture expects the result of profile"):
         plots.profile_picture([1, 2])
 
 
@@ -454,8 +453,8 @@ def test_the_command_prints_the_table_and_draws_the_picture(call, tmp_path, mode
     ("given", "sentence"),
     [
         (["convv"], "did you mean 'conv'?"),
-        (["fc", "--batch-size", 0], "batch_size to be a whole number"),
-        (["fc", "--threads", 0], "threads to be a whole number"),
+        (["fc", "--batch-size", 0], "batch_size to be an integer"),
+        (["fc", "--threads", 0], "threads to be an integer"),
         (["fc", "--device", "nowhere"], "there is no device 'nowhere'"),
         (["fc", "--batch-size", 2, "--out", "p.txt"], "cannot write a picture to p.txt"),
     ],

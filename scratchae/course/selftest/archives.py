@@ -8,9 +8,9 @@ import zipfile
 from pathlib import Path
 
 from scratchae.course.assignment import Assignment
-from scratchae.course.grading import feedback, tables
-from scratchae.course.grading.grader import Grader, Submission
-from scratchae.course.grading.submissions import find_submissions
+from scratchae.course.grading.grader import Grader
+from scratchae.course.grading.outputs import feedback_files, to_csv, to_junit
+from scratchae.course.grading.submissions import Submission, find_submissions
 
 WANTED = ("activations.py",)
 EVIL = "<script>alert(1)</script>\x1b[2J\x1b]0;owned\x07=cmd|' /C calc'!A0\u202e"
@@ -90,17 +90,11 @@ def output(assignment: Assignment, grader: Grader) -> tuple[bool, str]:
     source = f"import torch\n\ndef relu_forward(x):\n    raise ValueError({EVIL!r})\n"
     files = {"activations.py": source.encode()}
     result = grader.grade(Submission(f"=1+1{EVIL}", files, (EVIL,)))
-    shown = {
-        "csv": tables.to_csv(assignment, [result], {}),
-        "junit": tables.to_junit(assignment, [result], {}),
-        "json": tables.to_gradescope(assignment, result, ""),
-        "html": feedback.to_html(assignment, result, ""),
-        "markdown": feedback.to_markdown(assignment, result, ""),
-    }
-    bad = [name for name, text in shown.items() if "\x1b" in text or "\u202e" in text]
-    bad += [name for name in ("html", "junit", "markdown") if "<script" in shown[name]]
-    bad += ["csv" for line in shown["csv"].splitlines() if line.startswith(("=", '"='))]
-    return (
-        not bad,
-        f"not harmless in {bad}" if bad else "escaped in CSV, JUnit, JSON, HTML, Markdown",
-    )
+    shown = feedback_files(assignment, result, "")
+    shown["results.csv"] = to_csv(assignment, [result], {})
+    shown["junit.xml"] = to_junit(assignment, [result], {})
+    bad = {name for name, text in shown.items() if "\x1b" in text or "\u202e" in text}
+    bad |= {n for n in ("feedback.html", "feedback.md", "junit.xml") if "<script" in shown[n]}
+    if any(line.startswith(("=", '"=')) for line in shown["results.csv"].splitlines()):
+        bad.add("results.csv")
+    return not bad, f"not harmless: {sorted(bad)}" if bad else f"harmless in {', '.join(shown)}"

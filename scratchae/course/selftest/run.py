@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scratchae.course.assignment import Assignment, load_assignment
-from scratchae.course.grading.grader import Grader, Submission
+from scratchae.course.grading.grader import Grader
+from scratchae.course.grading.submissions import Submission
 from scratchae.course.sandbox import InfrastructureError, Limits, Sandbox, SandboxFiles
 from scratchae.course.selftest.archives import ARCHIVES, output
 from scratchae.course.selftest.attack import Attack, Scene

@@ -39,7 +39,7 @@ from scratchae.layers.sequential import copy_for_evaluation
 from scratchae.losses import MSELoss
 from scratchae.step import loss_of
 
-FORMS: dict[type[Layer], Callable[[Layer, Place, Buffers, bool], Node]] = {
+FORMS: dict[type[Layer], Callable[..., Node]] = {  # of layer, x, buffers, free
     Linear: BufferedLinear,
     Conv2d: conv2d_form,
     ConvTranspose2d: conv_transpose2d_form,
@@ -100,8 +100,9 @@ class Plan:
             self.refills.popitem()  # nobody has written over the last
         self.difference = buffers.gradient(self.y, other_than=self.x)
         self.loss = buffers.own()
-        dy = self.difference
+        dy: Place | None = self.difference
         for node in reversed(self.nodes):
+            assert dy is not None, "only the first layer gives no dx"
             dy = node.link(dy, buffers, wanted=node is not self.nodes[0])
 
     def run(self) -> None:

@@ -38,6 +38,7 @@ class DeviceEngine(Engine):
     """
 
     name = "device"
+    in_halves = False
     captured = False  # are steps recorded as CUDA graphs?
 
     def __init__(self, model: Sequential, optimizer: Optimizer, precision: str = "float32") -> None:
