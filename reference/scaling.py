@@ -9,8 +9,8 @@ one all-reduce of n bytes, which takes (Thakur, Rabenseifner and Gropp 2005; San
     tree   2 ⌈log₂ p⌉ α + 2 n / β                     two trees, pipelined
 
 whichever is less, where α is the latency of a message and β the bandwidth of a worker's link.
-A SyncBatchNorm adds an all-gather of 3 C numbers forward, (p − 1) α + (p − 1) n / β in a ring or
-⌈log₂ p⌉ α + (p − 1) n / β by doubling, and an all-reduce of 2 C backward. Nothing overlaps.
+A BatchNorm adds an all-gather of 3 C numbers forward, (p − 1) α + (p − 1) n / β in a ring or
+⌈log₂ p⌉ α + (p − 1) n / β by doubling, and an all-reduce of 3 C backward. Nothing overlaps.
 
 What the model leaves out: workers that wait for the slowest, shared switches, workers that share a
 machine's memory (the check against two processes here counts that beforehand), reading data. And
@@ -36,9 +36,8 @@ from reference.benchmark.machine import about
 from reference.benchmark.results import RESULTS
 from reference.scaling_measure import step_seconds, two_processes
 from reference.scaling_picture import scaling_picture
-from scratchae.distributed import Workers, convert_sync_batchnorm
-from scratchae.distributed.batchnorm import SyncBatchNorm
 from scratchae.files import write_text
+from scratchae.layers.batchnorm import BatchNorm
 from scratchae.models import build
 from scratchae.plots.style import save
 from scratchae.training.floating_point import flushing_denormals
@@ -77,14 +76,14 @@ def all_gather(p: int, size: float, alpha: float, beta: float) -> float:
 
 def sending(name: str, p: int, alpha: float, beta: float) -> float:
     """Seconds of a step of p workers that go into messages; numbers are float32."""
-    model = convert_sync_batchnorm(build(name), Workers())
+    model = build(name)
     parameters = sum(tensor.numel() for tensor in model.parameters())
     total = all_reduce(p, 4 * (parameters + 2), alpha, beta)
     for _, layer in model.leaves():
-        if isinstance(layer, SyncBatchNorm):
+        if isinstance(layer, BatchNorm):
             channels = layer.num_features
             total += all_gather(p, 4 * 3 * channels, alpha, beta)
-            total += all_reduce(p, 4 * 2 * channels, alpha, beta)
+            total += all_reduce(p, 4 * 3 * channels, alpha, beta)
     return total
 
 

@@ -265,11 +265,7 @@ class BatchNorm(Layer):
         self.m = values_per_channel(x)
         join = [self.joined] if self.training and self.join_statistics else []
         y, xhat, mean, var = batchnorm_forward(x, self.weight, self.bias, self.eps, *join)
-        if self.m == 1:
-            raise ScratchaeError(
-                f"{self!r} got one value a channel, {tuple(x.shape)}, which has no spread: "
-                "train on batches of two or more, or call eval() first"
-            )
+        self.check_spread(self.m)
         if self.training:
             self.track(mean, var, self.m)
         return self.remember(y, xhat, var, True)
@@ -305,6 +301,14 @@ class BatchNorm(Layer):
         if self.bias is not None:
             accumulate(self.bias, dbias)
         return dx
+
+    def check_spread(self, m: int) -> None:
+        """Raises ScratchaeError if there is one value a channel, m = 1."""
+        if m == 1:
+            raise ScratchaeError(
+                f"{self!r} got one value a channel, which has no spread: "
+                "train on batches of two or more, or call eval() first"
+            )
 
     def check_input(self, x: Tensor) -> None:
         """Raises ScratchaeError if x has the wrong dtype, device or shape."""
