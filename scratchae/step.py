@@ -14,7 +14,8 @@ from typing import Protocol
 from torch import Tensor
 
 from scratchae.layers import Layer
-from scratchae.losses import Loss, MSELoss
+from scratchae.layers.base import LossFunction
+from scratchae.losses import MSELoss
 
 
 class Optimizer(Protocol):
@@ -124,7 +125,7 @@ def train_step(
     return loss
 
 
-def loss_of(model: Layer) -> Loss:
+def loss_of(model: Layer) -> LossFunction:
     """Return the model's own loss; a model that has none gets an MSELoss.
 
     >>> from scratchae.layers import ReLU

@@ -99,7 +99,9 @@ def test_a_training_step_runs_nothing_but_arithmetic(name, optimizer):
 def test_the_compiler_and_a_graph_are_given_nothing_but_arithmetic(name, optimizer, precision):
     model = build(name)
     engine = DeviceEngine(model, optimizer(model.parameters(), weight_decay=1e-5), precision)
-    tensors = engine.gather(torch.rand(5, *model.input_shape), torch.tensor([[2, 0, 4]]))
+    tensors = engine.gather(
+        {"images": torch.rand(5, *model.input_shape)}, torch.tensor([[2, 0, 4]])
+    )
     listed = operations_of(engine.laid_out(tensors), tensors).graph.nodes
     recorder = Recorder()
     recorder.names = {

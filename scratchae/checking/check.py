@@ -9,10 +9,9 @@ from functools import lru_cache
 
 from torch import Tensor
 
-from scratchae.checking.cases import Case
 from scratchae.checking.diagnose import diagnose
 from scratchae.checking.execution import ExecutionResult, agree, run, tolerance_of
-from scratchae.checking.exercises import Exercise, find_exercise
+from scratchae.checking.exercises import Case, Exercise, find_exercise
 from scratchae.checking.mistake import Mistake, mistakes
 from scratchae.checking.report import Report, Row
 from scratchae.errors import ScratchaeError

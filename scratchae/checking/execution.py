@@ -9,8 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from scratchae.checking.cases import FLOAT32, Case
-from scratchae.checking.exercises import Exercise
+from scratchae.checking.exercises import FLOAT32, Case, Exercise
 
 OURS = tuple(str(Path(__file__).parents[1] / part) for part in ("checking", "course"))
 

@@ -17,7 +17,7 @@ from typing import TextIO
 
 import torch
 
-from scratchae.checking import EXERCISES
+from scratchae.checking import EXERCISES, Exercise
 from scratchae.checking.execution import run
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Assignment, Task, load_assignment
@@ -93,7 +93,9 @@ def answer_to(
     cases = exercise.cases(seed, task.hidden if hidden else task.public)
     with library(library_sources(assignment, task)), watch:
         try:
-            function = load_function(folder, task, exercise.reference.__name__, exercise.arguments)
+            function = load_function(
+                folder, task, exercise.reference.__name__, arguments_of(exercise)
+            )
         except SubmissionError as error:
             return {"trouble": str(error)}
         got = [run(function, exercise, case) for case in cases]
@@ -124,6 +126,11 @@ def written(rows: list[Row]) -> dict:
             for r in rows
         ]
     }
+
+
+def arguments_of(exercise: Exercise) -> list[str]:
+    """The names of the arguments that the function is called with."""
+    return list(exercise.arguments)
 
 
 if __name__ == "__main__":

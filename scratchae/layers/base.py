@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 
-if TYPE_CHECKING:
-    from scratchae.losses import Loss
+
+class LossFunction(Protocol):
+    """What a model asks of its loss; those of scratchae.losses have it."""
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor: ...
+
+    def backward(self) -> Tensor: ...
+
+    def forget(self) -> None: ...
 
 
 class Layer:
@@ -44,7 +51,7 @@ class Layer:
 
     parameter_names: tuple[str, ...] = ()
     buffer_names: tuple[str, ...] = ()
-    loss: Loss | None = None
+    loss: LossFunction | None = None
     penalty: Tensor | None = None
 
     def __init__(self) -> None:
@@ -79,7 +86,7 @@ class Layer:
         check_tensor(self, dy, dtype, device, ".backward")
         if dy.shape != shape:
             raise ScratchaeError(
-                f"{self!r}.backward wants dy of the shape of its last output, {tuple(shape)}, "
+                f"{self!r}.backward expects dy of the shape of its last output, {tuple(shape)}, "
                 f"but got {tuple(dy.shape)}: pass the gradient of that output, unsummed"
             )
         return saved
@@ -312,21 +319,21 @@ def check_tensor(
 
     >>> check_tensor("ReLU()", torch.tensor([1, 2]), None, None)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    scratchae.errors.ScratchaeError: ReLU() wants floating-point numbers but got int64: ...
+    scratchae.errors.ScratchaeError: ReLU() expects floating-point numbers but got int64: ...
     """
     if not isinstance(x, Tensor):
         raise ScratchaeError(
-            f"{who}{call} wants a torch.Tensor but got a {type(x).__name__}: "
+            f"{who}{call} expects a torch.Tensor but got a {type(x).__name__}: "
             "wrap it in torch.as_tensor(...)"
         )
     if not x.is_floating_point():
         raise ScratchaeError(
-            f"{who}{call} wants floating-point numbers but got {short(x.dtype)}: "
+            f"{who}{call} expects floating-point numbers but got {short(x.dtype)}: "
             f"convert with x.to(torch.{short(dtype or torch.float32)})"
         )
     if dtype is not None and x.dtype != dtype:
         raise ScratchaeError(
-            f"{who}{call} wants {short(dtype)} but got {short(x.dtype)}: convert with "
+            f"{who}{call} expects {short(dtype)} but got {short(x.dtype)}: convert with "
             f"x.to(torch.{short(dtype)}), or the model with model.to(dtype=torch.{short(x.dtype)})"
         )
     if device is not None and x.device != device:

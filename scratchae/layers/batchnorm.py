@@ -235,13 +235,13 @@ class BatchNorm(Layer):
         name = type(self).__name__
         if not isinstance(num_features, int) or num_features < 1:
             raise ScratchaeError(
-                f"{name} needs num_features to be a whole number >= 1, got {num_features!r}"
+                f"{name} expects num_features to be a whole number >= 1, got {num_features!r}"
             )
         if not eps >= 0:
-            raise ScratchaeError(f"{name} needs eps >= 0, got {eps!r}: 1e-5 is usual")
+            raise ScratchaeError(f"{name} expects eps >= 0, got {eps!r}: 1e-5 is usual")
         if momentum is not None and not 0 <= momentum <= 1:
             raise ScratchaeError(
-                f"{name} needs momentum between 0 and 1, or None for a plain average, got {momentum!r}"
+                f"{name} expects momentum between 0 and 1, or None for a plain average, got {momentum!r}"
             )
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
@@ -317,7 +317,7 @@ class BatchNorm(Layer):
         check_tensor(self, x, dtype, device)
         if x.ndim not in self.dims or x.shape[1] != self.num_features:
             raise ScratchaeError(
-                f"{self!r} needs {self.shapes.format(C=self.num_features)} but got {tuple(x.shape)}: "
+                f"{self!r} expects {self.shapes.format(C=self.num_features)} but got {tuple(x.shape)}: "
                 "num_features is the size of axis 1"
             )
 

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 
 from scratchae.checking import EXERCISES, check, mistakes
-from scratchae.checking.cases import strategy
 from scratchae.checking.execution import agree, run, tolerance_of
+from scratchae.checking.exercises import case_strategy
 
 CATALOGUE = mistakes()
 TOPICS = {  # what the exercises belong to
@@ -80,7 +80,7 @@ def test_the_right_version_passes_on_1000_drawn_cases(name):
     exercise = EXERCISES[name]
 
     @settings(max_examples=1000)
-    @given(case=strategy(name, exercise.corners))
+    @given(case=case_strategy(name))
     def passes(case):
         got = run(exercise.reference, exercise, case)
         assert not got.trouble and not got.changed and not got.shared and got.repeatable

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from scratchae.checking import EXERCISES, mistakes
-from scratchae.checking.cases import MAKERS
 from scratchae.checking.check import check_one
 from scratchae.checking.mistake import forget
 from scratchae.course import custom_exercises as own
@@ -24,7 +23,7 @@ def nothing_stays_behind():
     """Other tests ask for all exercises that there are."""
     yield
     for name in list(own._own):
-        del EXERCISES[name], MAKERS[name], own._own[name]
+        del EXERCISES[name], own._own[name]
         for known in mistakes(name):
             forget(name, known.name)
 

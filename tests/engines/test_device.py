@@ -173,7 +173,7 @@ def test_two_engines_of_one_model_take_turns():
 
 def test_what_a_layer_refuses_is_refused_in_the_same_sentence():
     _, device = pair(small(), Adam)
-    with pytest.raises(ScratchaeError, match=r"Linear\(5, 4\) wants .* but got"):
+    with pytest.raises(ScratchaeError, match=r"Linear\(5, 4\) expects .* but got"):
         device.step(torch.randn(3, 6, dtype=torch.float64))
     with pytest.raises(ScratchaeError, match="which has no spread"):
         device.epoch(numbers(5), torch.arange(5).split(4))

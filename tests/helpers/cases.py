@@ -1,12 +1,20 @@
-"""The library's random layers, each beside its torch.nn twin."""
+"""The library's random layers, each with its torch.nn twin."""
 
 from __future__ import annotations
 
+from hypothesis import strategies as st
 from torch import nn
 
 from reference.twins import twin
 from scratchae import layers
-from scratchae.checking.layer_cases import LAYER_CASES, LayerCase
+from scratchae.checking.layer_cases import FEW, LAYER_CASES, LayerCase, layer_strategy
+
+few = st.sampled_from(FEW)
+
+
+def pair_or_number(element: st.SearchStrategy[int]) -> st.SearchStrategy:
+    """One number for both axes of an image, or one for each."""
+    return element | st.tuples(element, element)
 
 
 class Case(LayerCase):
@@ -27,4 +35,4 @@ def with_twin(case: LayerCase) -> Case:
     return Case(**values)
 
 
-CASES = {name: strategy.map(with_twin) for name, strategy in LAYER_CASES.items()}
+CASES = {name: layer_strategy(name).map(with_twin) for name in LAYER_CASES}

@@ -348,7 +348,7 @@ def test_a_model_without_parameters_and_one_of_another_output_shape():
         (Sequential(Tanh()), {"input_shape": (3,), "batch_size": 0}, "batch_size to be an integer"),
         (Sequential(Tanh()), {"input_shape": (3,), "steps": 1.5}, "steps to be an integer"),
         (Sequential(Tanh()), {"input_shape": (3,), "threads": 10**6}, "threads to be an integer"),
-        (Sequential(Linear(4, 4)), {"input_shape": (3,)}, r"wants \(..., 4\) but got \(64, 3\)"),
+        (Sequential(Linear(4, 4)), {"input_shape": (3,)}, r"expects \(..., 4\) but got \(64, 3\)"),
         (
             Sequential(Tanh()),
             {"input_shape": (2**30,), "batch_size": 2**29},

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from scratchae.checking import EXERCISES, Exercise
-from scratchae.checking.cases import Case
 from scratchae.checking.check import wrong_values
 from scratchae.checking.execution import Outcome
+from scratchae.checking.exercises import Case
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Task
 from scratchae.course.custom_exercises import expected_of

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scratchae.checking.cases import Case
 from scratchae.checking.execution import (
     Outcome,
     name_outputs,
@@ -23,7 +22,7 @@ from scratchae.checking.execution import (
     stopped,
     tensors_of,
 )
-from scratchae.checking.exercises import Exercise
+from scratchae.checking.exercises import Case, Exercise
 from scratchae.course.sandbox.inside.protocol import (
     Other,
     Packer,

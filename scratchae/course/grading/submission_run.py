@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from scratchae.checking.cases import Case
 from scratchae.checking.execution import Outcome
+from scratchae.checking.exercises import Case
 from scratchae.course.grading.serialization import Reply, pack_job, unpack_outcome
 from scratchae.course.grading.test_cases import CaseGroup
 from scratchae.course.sandbox import Sandbox

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from scratchae.checking import EXERCISES, Exercise
-from scratchae.checking.cases import Case
+from scratchae.checking.exercises import Case
 from scratchae.course.assignment import Assignment, Task
 
 

@@ -54,7 +54,9 @@ def wrap_batchnorm(layer: Layer) -> Layer:
     Sequential(
       (0): Linear(2, 2)
       (1): Sequential(
-        (0): InFloat32()
+        (0): InFloat32(
+          (layer): BatchNorm1d(2)
+        )
       )
     )
     """

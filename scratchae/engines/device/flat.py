@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from scratchae.layers import Layer
-from scratchae.losses import Loss
+from scratchae.layers.base import LossFunction
 from scratchae.step import loss_of
 
 Place = list[tuple[Layer, str]]  # the layers and attributes that hold one tensor
@@ -106,7 +106,7 @@ class Net:
         }
 
     @property
-    def loss(self) -> Loss:
+    def loss(self) -> LossFunction:
         """The model's own loss."""
         return loss_of(self.model)
 

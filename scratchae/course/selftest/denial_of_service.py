@@ -1,12 +1,12 @@
-"""Attacks that want to hang, crash or drown the grader."""
+"""Attacks that try to hang, crash or exhaust the grader."""
 
-from scratchae.course.selftest.attack import ends
+from scratchae.course.selftest.attack import crash
 
 CPU, IDLE = "seconds of CPU time", "did nothing for"
-ENDINGS = (
-    ends("infinite loop", "while True: pass", CPU),
-    ends("sleep", "import time\ntime.sleep(10_000)", IDLE),
-    ends(
+DENIAL_OF_SERVICE = (
+    crash("infinite loop", "while True: pass", CPU),
+    crash("sleep", "import time\ntime.sleep(10_000)", IDLE),
+    crash(
         "ignoring signals",
         """
         import signal
@@ -16,13 +16,13 @@ ENDINGS = (
         """,
         CPU,
     ),
-    ends(
+    crash(
         "a C loop holding the GIL",
         "import re\nre.match('(a+)+$', 'a' * 60 + 'b')",
         CPU,
     ),
-    ends(
-        "catching every exception, for ever",
+    crash(
+        "catching every exception, forever",
         """
         while True:
             try:
@@ -32,14 +32,16 @@ ENDINGS = (
         """,
         CPU,
     ),
-    ends("os._exit(0)", "import os\nos._exit(0)", "exit code 0"),
-    ends("sys.exit at import", "import sys\nsys.exit(0)", "SystemExit", alone=True),
-    ends("os._exit(0) at import", "import os\nos._exit(0)", "could not be loaded", alone=True),
-    ends("infinite loop at import", "while True: pass", CPU, alone=True),
-    ends("segfault", "import ctypes\nctypes.string_at(0)", "SIGSEGV"),
-    ends("abort", "import os\nos.abort()", "ended by SIG"),
-    ends("recursion without end", "return relu_forward(x)", "RecursionError"),
-    ends(
+    crash("os._exit(0)", "import os\nos._exit(0)", "exit code 0"),
+    crash("sys.exit at import", "import sys\nsys.exit(0)", "SystemExit", whole_file=True),
+    crash(
+        "os._exit(0) at import", "import os\nos._exit(0)", "could not be loaded", whole_file=True
+    ),
+    crash("infinite loop at import", "while True: pass", CPU, whole_file=True),
+    crash("segfault", "import ctypes\nctypes.string_at(0)", "SIGSEGV"),
+    crash("abort", "import os\nos.abort()", "ended by SIG"),
+    crash("endless recursion", "return relu_forward(x)", "RecursionError"),
+    crash(
         "memory bomb",
         """
         held = []
@@ -48,7 +50,7 @@ ENDINGS = (
         """,
         "MemoryError",
     ),
-    ends(
+    crash(
         "memory bomb in shared memory",
         """
         import mmap
@@ -59,12 +61,12 @@ ENDINGS = (
         """,
         "OSError",
     ),
-    ends(
+    crash(
         "memory bomb by torch",
         "held = [torch.ones(10_000_000) for _ in range(1000)]",
         "memory",
     ),
-    ends(
+    crash(
         "huge stdout",
         """
         import os
@@ -74,20 +76,23 @@ ENDINGS = (
         """,
         CPU,
     ),
-    ends("a huge exception text", "raise ValueError('x' * 50_000_000)", "ValueError"),
-    ends(
+    crash("a huge exception text", "raise ValueError('x' * 50_000_000)", "ValueError"),
+    crash(
         "an exception whose text ends the process",
         """
         import os
-        class Sly(Exception):
+        class Deadly(Exception):
             def __str__(self):
                 os._exit(0)
-        raise Sly()
+        raise Deadly()
         """,
         "exit code 0",
     ),
-    ends(
-        "source with deep nesting", "x = " + "(" * 5000 + ")" * 5000, "cannot be read", alone=True
+    crash(
+        "source with deep nesting",
+        "x = " + "(" * 5000 + ")" * 5000,
+        "cannot be read",
+        whole_file=True,
     ),
-    ends("source with deep operators", "x = " + "-" * 100_000 + "1", "", alone=True),
+    crash("source with deep operators", "x = " + "-" * 100_000 + "1", "", whole_file=True),
 )

@@ -1,22 +1,21 @@
-"""Inputs of what surrounds the layers: the first weights, the optimisers, the training step."""
+"""Cases of the optimisers."""
 
 from __future__ import annotations
 
 import torch
 
-from scratchae.checking.cases.draw import FLOAT32, Draw
-from scratchae.layers import BatchNorm1d, Linear, ReLU, Sequential
-from scratchae.optim import SGD, Adam
+from scratchae.checking.exercises import FLOAT32, Draw, exercise
+from scratchae.optim import adam_update, sgd_update
 
 
-def kaiming_uniform(draw: Draw) -> dict:
-    shape = draw.pick.choice([(170, 230), (60, 20, 5, 7)])
-    fan_in = shape[1] * (35 if len(shape) == 4 else 1)
-    a = 5**0.5 if draw.corner == "a slope a" else 0.0
-    return {"shape": shape, "fan_in": fan_in, "a": a, "generator": draw.generator}
-
-
-def sgd_update(draw: Draw) -> dict:
+@exercise(
+    sgd_update,
+    "value",
+    "momentum_buffer",
+    corners=("no momentum", "the first step", "later steps", "weight decay", "nesterov", FLOAT32),
+    in_place=True,
+)
+def sgd_inputs(draw: Draw) -> dict:
     n, momentum = draw.size(), 0.0 if draw.corner == "no momentum" else 0.8
     t = 1 if draw.corner == "the first step" else draw.pick.choice([2, 5])
     buffer = torch.zeros_like(draw.normal(n)) if t == 1 else draw.normal(n)
@@ -34,7 +33,16 @@ def sgd_update(draw: Draw) -> dict:
     }
 
 
-def adam_update(draw: Draw) -> dict:
+@exercise(
+    adam_update,
+    "value",
+    "exp_avg",
+    "exp_avg_sq",
+    "max_exp_avg_sq",
+    corners=("the first step", "later steps", "weight decay", "amsgrad", FLOAT32),
+    in_place=True,
+)
+def adam_inputs(draw: Draw) -> dict:
     n, t = draw.size(), 1 if draw.corner == "the first step" else draw.pick.choice([2, 5, 20])
     value, grad = draw.normal(n), draw.normal(n)
     m, v = draw.normal(n), draw.positive(n) * 0.1
@@ -50,21 +58,4 @@ def adam_update(draw: Draw) -> dict:
         "eps": 0.01,
         "weight_decay": 0.2 if draw.corner == "weight decay" else 0.0,
         "max_exp_avg_sq": draw.positive(n) * 0.1 if amsgrad else None,
-    }
-
-
-def train_step(draw: Draw) -> dict:
-    g = draw.generator
-    layers = [Linear(5, 4, generator=g), ReLU(), Linear(4, 5, generator=g)]
-    if draw.corner == "with BatchNorm":
-        layers.insert(1, BatchNorm1d(4))
-    model = Sequential(*layers)
-    if draw.corner != FLOAT32:
-        model.to(torch.float64)
-    decay = 0.1 if draw.corner == "with weight decay" else 0.0
-    optimizer = SGD if draw.corner == "with SGD" else Adam
-    return {
-        "model": model,
-        "optimizer": optimizer(model.parameters(), lr=0.05, weight_decay=decay),
-        "batches": [draw.normal(6, 5) for _ in range(3)],
     }
