@@ -128,7 +128,7 @@ def test_every_engine_is_looked_at_one_way_or_the_other():
 def test_a_step_of_many_models_runs_nothing_but_arithmetic(name):
     settings = [Settings(name, "", None, "", 1, 5, lr, 1e-5, seed=0) for lr in (1e-3, 1e-2)]
     trainer = BatchedTrainer([Trial(Run(build(name), own)) for own in settings])
-    x = torch.rand(2, 5, *trainer.members[0].run.model.input_shape) * 2 - 1
+    x = torch.rand(2, 5, *trainer.trials[0].run.model.input_shape) * 2 - 1
     with Recorder() as recorder:
         for _ in range(2):
             trainer.step(x)
