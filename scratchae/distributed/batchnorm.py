@@ -34,7 +34,7 @@ from scratchae.layers.batchnorm import BatchNorm
 
 
 def join_statistics(
-    workers: Workers, m: int | Tensor, mean: Tensor, var: Tensor
+    workers: Workers, m: int, mean: Tensor, var: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return (m, mean, var) over the values of all workers, from those of this worker.
 
@@ -53,7 +53,7 @@ def join_statistics(
 
 
 def join_sums(
-    workers: Workers, m: int | Tensor, dbias: Tensor, dweight: Tensor
+    workers: Workers, m: int, dbias: Tensor, dweight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return (m, dbias, dweight) over the values of all workers, in the measure of this worker's dy.
 

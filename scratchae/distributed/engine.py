@@ -22,8 +22,7 @@ from scratchae.engines import Engine, NotFiniteError
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer
 from scratchae.layers.batchnorm import BatchNorm
-from scratchae.optim import Optimizer
-from scratchae.step import loss_of, train_step
+from scratchae.step import Optimizer, loss_of, train_step
 
 
 class DataParallel(Engine):
@@ -72,7 +71,7 @@ class DataParallel(Engine):
             x,
             target,
             gradients=self.gradients,
-            update=self.engine.update,
+            update=self.update,
         )
 
     def gradients(
@@ -81,7 +80,7 @@ class DataParallel(Engine):
         n = len(x)
         with joined(self.norms, self.workers):
             if n:
-                loss = self.engine.gradients(model, optimizer, x, target)
+                loss = self.engine.gradients(model, self.optimizer, x, target)
                 self.message[-2], self.message[-1] = loss, 1.0
             else:
                 model.backward(torch.zeros_like(model.forward(x)))  # what BatchNorms join
@@ -89,6 +88,9 @@ class DataParallel(Engine):
         self.workers.sum(self.message.mul_(n))
         self.message.div_(self.message[-1].clone())
         return self.message[-2]
+
+    def update(self, optimizer: Optimizer, loss: Tensor) -> None:
+        self.engine.update(self.optimizer, loss)
 
     def epoch(
         self,

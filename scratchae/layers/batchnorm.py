@@ -34,7 +34,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
 
 # (m, two tensors (C,)) of one worker -> the same of all workers
-Join = Callable[[int, Tensor, Tensor], tuple[int, Tensor, Tensor]]
+Join = Callable[[int, Tensor, Tensor], tuple[int | Tensor, Tensor, Tensor]]
 
 
 def one_worker(m: int, first: Tensor, second: Tensor) -> tuple[int, Tensor, Tensor]:
@@ -273,7 +273,8 @@ class BatchNorm(Layer):
     def joined(self, m: int, mean: Tensor, var: Tensor) -> tuple[int, Tensor, Tensor]:
         """Return the statistics of all workers' batches, and keep their m."""
         assert self.join_statistics is not None
-        self.m, mean, var = self.join_statistics(m, mean, var)
+        total, mean, var = self.join_statistics(m, mean, var)
+        self.m = int(total)
         return self.m, mean, var
 
     def track(self, mean: Tensor, var: Tensor, m: int) -> None:

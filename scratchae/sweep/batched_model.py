@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scratchae.layers import Layer
+from scratchae.layers.base import LossFunction
 from scratchae.losses import Loss
 from scratchae.step import loss_of
 from scratchae.sweep.batched_layers import BatchedLayer, Looped, batched, own_tensors
@@ -76,7 +77,7 @@ class BatchedLoss(Loss):
     [[0.0, 2.0], [4.0, 4.0]]
     """
 
-    def __init__(self, losses: Sequence[Loss]) -> None:
+    def __init__(self, losses: Sequence[LossFunction]) -> None:
         self.losses = [copy.deepcopy(loss) for loss in losses]  # models may share one
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:

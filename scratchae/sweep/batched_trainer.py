@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scratchae.optim import Adam, Optimizer
-from scratchae.step import train_step
+from scratchae.optim import Adam
+from scratchae.step import Optimizer, train_step
 from scratchae.sweep.batched_model import BatchedModel
 from scratchae.sweep.pool import ImagePool
 from scratchae.training import Run, evaluate
 from scratchae.training.evaluation import reconstruct
+from scratchae.training.loop import images_and_targets
 from scratchae.training.run import COLUMNS
 
 
@@ -89,8 +90,17 @@ class BatchedTrainer:
         return [flat.as_strided(p.shape, p.stride(), p.storage_offset()) for p in own]
 
     def step(self, x: Tensor) -> Tensor:
-        """Move every model once towards its own x[m]; return the losses before the move, (M,)."""
-        return train_step(self.model, self.optimizer, x, update=self.update)
+        """Train every model on its own x[m] for one step; return the losses before it, (M,)."""
+        return train_step(self.model, self.optimizer, x, self.targets(x), update=self.update)
+
+    def targets(self, x: Tensor) -> Tensor | None:
+        """Return what each model should give for its x[m]; None if that is x itself."""
+        pairs = [
+            (part, trial.run.model.target(part)) for part, trial in zip(x, self.trials, strict=True)
+        ]
+        if all(target is part for part, target in pairs):
+            return None
+        return torch.stack([target for _, target in pairs])
 
     def update(self, optimizer: Optimizer, losses: Tensor) -> None:
         """Move all models. Those whose loss is not finite are taken out before that."""
@@ -132,7 +142,9 @@ class BatchedTrainer:
         for trial, train_loss in zip(self.trials, train_losses, strict=True):
             if trial.diverged is None:
                 run, part = trial.run, pool.parts[trial.run.settings.seed]
-                test_loss = math.nan if part.test is None else evaluate(run.model, part.test)
+                test_loss = math.nan
+                if part.test is not None:
+                    test_loss = evaluate(run.model, *images_and_targets(run.model, part.test))
                 if part.test is not None and not math.isfinite(test_loss):
                     trial.diverged = self.epoch
                     continue

@@ -19,6 +19,7 @@ from scratchae.files import replacing
 from scratchae.models import build
 from scratchae.models.registry import options_of
 from scratchae.optim import Adam
+from scratchae.step import loss_of
 from scratchae.sweep.batched_trainer import BatchedTrainer, Trial
 from scratchae.sweep.pool import ImagePool
 from scratchae.training import Run, Settings
@@ -92,7 +93,8 @@ def sweep(
     check_values(lr, seeds, latent, weight_decay)
     for seed in seeds:
         check_settings(epochs, batch_size, seed)
-    names = [first.name] if latent is None else [build(model, latent=n).name for n in latent]
+    shapes = [first] if latent is None else [build(model, latent=n) for n in latent]
+    names = [str(shape.name) for shape in shapes]
     folder = None if out is None else Path(out)
     if folder is not None and (folder / "sweep.csv").exists():
         raise ScratchaeError(f"{folder} holds a sweep already: choose another folder")
@@ -100,35 +102,50 @@ def sweep(
     with flushing_denormals():
         pool = ImagePool(data, seeds, first, device)
         for place, name in enumerate(names, start=1):
-            settings = [
-                Settings(
-                    model=name,
-                    data=pool.parts[seed].data.source,
-                    test_data=pool.parts[seed].data.test_source,
-                    checksum=pool.parts[seed].checksum,
-                    epochs=epochs,
-                    batch_size=batch_size,
-                    lr=float(rate),
-                    weight_decay=float(weight_decay),
-                    seed=seed,
-                )
+            trials = [
+                new_trial(name, pool, epochs, batch_size, float(rate), float(weight_decay), seed)
                 for rate in lr
                 for seed in seeds
             ]
-            models = [build(name, own.seed).to(device) for own in settings]
-            trials = [Trial(Run(*own)) for own in zip(models, settings, strict=True)]
             trainer = BatchedTrainer(trials)
             started = time.perf_counter()
-            words = f"{name}, {len(settings)} model{'s'[: len(settings) > 1]}"
+            words = f"{name}, {len(trials)} model{'s'[: len(trials) > 1]}"
             words += f" ({place}/{len(names)})" if len(names) > 1 else ""
             train_epochs(trainer, pool, epochs, words, progress)
             adam = add(found, trainer, time.perf_counter() - started) or adam
             if folder is not None:
                 with replacing(folder / "sweep.csv") as beside:
                     found.table.to_csv(beside, index=False)
-    if folder is not None and found.best is not None:
+    if folder is not None and found.best is not None and adam is not None:
         keep_best(found.best, adam, folder / "best")
     return found
+
+
+def new_trial(
+    name: str,
+    pool: ImagePool,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    weight_decay: float,
+    seed: int,
+) -> Trial:
+    """Return a trial before its first epoch."""
+    model, part = build(name, seed).to(pool.device), pool.parts[seed]
+    settings = Settings(
+        model=name,
+        data=part.data.source,
+        test_data=part.data.test_source,
+        checksum=part.checksum,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        weight_decay=weight_decay,
+        seed=seed,
+        optimizer=repr(Adam(model.parameters(), lr=lr, weight_decay=weight_decay)),
+        loss=repr(loss_of(model)),
+    )
+    return Trial(Run(model, settings))
 
 
 def train_epochs(
@@ -148,14 +165,14 @@ def train_epochs(
             training = [trial for trial in trainer.trials if trial.diverged is None]
             if not training:
                 break
-            loss = loss_of(min(training, key=loss_of))
+            loss = decisive_loss(min(training, key=decisive_loss))
             words = f"epoch {epoch}/{epochs}, best {loss:.4f}"
             bar.set_postfix_str(words)
             if progress and bar.disable:  # there is no terminal to draw in
                 print(f"{name}: {words}", file=sys.stderr)
 
 
-def loss_of(trial: Trial) -> float:
+def decisive_loss(trial: Trial) -> float:
     """Return what trials are compared by: the test loss, or the train loss if there is none."""
     test = trial.loss("test")
     return trial.loss("train") if math.isnan(test) else test
@@ -177,7 +194,7 @@ def add(found: Sweep, trainer: BatchedTrainer, seconds: float) -> Adam | None:
         found.rows.append(row)
     found.trials += trainer.trials
     finished = [t for t in (found.best, *trainer.trials) if t and t.diverged is None]
-    before, found.best = found.best, min(finished, key=loss_of, default=None)
+    before, found.best = found.best, min(finished, key=decisive_loss, default=None)
     if found.best is None or found.best is before:
         return None
     return trainer.optimizer_of(found.best)
@@ -204,6 +221,6 @@ def check_values(
             raise ScratchaeError(f"{name} holds {twice[0]} twice: give each value once")
     for rate in lr:
         if not 0 < rate < math.inf:
-            raise ScratchaeError(f"lr has to be a finite number above 0, got {rate!r}")
+            raise ScratchaeError(f"lr must be a finite number above 0, got {rate!r}")
     if not 0 <= weight_decay < math.inf:
-        raise ScratchaeError(f"weight_decay has to be a number >= 0, got {weight_decay!r}")
+        raise ScratchaeError(f"weight_decay must be a number >= 0, got {weight_decay!r}")

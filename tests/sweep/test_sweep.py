@@ -434,13 +434,13 @@ def test_no_trial_is_kept_on_disk_without_a_folder(tmp_path, monkeypatch):
         ({"seeds": []}, "seeds is empty"),
         ({"latent": []}, "latent is empty"),
         ({"lr": [1e-3, 1e-3]}, "lr holds 0.001 twice"),
-        ({"lr": [0.0]}, "lr has to be a finite number above 0"),
-        ({"lr": [math.inf]}, "lr has to be a finite number above 0"),
-        ({"seeds": [-1]}, "seed has to be a whole number >= 0"),
+        ({"lr": [0.0]}, "lr must be a finite number above 0"),
+        ({"lr": [math.inf]}, "lr must be a finite number above 0"),
+        ({"seeds": [-1]}, "seed must be a whole number >= 0"),
         ({"latent": [0]}, "fc wants latent to be a whole number >= 1"),
-        ({"epochs": 0}, "epochs has to be a whole number >= 1"),
-        ({"batch_size": 0}, "batch_size has to be a whole number >= 1"),
-        ({"weight_decay": -1.0}, "weight_decay has to be a number >= 0"),
+        ({"epochs": 0}, "epochs must be a whole number >= 1"),
+        ({"batch_size": 0}, "batch_size must be a whole number >= 1"),
+        ({"weight_decay": -1.0}, "weight_decay must be a number >= 0"),
         ({"model": "conv", "latent": [2]}, "conv has no latent size to choose"),
         ({"model": "con"}, "did you mean 'conv'"),
     ],
@@ -558,7 +558,7 @@ def test_a_model_without_sizes_and_one_without_test_losses_are_drawn():
 
 def test_what_is_no_table_of_a_sweep_is_said():
     for wrong in (None, pd.DataFrame(), found_table().drop(columns="lr"), found_table().head(0)):
-        with pytest.raises(ScratchaeError, match="sweep_picture wants the table of a sweep"):
+        with pytest.raises(ScratchaeError, match="sweep_picture expects the table of a sweep"):
             plots.sweep_picture(wrong)
 
 
@@ -639,19 +639,19 @@ def test_an_interrupt_leaves_the_sizes_that_are_done(call, digits, monkeypatch):
         (("fc", "--lr", "1e-2..1e-4"), "does not go up"),
         (("fc", "--lr", "1e-4..1e-2:1"), "2 or more"),
         (("fc", "--lr", "1e-4..1e-2:x"), "2 or more"),
-        (("fc", "--lr", "fast"), "--lr wants numbers above 0"),
-        (("fc", "--lr", ""), "--lr wants numbers above 0"),
-        (("fc", "--lr", "1e-3,,1e-2"), "--lr wants numbers above 0"),
-        (("fc", "--lr", "-1"), "--lr wants numbers above 0"),
-        (("fc", "--latent", ""), "--latent wants whole numbers"),
-        (("fc", "--latent", "2.5"), "--latent wants whole numbers"),
+        (("fc", "--lr", "fast"), "--lr needs numbers above 0"),
+        (("fc", "--lr", ""), "--lr needs numbers above 0"),
+        (("fc", "--lr", "1e-3,,1e-2"), "--lr needs numbers above 0"),
+        (("fc", "--lr", "-1"), "--lr needs numbers above 0"),
+        (("fc", "--latent", ""), "--latent needs whole numbers"),
+        (("fc", "--latent", "2.5"), "--latent needs whole numbers"),
         (("fc", "--latent", "8..2"), "does not go up"),
         (("fc", "--latent", "0"), "fc wants latent to be a whole number >= 1"),
         (("fc", "--latent", "2,2"), "latent holds 2 twice"),
         (("fc", "--seeds", "0"), "give 1 or more"),
-        (("fc", "--seeds", "all"), "--seeds wants whole numbers"),
+        (("fc", "--seeds", "all"), "--seeds needs whole numbers"),
         (("fc", "--data", "mnst"), "did you mean mnist?"),
-        (("fc", "--epochs", "0"), "epochs has to be a whole number >= 1"),
+        (("fc", "--epochs", "0"), "epochs must be a whole number >= 1"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_sentence_and_exit_code_2(call, given, sentence):
