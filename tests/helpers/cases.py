@@ -18,14 +18,14 @@ def pair_or_number(element: st.SearchStrategy[int]) -> st.SearchStrategy:
 
 
 class Case(LayerCase):
-    """A layer's name and arguments, the shapes of its inputs, and how their numbers lie."""
+    """A random layer of the library, with its torch.nn twin."""
 
     def module(self) -> nn.Module:
-        """torch.nn's of the same name, newly made from the same arguments."""
+        """Make torch.nn's layer of the same name from the same arguments."""
         return getattr(nn, self.name)(**self.arguments)
 
     def pair(self, device: str = "cpu") -> tuple[layers.Layer, nn.Module]:
-        """Ours in float64 with random weights and statistics, and its twin."""
+        """Make our layer in float64, with random weights and statistics, and its twin."""
         layer = self.random_layer(device)
         return layer, twin(layer)
 

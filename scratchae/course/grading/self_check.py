@@ -16,8 +16,8 @@ from scratchae.checking import Mistake, mistakes
 from scratchae.checking.execution import run
 from scratchae.course.assignment import Assignment, Task
 from scratchae.course.blanked_sources import ROOT, master_sources
-from scratchae.course.contest import rounded
-from scratchae.course.grading.contest import ContestGrader, hidden_digits
+from scratchae.course.contest import hidden_digits, rounded
+from scratchae.course.grading.contest import ContestGrader
 from scratchae.course.grading.grader import Grader
 from scratchae.course.grading.scoring import is_wrong
 from scratchae.course.grading.serialization import Reply, pack_job, unpack_outcome
@@ -66,7 +66,11 @@ def check_mistakes(assignment: Assignment, task: Task, sandbox: Sandbox) -> None
     own = [m for m in catalogued if not m.function.__module__.startswith("scratchae.")]
     losing = {mistake.name for mistake in own if loses_here(mistake, groups)}
     shipped = [mistake for mistake in catalogued if mistake not in own]
-    files = {f"{m.name}.py": f"from {m.function.__module__} import {m.name}\n" for m in shipped}
+    files = {
+        f"{m.name}.py": "from scratchae.checking.mistake import find_mistake\n\n"
+        f"{m.name} = find_mistake({m.exercise!r}, {m.name!r}).function\n"
+        for m in shipped
+    }
     tests = [(m, group, case) for m in shipped for group in groups for case in group.cases]
     job = pack_job(
         *(str(sandbox.files.path / "whole"), files, dict.fromkeys(files, "")),
@@ -117,7 +121,7 @@ def check_contest(grader: ContestGrader) -> None:
         "decoder.0.weight": torch.randn(784, 2, generator=g) / 28,
         "decoder.0.bias": torch.zeros(784),
     }
-    x = hidden_digits(grader.assignment.settings["public_digits"]).reshape(-1, 784)
+    x = hidden_digits(grader.assignment).reshape(-1, 784)
     code = rounded(x @ weights["encoder.0.weight"].T)
     y = code @ weights["decoder.0.weight"].T
     expected = (y - x).double().square().mean().item()

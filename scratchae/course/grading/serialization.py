@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from pathlib import PurePosixPath
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from scratchae.checking.execution import (
-    Outcome,
+    ExecutionResult,
     name_outputs,
     not_written,
     same_bits,
@@ -23,6 +24,7 @@ from scratchae.checking.execution import (
     tensors_of,
 )
 from scratchae.checking.exercises import Case, Exercise
+from scratchae.course.assignment import file_of
 from scratchae.course.sandbox.inside.protocol import (
     Other,
     Packer,
@@ -104,32 +106,31 @@ def pack_training(arguments: dict, packer: Packer) -> dict:
     return {"session": session, "calls": calls}
 
 
-def unpack_outcome(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
+def unpack_outcome(exercise: Exercise, case: Case, reply: Reply) -> ExecutionResult:
     """Return what the function did on the case. A forged reply becomes an outcome without values."""
     try:
         return read_reply(exercise, case, reply)
     except (ProtocolError, TooLargeError) as error:
-        return Outcome({}, str(error))
+        return ExecutionResult({}, str(error))
     except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError):
-        return Outcome({}, "its answer does not hold what was asked for")
+        return ExecutionResult({}, "its answer does not hold what was asked for")
 
 
-def read_reply(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
+def read_reply(exercise: Exercise, case: Case, reply: Reply) -> ExecutionResult:
     header = reply.header
-    if "absent" in header:
-        return Outcome(
-            {}, f"there is no function {word(header['absent'])}: does it have another name?"
-        )
+    file, name = PurePosixPath(file_of(exercise)).name, exercise.reference.__name__
+    if problem := problem_before_call(header, file, name):
+        return ExecutionResult({}, problem)
     calls = header.get("calls", [])
     raised = raised_sentence(header["raised"]) if "raised" in header else ""
     if raised and (exercise.call is not None or not calls):
-        return Outcome({}, raised)
+        return ExecutionResult({}, raised)
     if exercise.call is not None:
         return replay_calls(exercise, case, reply)
     first = calls[0]
     values, trouble = outputs_of(exercise, case.arguments(), first, reply.body)
     if trouble:
-        return Outcome({}, trouble)
+        return ExecutionResult({}, trouble)
     repeatable = not raised and len(calls) == 2
     if repeatable:
         again, trouble = outputs_of(exercise, case.arguments(), calls[1], reply.body)
@@ -142,16 +143,46 @@ def read_reply(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
         if name not in may_change
         and not (same_kind(after.get(name), tensor) and same_bits(after[name], tensor))
     )
-    return Outcome(values, "", changed, shared_pairs(exercise, before, first), repeatable)
+    return ExecutionResult(values, "", changed, shared_pairs(exercise, before, first), repeatable)
+
+
+def problem_before_call(header: dict, file: str, function: str) -> str:
+    """Return why a student's function could not be called at all, or ""."""
+    if "load_error" in header:
+        return load_error_sentence(file, header["load_error"])
+    if "absent" in header:
+        return f"{file} has no function {function}: does it have another name?"
+    if "no_function" in header:
+        return f"{function} in {file} is not a function but a {word(header['no_function'])}"
+    if "signature" in header:
+        names = [word(name) for name in header["signature"][:20]]
+        return (
+            f"{function} has another signature: it is called with {len(names)} arguments, "
+            f"{', '.join(names)}"
+        )
+    return ""
+
+
+def load_error_sentence(file: str, error: dict) -> str:
+    """Return the sentence about an exception that was raised while a file was loaded."""
+    kind, line, text = exception_parts(error)
+    place = f" in line {line}" if line else ""
+    if kind in ("SyntaxError", "IndentationError", "TabError"):
+        return f"{file} has a syntax error{place}: {text}"
+    return f"{file} stopped with {kind}{place} while it was loaded: {text}"
 
 
 def raised_sentence(raised: dict) -> str:
     """Return the sentence about an exception that the function raised."""
-    kind, line, text = word(raised["kind"]), natural(raised["line"]), str(raised["text"])
-    text = text[:MAX_TEXT]
+    kind, line, text = exception_parts(raised)
     if kind == "NotImplementedError":
         return not_written(text)
     return stopped(kind, line or "?", text)
+
+
+def exception_parts(error: dict) -> tuple[str, int, str]:
+    """Return the kind, line and text of an exception, checked."""
+    return word(error["kind"]), natural(error["line"]), str(error["text"])[:MAX_TEXT]
 
 
 def outputs_of(
@@ -207,7 +238,7 @@ def shared_pairs(exercise: Exercise, arguments: dict, call: dict) -> tuple[tuple
     return tuple(pairs)
 
 
-def replay_calls(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
+def replay_calls(exercise: Exercise, case: Case, reply: Reply) -> ExecutionResult:
     """Run the exercise's own `call` here, with a function that returns the recorded results."""
     assert exercise.call is not None
     results = [unpack(call["result"], reply.body) for call in reply.header["calls"]]
@@ -215,7 +246,7 @@ def replay_calls(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
         if not isinstance(value, Tensor | float):
             kind = value.name if isinstance(value, Other) else type(value).__name__
             kind = "None" if value is None else f"a {kind}"
-            return Outcome({}, f"it returned {kind}: return a tensor")
+            return ExecutionResult({}, f"it returned {kind}: return a tensor")
     state = {k: unpack(v, reply.body) for k, v in reply.header.get("state", {}).items()}
     arguments = case.arguments()
 
@@ -226,4 +257,4 @@ def replay_calls(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
         return result
 
     values, trouble = name_outputs(exercise.call(replay, arguments), exercise, arguments)
-    return Outcome({} if trouble else values, trouble)
+    return ExecutionResult({} if trouble else values, trouble)
