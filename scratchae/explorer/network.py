@@ -1,128 +1,102 @@
-"""Layers as the page runs them: kind, shape, numbers, all that network.js has to know of each."""
+"""Describe the layers of a network for the page: kind, arguments, tensors and output shape.
+
+The description is generic: it reads `Layer.arguments()` and the layer's tensors. What a layer
+computes is written in network.js, once for each kind of layer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from importlib.resources import files
 
 import torch
 from torch import Tensor
 
+from scratchae import layers
 from scratchae.errors import ScratchaeError
 from scratchae.explorer.quantise import base64_of, quantise
-from scratchae.layers import (
-    BatchNorm1d,
-    BatchNorm2d,
-    Conv2d,
-    ConvTranspose2d,
-    Flatten,
-    Layer,
-    LeakyReLU,
-    Linear,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Tanh,
-    Unflatten,
-)
-from scratchae.layers.geometry import padding_of
+from scratchae.layers import Layer, Sequential
 from scratchae.layers.sequential import copy_for_evaluation
 
-# Weights of a layer whose second byte costs little. It is needed: what the narrow layers around the code
-# get wrong, all the layers behind them enlarge.
+# Weights of a smaller layer are stored in two bytes instead of one. The small layers are those around
+# the code, and all layers behind them amplify their rounding errors.
 SMALL = 10_000
 
 
 def describe(network: Sequential, input_shape: tuple[int, ...], prefix: str) -> list[dict]:
-    """One dict a layer, in order: kind, name, text, the shape of its output for one sample, numbers.
+    """Return one dict per layer, in order: its kind, name, output shape, arguments and tensors.
 
-    prefix: what stands before the layers' names, such as "encoder.". Raises ScratchaeError for a
-    layer that the page does not know, and for one that mixes the samples of a batch.
+    prefix: what to put before the names of the layers, such as "encoder.". Raises ScratchaeError
+    if network.js cannot run a layer, or if a layer mixes the samples of a batch.
 
-    >>> layers = describe(Sequential(Linear(4, 3), ReLU()), (4,), "encoder.")
-    >>> [(layer["name"], layer["kind"], layer["shape"]) for layer in layers]
+    >>> from scratchae.layers import Linear, ReLU
+    >>> found = describe(Sequential(Linear(4, 3), ReLU()), (4,), "encoder.")
+    >>> [(layer["name"], layer["kind"], layer["shape"]) for layer in found]
     [('encoder.0', 'Linear', [3]), ('encoder.1', 'ReLU', [3])]
     """
     found = []
     x = torch.zeros(2, *input_shape)
     with torch.inference_mode():
         for name, layer in copy_for_evaluation(network).to("cpu", torch.float32).leaves(prefix):
-            numbers = NUMBERS.get(type(layer))  # not of its subclasses: they may compute otherwise
-            if numbers is None:
-                known = ", ".join(kind.__name__ for kind in NUMBERS)
-                raise ScratchaeError(
-                    f"the page cannot run {name}, {layer!r}: it knows {known}, and Sequentials of these"
-                )
+            check(name, layer)
             x = layer.forward(x)
             if x.ndim < 2 or len(x) != 2:
                 raise ScratchaeError(
                     f"the page runs one image at a time, but {name}, {layer!r}, mixes the images of a "
-                    "batch: leave axis 0 as it is"
+                    "batch: leave axis 0 unchanged"
                 )
-            fixed = {"kind": type(layer).__name__, "name": name, "text": repr(layer)}
-            found.append({**fixed, "shape": list(x.shape[1:]), **numbers(layer)})
+            found.append(
+                {
+                    "kind": type(layer).__name__,
+                    "name": name,
+                    "shape": list(x.shape[1:]),
+                    "arguments": layer.arguments(),
+                    "tensors": {
+                        key: packed(tensor, name, layer)
+                        for key, tensor in layer.state_dict().items()
+                        if tensor.ndim > 0  # without num_batches_tracked
+                    },
+                }
+            )
     return found
 
 
-def weights(layer: Linear | Conv2d | ConvTranspose2d) -> dict:
-    """Weights as int8, those of a small layer as int16, one scale a row, and the bias."""
-    small = layer.weight.numel() <= SMALL
-    q, scale = quantise(layer.weight, torch.int16 if small else torch.int8)
-    bias = {} if layer.bias is None else {"bias": base64_of(layer.bias)}
-    return {
-        "weight": base64_of(q),
-        "bits": 16 if small else 8,
-        "scale": base64_of(scale),
-        **bias,
-    }
+def known_kinds() -> list[str]:
+    """Return the names of the layers that network.js can run.
+
+    >>> "Linear" in known_kinds()
+    True
+    """
+    script = (files("scratchae.explorer") / "network.js").read_text(encoding="utf-8")
+    makers = script[script.index("const MAKERS = {") :]
+    return re.findall(r"^  (\w+): ", makers[: makers.index("\n};")], re.MULTILINE)
 
 
-def convolution(layer: Conv2d | ConvTranspose2d) -> dict:
-    """Weights and where the windows lie; of the padding only what stands above and to the left."""
-    padding = padding_of(layer.padding, layer.kernel_size, layer.dilation)[0]
-    return {
-        **weights(layer),
-        "kernel": list(layer.kernel_size),
-        "stride": list(layer.stride),
-        "padding": list(padding),
-        "dilation": list(layer.dilation),
-        "groups": layer.groups,
-    }
-
-
-def batchnorm(layer: BatchNorm1d | BatchNorm2d) -> dict:
-    """In evaluation mode y = w (x − μ) / √(σ² + ε) + b is one factor and one shift a channel."""
-    if layer.running_mean is None:
+def check(name: str, layer: Layer) -> None:
+    """Raise ScratchaeError if the page cannot run this layer."""
+    kind = type(layer).__name__
+    # A subclass, or a class of the same name, may compute something else.
+    if kind not in known_kinds() or getattr(layers, kind, None) is not type(layer):
         raise ScratchaeError(
-            f"the page runs one image at a time, but {layer!r} keeps no running statistics and wants "
-            "a batch: build the model with track_running_stats=True"
+            f"the page cannot run {name}, {layer!r}: it can run {', '.join(known_kinds())}, and "
+            "Sequentials of these"
         )
-    factor = (layer.running_var.double() + layer.eps).rsqrt()
-    factor = factor if layer.weight is None else factor * layer.weight.double()
-    shift = -layer.running_mean.double() * factor
-    shift = shift if layer.bias is None else shift + layer.bias.double()
-    return {"factor": finite(factor, layer), "shift": finite(shift, layer)}
-
-
-def finite(values: Tensor, layer: Layer) -> str:
-    """float32 in base64; one sentence where a number is none."""
-    if not values.isfinite().all():
+    if layer.arguments().get("track_running_stats") is False:
         raise ScratchaeError(
-            f"{layer!r} has running statistics that are not finite: train again with a lower "
-            "learning rate"
+            f"the page runs one image at a time, but {name}, {layer!r}, has no running statistics and "
+            "needs a batch: build the model with track_running_stats=True"
         )
-    return base64_of(values.float())
 
 
-NUMBERS: dict[type[Layer], Callable[[Layer], dict]] = {
-    Linear: weights,
-    Conv2d: convolution,
-    ConvTranspose2d: convolution,
-    BatchNorm1d: batchnorm,
-    BatchNorm2d: batchnorm,
-    ReLU: lambda layer: {},
-    LeakyReLU: lambda layer: {"slope": layer.negative_slope},
-    Tanh: lambda layer: {},
-    Sigmoid: lambda layer: {},
-    Flatten: lambda layer: {},
-    Unflatten: lambda layer: {},
-}
+def packed(tensor: Tensor, name: str, layer: Layer) -> str | dict:
+    """Return a vector as float32 in base64, and any other tensor as quantised rows with scales."""
+    if not tensor.isfinite().all():
+        raise ScratchaeError(
+            f"{name}, {layer!r}, has weights or statistics that are not finite: train again with a "
+            "lower learning rate"
+        )
+    if tensor.ndim == 1:
+        return base64_of(tensor)
+    bits = 16 if tensor.numel() <= SMALL else 8
+    q, scale = quantise(tensor, torch.int16 if bits == 16 else torch.int8)
+    return {"bits": bits, "values": base64_of(q), "scale": base64_of(scale)}
