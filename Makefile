@@ -4,8 +4,8 @@
 # make lint   style and types
 # make bench  measure training beside torch.nn, torch.compile and JAX (half an hour)
 # make chapters    run every chapter of the tutorials as a script
-# make notebooks   write the chapters as notebooks to be filled in
-# make site   build the tutorials' site in build/site;   make serve   show it
+# make notebooks   write the chapters as notebooks with blanks
+# make site   build the site of the tutorials in build/site;   make serve   show it
 
 PYTHON ?= python3
 VENV := .venv

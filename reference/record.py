@@ -25,8 +25,8 @@ from scratchae.data import Batches, Dataset, load
 from scratchae.files import write_text
 from scratchae.models import build
 from scratchae.training import fit
-from scratchae.training.denormals import flushing_denormals
-from scratchae.training.loop import choose_device, pixels_for
+from scratchae.training.floating_point import flushing_denormals
+from scratchae.training.preparation import choose_device, pixels_for
 
 RECORD = {  # epochs, published mean train loss of the last epoch, seeds
     "fc": (20, 0.1431, 11),

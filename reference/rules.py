@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from scratchae.checking import EXERCISES, check, mistakes
-from scratchae.checking.cases import Case
+from scratchae.checking.exercises import Case
 from scratchae.files import write_text
 
 RESULTS = Path(__file__).parent / "results"

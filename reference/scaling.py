@@ -42,8 +42,8 @@ from scratchae.distributed.batchnorm import SyncBatchNorm
 from scratchae.files import write_text
 from scratchae.models import build
 from scratchae.plots.style import save
-from scratchae.training.denormals import flushing_denormals
-from scratchae.training.loop import choose_device
+from scratchae.training.floating_point import flushing_denormals
+from scratchae.training.preparation import choose_device
 
 NETWORKS = {  # latency of a message in seconds, bandwidth of a link in bytes per second
     "10 Gb Ethernet": (30e-6, 1.1e9),  # TCP through the kernel

@@ -17,7 +17,7 @@ from scratchae.distributed import DataParallel, Workers, join
 from scratchae.engines import make_engine
 from scratchae.models import build
 from scratchae.optim import Adam
-from scratchae.training.denormals import flushing_denormals
+from scratchae.training.floating_point import flushing_denormals
 
 SIZES = [2**k for k in range(2, 23, 2)]  # of an all-reduce, in bytes
 

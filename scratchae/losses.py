@@ -1,4 +1,6 @@
-"""MSE: how far the prediction is from the target, squared and averaged over every element.
+"""Losses: how far a prediction is from its target, as one number, and the gradient of that number.
+
+MSE, the mean squared error over every element:
 
     L = mean((p − t)²)        dp = 2 (p − t) / n        n = number of elements, batch included
 
@@ -14,7 +16,7 @@ from scratchae.layers.base import check_tensor
 
 
 def mse_forward(prediction: Tensor, target: Tensor) -> Tensor:
-    """The mean squared error, a tensor of shape ().
+    """Return the mean squared error, a tensor of shape ().
 
     >>> import torch
     >>> mse_forward(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])).item()  # (1² + 3²) / 2
@@ -24,7 +26,7 @@ def mse_forward(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def mse_backward(prediction: Tensor, target: Tensor) -> Tensor:
-    """dprediction, of the prediction's shape.
+    """Return dprediction, of the prediction's shape.
 
     >>> import torch
     >>> mse_backward(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])).tolist()  # 2 · 1 / 2, 2 · 3 / 2
@@ -33,8 +35,64 @@ def mse_backward(prediction: Tensor, target: Tensor) -> Tensor:
     return (prediction - target) * (2 / prediction.numel())
 
 
-class MSELoss:
-    """loss = MSELoss(); value = loss(prediction, target); dprediction = loss.backward().
+class Loss:
+    """Base of all losses: `value = loss(prediction, target)`, then `dprediction = loss.backward()`.
+
+    A subclass defines `forward`, which ends with `return self.remember(value, *saved)`, and
+    `backward`, which begins with `saved = self.recall()`.
+
+    >>> class L1Loss(Loss):
+    ...     def forward(self, prediction, target):
+    ...         difference = prediction - target
+    ...         return self.remember(difference.abs().mean(), difference)
+    ...     def backward(self):
+    ...         (difference,) = self.recall()
+    ...         return difference.sign() / difference.numel()
+    >>> import torch
+    >>> loss = L1Loss()
+    >>> loss(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])).item(), loss.backward().tolist()
+    (2.0, [0.5, 0.5])
+    """
+
+    saved: tuple | None = None
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return self.forward(prediction, target)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the loss, a tensor of shape (); remember what `backward` needs."""
+        raise NotImplementedError
+
+    def backward(self) -> Tensor:
+        """Return the gradient of the last loss with respect to its prediction."""
+        raise NotImplementedError
+
+    def remember(self, value: Tensor, *saved: object) -> Tensor:
+        """Keep `saved` for the backward pass and return the value of the loss."""
+        self.saved = saved
+        return value
+
+    def recall(self) -> tuple:
+        """Return what `remember` kept. Raises ScratchaeError if there was no forward pass."""
+        if self.saved is None:
+            raise ScratchaeError(
+                f"{type(self).__name__}.backward was called before forward: call "
+                "loss(prediction, target) first"
+            )
+        return self.saved
+
+    def forget(self) -> None:
+        """Drop what forward kept for backward."""
+        self.saved = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class MSELoss(Loss):
+    """The mean squared error; as torch.nn.MSELoss.
+
+    Raises ScratchaeError if prediction and target differ in shape, dtype or device, or are empty.
 
     >>> import torch
     >>> loss = MSELoss()
@@ -42,33 +100,18 @@ class MSELoss:
     (5.0, [1.0, 3.0])
     """
 
-    def __init__(self) -> None:
-        self.saved: tuple[Tensor, Tensor] | None = None
-
-    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return self.forward(prediction, target)
-
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The loss, a tensor of shape ()."""
         check_tensor("MSELoss", prediction, None, None)
         check_tensor("MSELoss's target", target, prediction.dtype, prediction.device)
         if prediction.shape != target.shape:
             raise ScratchaeError(
-                f"MSELoss wants two tensors of one shape but got prediction {tuple(prediction.shape)} "
-                f"and target {tuple(target.shape)}: reshape one of them, nothing is broadcast"
+                f"MSELoss expects two tensors of one shape but got prediction "
+                f"{tuple(prediction.shape)} and target {tuple(target.shape)}: reshape one of them, "
+                "nothing is broadcast"
             )
         if prediction.numel() == 0:
-            raise ScratchaeError("MSELoss got an empty batch, which has no mean: leave it out")
-        self.saved = (prediction, target)
-        return mse_forward(prediction, target)
+            raise ScratchaeError("MSELoss got an empty batch, which has no mean: omit it")
+        return self.remember(mse_forward(prediction, target), prediction, target)
 
     def backward(self) -> Tensor:
-        """The gradient of the last loss with respect to its prediction."""
-        if self.saved is None:
-            raise ScratchaeError(
-                "MSELoss.backward was called before forward: call loss(prediction, target) first"
-            )
-        return mse_backward(*self.saved)
-
-    def __repr__(self) -> str:
-        return "MSELoss()"
+        return mse_backward(*self.recall())

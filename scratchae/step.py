@@ -1,39 +1,70 @@
-"""The training step: where layers, loss and optimiser meet. No graph is recorded: this is all."""
+"""The training step: forward, loss, backward and update meet here, and nowhere else in the library.
+
+    y = model(x)      L = loss(y, target) + Σ penalties      dy = ∂L/∂y, then backward through the model
+    update: the optimiser moves every parameter along its gradient
+
+An autoencoder's target is its input. No graph is recorded: this is all.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
 
 from torch import Tensor
 
 from scratchae.layers import Layer
-from scratchae.losses import mse_backward, mse_forward
-from scratchae.optim import Optimizer
+from scratchae.layers.base import LossFunction
+from scratchae.losses import MSELoss
 
 
-def train_step(model: Layer, optimizer: Optimizer, x: Tensor) -> Tensor:
-    """Move the model once towards giving back x (N, ...); returns the loss before the move, shape ().
+class Optimizer(Protocol):
+    """What a step asks of an optimiser: those of scratchae.optim have it, and those of torch.optim."""
 
-    Where the loss is not finite nothing is moved.
+    def zero_grad(self) -> None: ...
+
+    def step(self) -> None: ...
+
+
+def compute_loss(model: Layer, x: Tensor, target: Tensor | None = None) -> Tensor:
+    """Return the loss of x (N, ...): the model's own loss plus the penalties of its layers, shape ().
+
+    target: what the model should give for x; None means x itself. A model without a loss of its own
+    uses MSELoss.
 
     >>> import torch
-    >>> from scratchae.layers import Linear
-    >>> from scratchae.optim import SGD
-    >>> model, x = Linear(1, 1, bias=False), torch.tensor([[2.0]])
-    >>> model.weight[:] = 0
-    >>> train_step(model, SGD(model.parameters(), lr=0.125), x).item()  # (0 · 2 − 2)²
-    4.0
-    >>> model.weight.item()  # 0 − 0.125 · dweight, which is 2 (0 · 2 − 2) 2 = −8
-    1.0
+    >>> from scratchae.layers import ReLU
+    >>> compute_loss(ReLU(), torch.tensor([[2.0, -2.0]])).item()  # ((2 − 2)² + (0 + 2)²) / 2
+    2.0
     """
-    loss = fill_gradients(model, optimizer, x)
-    if loss.isfinite():
-        optimizer.step()
+    y = model.forward(x)
+    loss = loss_of(model).forward(y, x if target is None else target)
+    for penalty in model.penalties():
+        loss = loss + penalty
     return loss
 
 
-def fill_gradients(model: Layer, optimizer: Optimizer, x: Tensor) -> Tensor:
-    """The loss of giving back x (N, ...), shape (), and every parameter's gradient in its `.grad`.
+def add_gradients(model: Layer, x: Tensor, target: Tensor | None = None) -> Tensor:
+    """Add the gradient of the loss of x (N, ...) to every parameter's `.grad`; return the loss.
 
-    Where the loss is not finite the gradients are left zero.
+    >>> import torch
+    >>> from scratchae.layers import Linear
+    >>> model, x = Linear(1, 1, bias=False), torch.tensor([[2.0]])
+    >>> model.weight[:] = 0
+    >>> add_gradients(model, x).item(), add_gradients(model, x).item()
+    (4.0, 4.0)
+    >>> model.weight.grad.item()  # twice 2 (0 · 2 − 2) 2
+    -16.0
+    """
+    loss = compute_loss(model, x, target)
+    model.backward(loss_of(model).backward())
+    return loss
+
+
+def fill_gradients(
+    model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
+) -> Tensor:
+    """Put the gradient of every parameter into its `.grad`; return the loss of x (N, ...), shape ().
 
     >>> import torch
     >>> from scratchae.layers import Linear
@@ -46,8 +77,61 @@ def fill_gradients(model: Layer, optimizer: Optimizer, x: Tensor) -> Tensor:
     -8.0
     """
     optimizer.zero_grad()
-    y = model.forward(x)
-    loss = mse_forward(y, x)
+    return add_gradients(model, x, target)
+
+
+def update_if_finite(optimizer: Optimizer, loss: Tensor) -> None:
+    """Move the parameters, unless the loss is NaN or infinite.
+
+    >>> import torch
+    >>> from scratchae.optim import SGD
+    >>> weight = torch.tensor([1.0])
+    >>> optimizer = SGD([weight], lr=0.5)
+    >>> weight.grad += 4.0
+    >>> update_if_finite(optimizer, torch.tensor(float("nan")))
+    >>> weight.item()
+    1.0
+    """
     if loss.isfinite():
-        model.backward(mse_backward(y, x))
+        optimizer.step()
+
+
+def train_step(
+    model: Layer,
+    optimizer: Optimizer,
+    x: Tensor,
+    target: Tensor | None = None,
+    *,
+    gradients: Callable[[Layer, Optimizer, Tensor, Tensor | None], Tensor] = fill_gradients,
+    update: Callable[[Optimizer, Tensor], None] = update_if_finite,
+) -> Tensor:
+    """Move the model once towards `target` (None: x itself); return the loss before the move, shape ().
+
+    If the loss is not finite, nothing is moved. gradients, update: the two halves of the step. An
+    engine may carry them out in another way, with the same result.
+
+    >>> import torch
+    >>> from scratchae.layers import Linear
+    >>> from scratchae.optim import SGD
+    >>> model, x = Linear(1, 1, bias=False), torch.tensor([[2.0]])
+    >>> model.weight[:] = 0
+    >>> train_step(model, SGD(model.parameters(), lr=0.125), x).item()  # (0 · 2 − 2)²
+    4.0
+    >>> model.weight.item()  # 0 − 0.125 · dweight, which is 2 (0 · 2 − 2) 2 = −8
+    1.0
+    """
+    loss = gradients(model, optimizer, x, target)
+    update(optimizer, loss)
     return loss
+
+
+def loss_of(model: Layer) -> LossFunction:
+    """Return the model's own loss; a model that has none gets an MSELoss.
+
+    >>> from scratchae.layers import ReLU
+    >>> loss_of(ReLU())
+    MSELoss()
+    """
+    if model.loss is None:
+        model.loss = MSELoss()
+    return model.loss

@@ -1,4 +1,4 @@
-"""Every public name shows what it does in an example, and none is out of sight of the doctests."""
+"""Every public name has an example in its docstring, and the doctests find every example."""
 
 import doctest
 import importlib
@@ -14,14 +14,14 @@ STUDIED = ("scratchae.layers", "scratchae.losses", "scratchae.optim", "scratchae
 
 
 def modules(part: str) -> list:
-    """scratchae.`part`, and everything in it where it is a package."""
+    """Return the module scratchae.`part` and, if it is a package, every module in it."""
     top = importlib.import_module(f"scratchae.{part}")
     inside = pkgutil.walk_packages(getattr(top, "__path__", []), f"{top.__name__}.")
     return [top, *(importlib.import_module(found.name) for found in inside)]
 
 
 def public(module) -> list:
-    """The functions and classes of `__all__`; where students study, all of a module's own."""
+    """Return the functions and classes of `__all__`; of what students study, all of a module's own."""
     values = [getattr(module, name) for name in getattr(module, "__all__", ())]
     if module.__name__.startswith(STUDIED):
         own = [name for name in vars(module) if not name.startswith("_")]

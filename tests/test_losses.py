@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchae.checking.layer_cases import few
 from scratchae.checking.layouts import LAYOUTS, on, random_tensor
 from scratchae.losses import MSELoss
+from tests.helpers.cases import few
 from tests.helpers.tensors import DEVICES, assert_close, share_memory, unchanged
 
 

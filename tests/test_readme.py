@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import scratchae as sa
 from reference.record import report
 from scratchae.cli import app
-from scratchae.training.loop import DEFAULT_SEED
+from scratchae.training.preparation import DEFAULT_SEED
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""That everything is written by hand is a fact: what runs in a training step, and what is imported.
+"""The library is written by hand: these tests check what runs in a training step, and what is imported.
 
-A dispatch mode sees every operator that reaches the tensors, also those that autograd or a function
-of torch.nn would call inside.
+A dispatch mode sees every operator that reaches the tensors, including those that autograd or a
+function of torch.nn calls.
 """
 
 import ast
@@ -44,18 +44,18 @@ ALLOWED = {
     "numbers to Python": "_local_scalar_dense is_nonzero item",
     "messages between workers": "allreduce_ allgather_ broadcast_",
 }
-FORBIDDEN = (  # none of these may ever be put on the list above
+FORBIDDEN = (  # never add one of these to the list above
     *("convolution", "conv", "unfold_backward", "im2col", "col2im", "batch_norm", "threshold"),
     *("_backward", "mse_loss", "linear", "_fused", "_foreach", "relu", "sigmoid", "native_"),
 )
 
 
 ON_THEIR_OWN = (Engine, BufferedEngine, FrugalEngine, DeviceEngine)
-RECORDING = (CompiledEngine, GraphEngine)  # what DeviceEngine does, so a mode would not see inside
+RECORDING = (CompiledEngine, GraphEngine)  # they record what DeviceEngine does; a mode sees nothing
 
 
 class Recorder(TorchDispatchMode):
-    """Collects the name of every operator."""
+    """Collect the name of every operator."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Recorder(TorchDispatchMode):
 
 
 def train(model, optimizer, x) -> None:
-    """Two steps by hand, two as written in step.py, and two by every engine that records nothing."""
+    """Make two steps by hand, two with step.py, and two with every engine that records nothing."""
     loss = MSELoss()
     for _ in range(2):
         optimizer.zero_grad()
@@ -99,7 +99,9 @@ def test_a_training_step_runs_nothing_but_arithmetic(name, optimizer):
 def test_the_compiler_and_a_graph_are_given_nothing_but_arithmetic(name, optimizer, precision):
     model = build(name)
     engine = DeviceEngine(model, optimizer(model.parameters(), weight_decay=1e-5), precision)
-    tensors = engine.gather(torch.rand(5, *model.input_shape), torch.tensor([[2, 0, 4]]))
+    tensors = engine.gather(
+        {"images": torch.rand(5, *model.input_shape)}, torch.tensor([[2, 0, 4]])
+    )
     listed = operations_of(engine.laid_out(tensors), tensors).graph.nodes
     recorder = Recorder()
     recorder.names = {
@@ -150,7 +152,7 @@ def test_the_recorder_would_notice_torch_nn():
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "scratchae").rglob("*.py"))
 NOT_FOR_US = ("torch.nn", "torch.autograd", "torch.optim", "torch.func", "torch._C", "reference")
-NOT_TO_BE_USED = {  # functions of torch that already are what is taught
+NOT_TO_BE_USED = {  # functions of torch that do what is taught
     *("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
     *("convolution", "batch_norm", "native_batch_norm", "mse_loss", "relu", "relu_", "sigmoid"),
     *("threshold", "enable_grad", "requires_grad_"),
@@ -175,7 +177,7 @@ LEVELS = [  # a file may import from its own part and from those of lower levels
 
 def level(part: str) -> int:
     found = [i for i, parts in enumerate(LEVELS) if part in parts]
-    assert found, f"say in LEVELS where scratchae/{part} stands"
+    assert found, f"add scratchae/{part} to LEVELS"
     return found[0]
 
 
@@ -192,14 +194,14 @@ def imports_of(tree: ast.AST) -> list[str]:
 
 
 def dotted(node: ast.AST) -> str:
-    """'torch.nn.functional' for such an expression."""
+    """Return an expression such as torch.nn.functional as text."""
     if isinstance(node, ast.Attribute):
         return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else "?"
 
 
 def breaches(text: str) -> list[str]:
-    """What a file does that only reference/ and tests/ may."""
+    """Return the names in a file that only reference/ and tests/ may use."""
     tree = ast.parse(text)
     attributes = [dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     names = imports_of(tree) + attributes
@@ -253,7 +255,7 @@ def test_imports_run_one_way(path):
 
 
 def imports_at_once(body: list[ast.stmt]) -> list[str]:
-    """What a module imports while it is loaded: not inside functions, not for type checkers only."""
+    """Return what a module imports while it is loaded: not in functions, not for type checkers."""
     found = []
     for node in body:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -267,10 +269,10 @@ def imports_at_once(body: list[ast.stmt]) -> list[str]:
 
 
 def cycle_in(graph: dict[str, set[str]]) -> list[str]:
-    """A cycle of modules, each importing the next, or [].
+    """Return a cycle of modules, each importing the next, or [] if there is none.
 
-    Modules that import nothing that is left are taken away, one after the other. A cycle is what
-    cannot be taken away.
+    Remove modules that import no other module of those that are left, again and again. If some cannot
+    be removed, they contain a cycle.
     """
     left = {name: set(targets) for name, targets in graph.items()}
     while ends := {name for name, targets in left.items() if not targets & left.keys()}:
@@ -282,7 +284,7 @@ def cycle_in(graph: dict[str, set[str]]) -> list[str]:
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    """A module that imports a name of its own package's `__init__` makes a circle too."""
+    """A module that imports from the `__init__` of its own package makes a circle too."""
     names = {
         path: ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in FILES

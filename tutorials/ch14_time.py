@@ -312,8 +312,7 @@ eager, taped = (start(lambda *both: make_engine("eager", *both)) for _ in range(
 for _ in range(6):
     eager.step(images)
 with Recorder() as recorder:
-    taped.fill_gradients(images)
-    taped.update()
+    taped.step(images)
 for _ in range(5):
     replay(recorder.lines)
 moved = (eager.optimizer.value - start(DeviceEngine).optimizer.value).norm()

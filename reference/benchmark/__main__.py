@@ -29,7 +29,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.files import write_text
 from scratchae.models import build
 from scratchae.plots import save
-from scratchae.training.loop import choose_device
+from scratchae.training.preparation import choose_device
 
 BEST = {"cpu": "buffered", "cuda": "graph"}  # the engine of scratchae for whole runs and growth
 Part = StrEnum("Part", "steps memory whole growth")

@@ -11,7 +11,7 @@ from scratchae.data import load
 from scratchae.layers import Sequential, Tanh
 from scratchae.models import Autoencoder, build, register
 from scratchae.models.fc import stack as linear_stack
-from scratchae.training.loop import pixels_for
+from scratchae.training.preparation import pixels_for
 
 SEED = 0
 ADAM = {"lr": 1e-3, "weight_decay": 1e-5}  # as in the runs of record

@@ -31,7 +31,7 @@ from reference.twins import twin
 from scratchae.data import Batches, load, normalise
 from scratchae.models import build
 from scratchae.training import fit
-from scratchae.training.loop import DEFAULT_SEED
+from scratchae.training.preparation import DEFAULT_SEED
 
 BATCH_SIZE = 64
 EPOCHS = {"fc": 20, "conv": 10}  # as in the runs of record

@@ -1,14 +1,13 @@
-"""Checking that explains itself: what is wrong with a gradient, and where to look."""
+"""Checks that explain themselves: what is wrong with a gradient, and where to look."""
 
+from scratchae.checking import cases as _cases  # noqa: F401 - declares the exercises
 from scratchae.checking import catalogue as _catalogue  # noqa: F401 - fills the catalogue
-from scratchae.checking.cases import Case
 from scratchae.checking.check import check
 from scratchae.checking.diagnose import diagnose
-from scratchae.checking.exercises import EXERCISES, Exercise, find_exercise
+from scratchae.checking.exercises import EXERCISES, Case, Exercise, exercise, find_exercise
 from scratchae.checking.gradcheck import gradcheck
 from scratchae.checking.mistake import Mistake, mistake, mistakes
-from scratchae.checking.report import Report, Row
-from scratchae.checking.result import GradcheckResult
+from scratchae.checking.report import GradcheckResult, Report, Row
 from scratchae.checking.trace import Trace, trace
 
 __all__ = [
@@ -22,6 +21,7 @@ __all__ = [
     "Trace",
     "check",
     "diagnose",
+    "exercise",
     "find_exercise",
     "gradcheck",
     "mistake",

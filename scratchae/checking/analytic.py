@@ -1,97 +1,98 @@
-"""The gradients as backward gives them, and what may be wrong with them before numbers are compared."""
+"""The analytic gradients, which backward computes, and what is wrong before numbers are compared."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from scratchae.checking.rng import Draws
-from scratchae.checking.target import ProblemError, Slot, Subject, is_real, same_layout
+from scratchae.checking.target import ProblemError, Target, Variable, is_real, same_layout
 
 
-def analytic_pass(subject: Subject, generator: torch.Generator) -> tuple[Tensor, Tensor, list]:
-    """y, dy, and the gradients as they were given, from copies that lie as the caller's tensors do."""
-    for subject.fresh in (False, True):
-        values = [same_layout(slot.tensor) for slot in subject.slots]
-        kept = [(s, v, v.clone()) for s, v in zip(subject.slots, values, strict=True)]
-        forward, gradients = subject.bind(values)
-        with Draws(subject.drawn) as draws:
-            first = usable(forward()).clone()
-        second = usable(forward())
-        unchanged("forward", subject, kept)
-        if same(first, second) and (subject.fresh or not draws.seen):
+class RandomnessRecorder(TorchDispatchMode):
+    """Notice every operator that draws random numbers while the recorder is active.
+
+    seen: whether any did. drawn: gets (generator, its state before) for every draw from a
+    torch.Generator, so that the same numbers can be drawn again.
+
+    >>> generator, drawn = torch.Generator().manual_seed(3), []
+    >>> with RandomnessRecorder(drawn) as recorder:
+    ...     first = torch.rand(2, generator=generator)
+    >>> state = generator.set_state(drawn[0][1])
+    >>> recorder.seen, torch.equal(torch.rand(2, generator=generator), first)
+    (True, True)
+    """
+
+    def __init__(self, drawn: list[tuple[torch.Generator, Tensor]]) -> None:
+        super().__init__()
+        self.seen, self.drawn = False, drawn
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        values = (*args, *(kwargs or {}).values())
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            self.seen = True
+            self.drawn += [(g, g.get_state()) for g in values if isinstance(g, torch.Generator)]
+        return func(*args, **(kwargs or {}))
+
+
+def analytic_gradients(target: Target, generator: torch.Generator) -> tuple[Tensor, Tensor, list]:
+    """Return y, a random dy, and the gradients as backward gave them.
+
+    All is computed on copies that lie in memory as the caller's tensors do. Raises ProblemError if
+    forward or backward cannot be checked.
+    """
+    for target.from_start in (False, True):
+        values = [same_layout(variable.tensor) for variable in target.variables]
+        before = [value.clone() for value in values]
+        kept = list(zip(target.variables, values, before, strict=True))
+        forward, gradients = target.bind(values)
+        with RandomnessRecorder(target.drawn) as recorder:
+            first = checked_output(forward()).clone()
+        second = checked_output(forward())
+        forbid_changes("forward", target, kept)
+        if same(first, second) and (target.from_start or not recorder.seen):
             break
     else:
         raise ProblemError(
             "forward gives another result when it is called again with the same input: draw its "
-            "random numbers from a torch.Generator that it holds, or pass them in."
+            "random numbers from a torch.Generator that the layer holds, or pass them in."
         )
-    if subject.is_loss and first.numel() != 1:
+    if target.is_loss and first.numel() != 1:
         raise ProblemError(
-            f"the loss has shape {tuple(first.shape)} where it should be one number, ()."
+            f"the loss has shape {tuple(first.shape)}, but it has to be one number, shape ()."
         )
     dy = torch.randn(first.shape, generator=generator, dtype=torch.float64).to(first.device)
-    dy = torch.ones_like(dy) if subject.is_loss else dy
+    dy = torch.ones_like(dy) if target.is_loss else dy
     passed = dy.to(first.dtype)
     got = [g.clone() if isinstance(g, Tensor) else g for g in gradients(passed)]
-    unchanged("backward", subject, kept)
+    forbid_changes("backward", target, kept)
     if not torch.equal(passed, dy.to(first.dtype)):
-        raise ProblemError("backward changes its dy in place, but the caller may need it still.")
+        raise ProblemError("backward changes its dy in place, but the caller may still need it.")
     return first, dy, got
 
 
-def usable(y: object) -> Tensor:
-    """y, seen to be one finite floating-point tensor."""
+def checked_output(y: object) -> Tensor:
+    """Return y if it is a finite floating-point tensor; else raise ProblemError."""
     if not is_real(y):
         kind = f"{y.dtype} numbers" if isinstance(y, Tensor) else f"a {type(y).__name__}"
         raise ProblemError(
-            f"forward gave {kind} where gradcheck wants one floating-point tensor: wrap it, as in "
+            f"forward gave {kind}, but gradcheck needs one floating-point tensor: wrap it, as in "
             "lambda x: forward(x)[0]."
         )
     if bad := int((~y.isfinite()).sum()):
-        raise ProblemError(f"forward gave {bad} of {y.numel()} numbers that are not finite.")
+        raise ProblemError(f"forward gave NaN or infinity in {bad} of {y.numel()} elements.")
     return y
 
 
-def unchanged(who: str, subject: Subject, kept: list[tuple[Slot, Tensor, Tensor]]) -> None:
-    """A problem where an input or a parameter is no longer what it was."""
-    for slot, value, before in kept:
-        if (slot.checked or slot in subject.inputs) and not torch.equal(value, before):
-            raise ProblemError(f"{who} changes {slot.name} in place: work on a copy of it.")
-
-
-def unusable(slot: Slot, got: object, dtype: torch.dtype) -> str:
-    """What makes this no gradient of that tensor, in one sentence, or nothing; dtype: that of y."""
-    shape, name = tuple(slot.tensor.shape), slot.gradient
-    if not isinstance(got, Tensor):
-        kind = "None" if got is None else f"a {type(got).__name__}"
-        return f"{name} is {kind} where it should be a tensor {shape}."
-    if type(got) is not Tensor:
-        return f"{name} is a {type(got).__name__} where it should be a plain torch.Tensor."
-    if got.device != slot.tensor.device:
-        return (
-            f"{name} is on {got.device} where its tensor is on {slot.tensor.device}: make it there."
-        )
-    if tuple(got.shape) != shape:
-        cure = ""
-        if got.ndim == 2 and tuple(got.mT.shape) == shape:
-            cure = ": transpose it"
-        elif got.ndim > len(shape):
-            cure = ": sum it over the axes along which it was used again"
-        return f"{name} has shape {tuple(got.shape)} where it should have {shape}{cure}."
-    if not got.is_floating_point():
-        return f"{name} holds {got.dtype} numbers where it should hold floating-point ones."
-    if got.dtype != dtype:
-        return f"{name} holds {got.dtype} numbers where the output holds {dtype}: keep the dtype."
-    if bad := int((~got.isfinite()).sum()):
-        first = (~got.isfinite()).nonzero()[0].tolist()
-        return (
-            f"{name} has {bad} of {got.numel()} numbers that are not finite, the first at {first}."
-        )
-    return ""
+def forbid_changes(who: str, target: Target, kept: list[tuple[Variable, Tensor, Tensor]]) -> None:
+    """Raise ProblemError if an input or a parameter has changed. kept: (variable, now, before)."""
+    for variable, now, before in kept:
+        if (variable.checked or variable in target.inputs) and not torch.equal(now, before):
+            raise ProblemError(f"{who} changes {variable.name} in place: work on a copy of it.")
 
 
 def same(a: Tensor, b: Tensor) -> bool:
-    """Equal but for rounding, of whatever size rounding may come to."""
-    close = a.shape == b.shape and (a - b).abs() <= 1e-3 * a.abs().max().clamp(min=1)
-    return bool(close if isinstance(close, bool) else close.all())
+    """Equal up to rounding, however large rounding may become."""
+    if a.shape != b.shape:
+        return False
+    return bool(((a - b).abs() <= 1e-3 * a.abs().max().clamp(min=1)).all() if a.numel() else True)

@@ -1,204 +1,266 @@
 """diagnose: the most useful true sentence about a wrong tensor.
 
-It asks, in this order: is it there, a plain tensor, of the right dtype, device and shape (and which
-transposition or sum would mend it), finite, not all zero; is it a named mistake; is it a factor off,
-of the wrong sign, flipped, with axes exchanged, wrong only at the border, only imprecise; or else,
-where is it wrong. What a sentence says has been tried on the numbers.
+The questions, in this order. Is it there, a plain tensor, of the right dtype, on the right device,
+of the right shape (if not: which sum or transposition would mend it), finite, not all zero? Is it a
+named mistake? Is it wrong by a factor, in its sign, flipped, with its axes exchanged, wrong only at
+the border, only imprecise? Else: where are the first and the largest difference? A sentence is
+said only after it has been tried on the numbers. `check` and `gradcheck` both ask here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations, permutations
 from math import prod
 
 import torch
 from torch import Tensor
 
-CLOSE = 1e-6  # relative, for what "would mend it"
+CLOSE = 1e-6  # relative to the largest element: how near a mended tensor has to be
+ROUNDING = {torch.float64: 1e-9}  # relative: what is right up to rounding;
+ROUNDING_ELSE = 1e-5  # in other dtypes than these
 
 
 def diagnose(
     got: object,
     expected: Tensor,
     name: str = "result",
-    arguments: dict | None = None,
+    arguments: Mapping[str, object] | None = None,
     named: str = "",
 ) -> str:
-    """One sentence about what is wrong with `got`, or "" where nothing is.
+    """Return one sentence about what is wrong with `got`, or "" if it is right.
 
-    name: what the tensor is called. arguments: those of the function, for factors such as the batch
-    size. named: the sentence of a named mistake that does the same, if there is one.
+    name: what the tensor is called. arguments: those of the function; they explain factors such as
+    the batch size. named: the sentence of a named mistake that gives the same, if there is one.
 
     >>> diagnose(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 2.0]), "dbias")
     'dbias is 2 times too large'
     >>> diagnose(torch.ones(2, 3), torch.ones(3, 2), "dweight")
-    'dweight has shape (2, 3), wanted is (3, 2): transpose it'
+    'dweight has shape (2, 3), expected (3, 2): transpose it'
     """
-    form = wrong_form(got, expected, name) or wrong_shape(got, expected, name)
-    if form:
-        return form
-    if agrees(got, expected, 1e-9 if got.dtype == torch.float64 else 1e-5):
+    if sentence := wrong_kind(got, expected, name):
+        return sentence
+    assert isinstance(got, Tensor)
+    if sentence := wrong_shape(got, expected, name, lambda mended: near(mended, expected)):
+        return sentence
+    if sentence := not_finite(got, name) if expected.isfinite().all() else "":
+        return sentence
+    rounding = ROUNDING.get(got.dtype, ROUNDING_ELSE)
+    wrong = (got != expected) & ~differs_by_at_most(rounding, got, expected)
+    if not wrong.any():
         return ""
-    if bool((got == 0).all()):
-        return (
-            f"{name} is zero everywhere: it is never filled, or multiplied by something that is 0"
-        )
+    known = torch.ones_like(wrong)
+    close = max(CLOSE, rounding)
+    return Difference(name, got, expected, known, wrong, close).sentence(arguments or {}, named)
+
+
+# ------------------------------------------------------------------ what needs no expected numbers
+
+
+def wrong_kind(got: object, like: Tensor, name: str) -> str:
+    """Missing, not a plain tensor, or of another dtype or device than `like`."""
+    if got is None:
+        return f"{name} is None: was it computed and returned?"
+    if type(got) is not Tensor:
+        plain = "a plain torch.Tensor" if isinstance(got, Tensor) else "a torch.Tensor"
+        return f"{name} is a {type(got).__name__}, expected {plain}"
+    if got.dtype != like.dtype:
+        is_, should = (str(tensor.dtype).removeprefix("torch.") for tensor in (got, like))
+        return f"{name} is {is_}, expected {should}: keep the dtype of the inputs"
+    if got.device != like.device:
+        return f"{name} is on {got.device}, expected {like.device}: make it where its inputs are"
+    return ""
+
+
+def wrong_shape(got: Tensor, like: Tensor, name: str, fits: Callable[[Tensor], bool]) -> str:
+    """Another shape than that of `like`, with what would mend it.
+
+    fits: whether a tensor of the right shape has the right numbers, too.
+    """
+    if got.shape == like.shape:
+        return ""
+    sentence = f"{name} has shape {tuple(got.shape)}, expected {tuple(like.shape)}"
+    for cure, mended in reshaped(got, like.shape):
+        if fits(mended):
+            return f"{sentence}: {cure}"
+    if got.ndim == 2 and got.T.shape == like.shape:
+        return f"{sentence}: its axes are exchanged, and its numbers are wrong too"
+    return sentence
+
+
+def reshaped(got: Tensor, shape: torch.Size) -> Iterator[tuple[str, Tensor]]:
+    """All ways from a tensor to that shape, as (in words, tensor)."""
+    for count in range(1, got.ndim + 1):
+        for axes in combinations(range(got.ndim), count):
+            for keepdim in (False, True):
+                if got.sum(axes, keepdim).shape == shape:
+                    yield f"sum over axis {listed(axes)}", got.sum(axes, keepdim)
+                    yield f"average over axis {listed(axes)}", got.mean(axes, keepdim)
+    if got.ndim == len(shape):
+        for order in permutations(range(got.ndim)):
+            if got.permute(order).shape == shape:
+                cure = "transpose it" if got.ndim == 2 else f"permute its axes to {order}"
+                yield cure, got.permute(order)
+    if got.numel() == prod(shape):
+        yield "the numbers are right, reshape it", got.reshape(shape)
+
+
+def not_finite(got: Tensor, name: str) -> str:
+    """NaN or infinity among the numbers."""
+    bad = ~got.isfinite()
+    if not bad.any():
+        return ""
+    what = "NaN" if bool(got.isnan().any()) else "infinity"
     return (
-        named
-        or wrong_factor(got, expected, name, arguments or {})
-        or wrong_order(got, expected, name)
-        or wrong_border(got, expected, name)
-        or wrong_precision(got, expected, name)
-        or where_wrong(got, expected, name)
+        f"{name} has {what} in {int(bad.sum())} of {got.numel()} elements, first at "
+        f"{bad.nonzero()[0].tolist()}: look for a division by 0 or the root of a negative number"
     )
 
 
-def wrong_form(got: object, expected: Tensor, name: str) -> str:
-    """Missing, no plain tensor, another dtype or device."""
-    if got is None:
-        return f"{name} is None: is it computed, and returned?"
-    if not isinstance(got, Tensor):
-        return f"{name} is a {type(got).__name__}, wanted is a torch.Tensor"
-    if type(got) is not Tensor:
-        return f"{name} is a {type(got).__name__}, wanted is a plain torch.Tensor"
-    if got.dtype != expected.dtype:
-        kinds = [str(t.dtype).removeprefix("torch.") for t in (got, expected)]
-        return f"{name} is {kinds[0]}, but its inputs are {kinds[1]}: it has to be as they are"
-    if got.device != expected.device:
+# --------------------------------------------------------------------- where the numbers are wrong
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A wrong tensor and the right one, of one shape.
+
+    known: the elements whose right value is known: all of them, or a sample. wrong: those among
+    them that differ by more than rounding. close: relative, how near a mended tensor has to be.
+    """
+
+    name: str
+    got: Tensor
+    expected: Tensor
+    known: Tensor
+    wrong: Tensor
+    close: float = CLOSE
+
+    def sentence(self, arguments: Mapping[str, object], named: str = "") -> str:
+        """The first of the questions that can be answered."""
+        if not self.got.any():
+            return f"{self.name} is zero everywhere: it is never filled, or it is multiplied by 0"
         return (
-            f"{name} is on {got.device}, wanted is {expected.device}: make it where its inputs are"
+            named
+            or self.wrong_factor(arguments)
+            or self.wrong_order()
+            or self.wrong_border()
+            or self.wrong_precision()
+            or self.where_wrong()
         )
-    return ""
 
+    def is_mended_by(self, mended: Tensor) -> bool:
+        """Whether this tensor is right in all elements that are known."""
+        return mended.shape == self.expected.shape and near(
+            mended[self.known], self.expected[self.known], self.close
+        )
 
-def wrong_shape(got: Tensor, expected: Tensor, name: str) -> str:
-    """Another shape, or not finite."""
-    if got.shape != expected.shape:
-        says = f"{name} has shape {tuple(got.shape)}, wanted is {tuple(expected.shape)}"
-        mend = mend_shape(got, expected)
-        if not mend and got.ndim == 2 and got.T.shape == expected.shape:
-            mend = "its axes are exchanged, and the numbers are others too"
-        return f"{says}: {mend}" if mend else says
-    bad = ~got.isfinite()
-    if bad.any() and expected.isfinite().all():
-        what = "NaN" if bool(got.isnan().any()) else "infinity"
-        at = tuple(int(i) for i in bad.nonzero()[0])
-        return f"{name} has {what} in it, first at {list(at)}: look for a division by 0 or a root of < 0"
-    return ""
+    def wrong_factor(self, arguments: Mapping[str, object]) -> str:
+        """Wrong by one factor in all elements."""
+        got, expected = self.got[self.known].double(), self.expected[self.known].double()
+        size = float((expected * expected).sum())
+        factor = float((got * expected).sum()) / size if size else 0.0
+        is_precision = abs(factor - 1) < 1e-4
+        if abs(factor) < 1e-12 or is_precision or not near(got, factor * expected, self.close):
+            return ""
+        if abs(factor + 1) < self.close:
+            return f"{self.name} has the wrong sign"
+        times = abs(factor) if abs(factor) > 1 else 1 / abs(factor)
+        is_whole = abs(times - round(times)) < self.close * times
+        number = str(round(times)) if is_whole else f"{times:.4g}"
+        large = "large" if abs(factor) > 1 else "small"
+        sign = ", and has the wrong sign" if factor < 0 else ""
+        why = explained(times, arguments, self.got.numel(), self.close)
+        return f"{self.name} is {number} times too {large}{sign}{why}"
 
-
-def mend_shape(got: Tensor, expected: Tensor) -> str:
-    """Which sum, mean, transposition or reshape gives the wanted tensor, numbers and all."""
-    axes = range(got.ndim)
-    for count in range(1, got.ndim + 1):
-        for which in combinations(axes, count):
-            for keepdim in (False, True):
-                if got.sum(which, keepdim).shape == expected.shape:
-                    if agrees(got.sum(which, keepdim), expected, CLOSE):
-                        return f"sum over axis {', '.join(map(str, which))}"
-                    if agrees(got.mean(which, keepdim), expected, CLOSE):
-                        return f"average over axis {', '.join(map(str, which))}"
-    if got.ndim == expected.ndim:
-        for order in permutations(axes):
-            turned = got.permute(order)
-            if turned.shape == expected.shape and agrees(turned, expected, CLOSE):
-                return "transpose it" if got.ndim == 2 else f"permute its axes to {order}"
-    if got.numel() == expected.numel() and agrees(got.reshape(expected.shape), expected, CLOSE):
-        return "the numbers are right, reshape it"
-    return ""
-
-
-def wrong_factor(got: Tensor, expected: Tensor, name: str, arguments: dict) -> str:
-    """A single factor between the two."""
-    size = float((expected * expected).sum())
-    factor = float((got * expected).sum()) / size if size else 0.0
-    nearly_one = abs(factor - 1) < 1e-4  # that is a matter of precision
-    if abs(factor) < 1e-12 or nearly_one or not agrees(got, factor * expected, CLOSE):
+    def wrong_order(self) -> str:
+        """The right numbers in another order: flipped, or with exchanged axes."""
+        axes = range(self.got.ndim)
+        for count in range(1, self.got.ndim + 1):
+            for which in combinations(axes, count):
+                if self.is_mended_by(self.got.flip(which)):
+                    return f"{self.name} is flipped along axis {listed(which)}"
+        for order in list(permutations(axes))[1:]:  # the first changes nothing
+            if self.is_mended_by(self.got.permute(order)):
+                cure = "transpose it" if self.got.ndim == 2 else f"permute them to {order}"
+                return f"{self.name} has its axes exchanged: {cure}"
         return ""
-    if abs(factor + 1) < CLOSE:
-        return f"{name} has the wrong sign"
-    sign = ", and has the wrong sign" if factor < 0 else ""
-    large = abs(factor) > 1
-    times = abs(factor) if large else 1 / abs(factor)
-    text = f"{times:.4g}" if abs(times - round(times)) > 1e-6 else f"{round(times)}"
-    why = known_number(times, arguments)
-    return f"{name} is {text} times too {'large' if large else 'small'}{sign}{why}"
 
-
-def known_number(value: float, arguments: dict) -> str:
-    """': that is the batch size', where only one quantity of the arguments has this value."""
-    first = next((t for t in arguments.values() if isinstance(t, Tensor) and t.ndim), None)
-    if first is None:
-        return ""
-    known = {
-        "the batch size": first.shape[0],
-        "the number of elements": first.numel(),
-        "the values a sample": first.numel() // first.shape[0],
-        "the values a channel": first.numel() // first.shape[1] if first.ndim > 2 else 0,
-        "the positions of an image": prod(first.shape[2:]) if first.ndim > 2 else 0,
-    }
-    fitting = [
-        what for what, number in known.items() if number > 2 and abs(value - number) < 1e-6 * number
-    ]
-    return f": that is {fitting[0]}" if len(fitting) == 1 else ""
-
-
-def wrong_order(got: Tensor, expected: Tensor, name: str) -> str:
-    """The right numbers in another order: flipped or with axes exchanged."""
-    axes = range(got.ndim)
-    for count in range(1, got.ndim + 1):
-        for which in combinations(axes, count):
-            if agrees(got.flip(which), expected, CLOSE):
-                return f"{name} is flipped along axis {', '.join(map(str, which))}"
-    for order in list(permutations(axes))[1:]:  # the first leaves all as it is
-        turned = got.permute(order)
-        if turned.shape == expected.shape and agrees(turned, expected, CLOSE):
-            return f"{name} has axes exchanged: permute them to {order}"
-    return ""
-
-
-def wrong_border(got: Tensor, expected: Tensor, name: str) -> str:
-    """Wrong only at the border of images."""
-    if got.ndim != 4 or min(got.shape[2:]) < 3:
-        return ""
-    wrong = elementwise(got, expected)
-    if not wrong[:, :, 1:-1, 1:-1].any():
+    def wrong_border(self) -> str:
+        """Wrong only at the border of images."""
+        if self.got.ndim != 4 or min(self.got.shape[2:]) < 3 or not self.known.all():
+            return ""
+        if self.wrong[:, :, 1:-1, 1:-1].any():
+            return ""
         sides = {
-            "the first row": wrong[:, :, 0],
-            "the last row": wrong[:, :, -1],
-            "the first column": wrong[..., 0],
-            "the last column": wrong[..., -1],
+            "the first row": self.wrong[:, :, 0],
+            "the last row": self.wrong[:, :, -1],
+            "the first column": self.wrong[..., 0],
+            "the last column": self.wrong[..., -1],
         }
-        named = ", ".join(side for side, values in sides.items() if values.any())
-        return f"{name} is wrong only at the border ({named}): look at the padding and the last windows"
-    return ""
+        where = ", ".join(side for side, wrong in sides.items() if wrong.any())
+        return (
+            f"{self.name} is wrong only at the border ({where}): look at the padding and at the "
+            "last windows"
+        )
+
+    def wrong_precision(self) -> str:
+        """Most elements are nearly right."""
+        got, expected = self.got[self.known], self.expected[self.known]
+        error = float((got - expected).abs().max() / expected.abs().max().clamp(min=1e-300))
+        most = float((got != expected).double().mean()) > 0.5
+        if got.dtype != torch.float64 or not most or not error < 1e-5:
+            return ""
+        return f"{self.name} is right only to {error:.0e}: is a part of it computed in float32?"
+
+    def where_wrong(self) -> str:
+        """How many elements are wrong, the first and the worst of them."""
+        differences = (self.got - self.expected).abs().nan_to_num(float("inf"))
+        worst = torch.where(self.wrong, differences, -1.0).argmax()
+        at = [int(i) for i in torch.unravel_index(worst, self.got.shape)]
+        first = self.wrong.nonzero()[0].tolist()
+        compared = "" if self.known.all() else " that were compared"
+        count = f"{int(self.wrong.sum())} of {int(self.known.sum())} elements{compared}"
+        if not self.got[self.wrong].any():
+            return f"{self.name} is 0 in {count}, where it should not be, first at {first}"
+        place = f"first at {first}, most at {at}" if first != at else f"first and most at {at}"
+        place = f"at {at}" if self.wrong.sum() == 1 else place
+        values = (float(tensor.flatten()[worst]) for tensor in (self.got, self.expected))
+        got, expected = (f"{value:.5g}" for value in values)
+        return f"{self.name} is wrong in {count}, {place}: got {got}, expected {expected}"
 
 
-def wrong_precision(got: Tensor, expected: Tensor, name: str) -> str:
-    """Right but for rounding of a lower precision."""
-    error = float((got - expected).abs().max() / expected.abs().max().clamp(min=1e-300))
-    if got.dtype == torch.float64 and error < 1e-5:
-        return f"{name} is right to {error:.0e} only: is something computed in float32 on the way?"
-    return ""
+def explained(times: float, arguments: Mapping[str, object], own: int, close: float) -> str:
+    """': that is the batch size', if a size of the first argument, or `own`, is this factor."""
+    tensors = [(name, t) for name, t in arguments.items() if isinstance(t, Tensor) and t.ndim]
+    sizes = {}
+    if tensors:
+        name, (N, *shape) = tensors[0][0], tensors[0][1].shape
+        sizes["the batch size"] = N
+        sizes[f"the number of elements of {name}"] = N * prod(shape)
+        sizes[f"the number of values in a sample of {name}"] = prod(shape)
+        if len(shape) > 1:
+            sizes[f"the number of values in a channel of {name}"] = N * prod(shape[1:])
+            sizes["the number of positions in an image"] = prod(shape[1:])
+    fitting = [what for what, n in sizes.items() if n > 2 and abs(times - n) < close * n]
+    if not fitting and own > 2 and abs(times - own) < close * own:
+        fitting = ["the number of its elements"]
+    return f": that is {' or '.join(fitting)}" if len(fitting) in (1, 2) else ""
 
 
-def where_wrong(got: Tensor, expected: Tensor, name: str) -> str:
-    """How many elements are wrong, and the worst of them."""
-    wrong, n = elementwise(got, expected), got.numel()
-    worst = int((got - expected).abs().flatten().argmax())
-    at = [int(i) for i in torch.unravel_index(torch.tensor(worst), got.shape)]
-    values = f"{float(got.flatten()[worst]):.5g}, wanted {float(expected.flatten()[worst]):.5g}"
-    return f"{name} is wrong in {int(wrong.sum())} of {n} elements, most at {at}: got {values}"
+def listed(axes: tuple[int, ...]) -> str:
+    return ", ".join(map(str, axes))
 
 
-def elementwise(got: Tensor, expected: Tensor) -> Tensor:
-    """Which elements differ by more than rounding."""
-    return (got - expected).abs() > CLOSE * expected.abs().max().clamp(min=1e-300)
-
-
-def agrees(got: Tensor, expected: Tensor, tolerance: float) -> bool:
-    """Equal to the tolerance, relative to the largest element."""
+def differs_by_at_most(tolerance: float, got: Tensor, expected: Tensor) -> Tensor:
+    """For every element, whether it is right; the tolerance is relative to the largest one."""
     if expected.numel() == 0:
-        return True
-    largest = float(expected.abs().max())
-    return bool((got - expected).abs().max() <= tolerance * largest)
+        return torch.ones_like(expected, dtype=torch.bool)
+    return (got - expected).abs() <= tolerance * float(expected.abs().max())
+
+
+def near(got: Tensor, expected: Tensor, tolerance: float | None = None) -> bool:
+    """Whether all elements are right; without a tolerance, to what a mended tensor has to be."""
+    if tolerance is None:
+        tolerance = max(CLOSE, ROUNDING.get(got.dtype, ROUNDING_ELSE))
+    return bool(differs_by_at_most(tolerance, got, expected).all())

@@ -1,4 +1,4 @@
-"""Outcome: all that can be seen of a function from outside when it is run on a case."""
+"""Run a function on a case, and record all that can be seen from outside."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from pathlib import Path
 
 from torch import Tensor
 
-from scratchae.checking.cases import FLOAT32, Case
-from scratchae.checking.exercises import Exercise
+from scratchae.checking.exercises import FLOAT32, Case, Exercise
 
 OURS = tuple(str(Path(__file__).parents[1] / part) for part in ("checking", "course"))
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """values: the outputs by name; trouble: why there are none, in a sentence. changed: arguments
-    that were edited in place though they belong to the caller. shared: pairs of tensors that lie in one
-    memory. repeatable: whether a second call on the same case gave the same."""
+class ExecutionResult:
+    """What a function did on a case.
+
+    values: the outputs by name. trouble: why there are none, in a sentence. changed: arguments that
+    were changed in place, although they belong to the caller. shared: pairs of tensors that share
+    memory. repeatable: whether a second call on the same case gave the same.
+    """
 
     values: dict[str, Tensor]
     trouble: str = ""
@@ -28,8 +30,11 @@ class Outcome:
     repeatable: bool = True
 
 
-def run(function: Callable, exercise: Exercise, case: Case) -> Outcome:
-    """What the function does on the case; whatever it raises becomes `trouble`."""
+Outcome = ExecutionResult
+
+
+def run(function: Callable, exercise: Exercise, case: Case) -> ExecutionResult:
+    """Run the function on the case; an exception becomes `trouble`."""
     arguments, untouched = case.arguments(), tensors_of(case.arguments())
     values, trouble = call(function, exercise, arguments)
     given = tensors_of(arguments)
@@ -46,11 +51,11 @@ def run(function: Callable, exercise: Exercise, case: Case) -> Outcome:
     )
     if trouble:
         values = {}
-    return Outcome(values, trouble, changed, shared, repeatable)
+    return ExecutionResult(values, trouble, changed, shared, repeatable)
 
 
 def call(function: Callable, exercise: Exercise, arguments: dict) -> tuple[dict[str, Tensor], str]:
-    """(outputs by name, "") or ({}, what went wrong)."""
+    """Return (outputs by name, "") or ({}, what went wrong)."""
     try:
         result = (exercise.call or call_by_position)(function, arguments)
     except NotImplementedError as error:
@@ -64,32 +69,29 @@ def not_written(text: str) -> str:
     return f"not written yet: {text}" if text else "not written yet: your turn"
 
 
-def stopped(kind: str, line: int | str, text: str) -> str:
+def stopped(kind: str, line: int | str | None, text: str) -> str:
     return f"it stopped with {kind} in line {line}: {text}"
 
 
 def name_outputs(
     result: object, exercise: Exercise, arguments: dict
 ) -> tuple[dict[str, Tensor], str]:
-    """(outputs by name, ""), or ({}, how the result is not what is wanted)."""
+    """Return (outputs by name, ""), or ({}, what is wrong with their number)."""
     if exercise.in_place:
         result = tuple(arguments[name] for name in exercise.outputs)
     elif not isinstance(result, tuple | list):
         result = (result,)
     if len(result) != len(exercise.outputs):
-        wanted = ", ".join(exercise.outputs)
+        names = ", ".join(exercise.outputs)
         if len(result) == 1 and result[0] is None:
-            return {}, f"it returned None: end it with `return {wanted}`"
-        count = f"{len(result)} values" if len(result) > 1 else "1 value"
-        return (
-            {},
-            f"it returned {count} but {len(exercise.outputs)} are wanted, in this order: {wanted}",
-        )
+            return {}, f"it returned None: end it with `return {names}`"
+        count = f"{len(result)} value{'s' * (len(result) != 1)}"
+        return {}, f"it returned {count}, expected {len(exercise.outputs)} in this order: {names}"
     return dict(zip(exercise.outputs, result, strict=True)), ""
 
 
 def call_by_position(function: Callable, arguments: dict) -> object:
-    """By position, so that a learner may name the arguments as they like."""
+    """Call it by position, so that a learner may choose the names of the arguments."""
     return function(*arguments.values())
 
 
@@ -99,7 +101,7 @@ def tensors_of(arguments: dict) -> dict[str, Tensor]:
 
 
 def shared_memory(values: dict, given: dict[str, Tensor]) -> tuple[tuple[str, str], ...]:
-    """Pairs of an output and an input, or of two outputs, in one memory."""
+    """Return the pairs of an output and an input, or of two outputs, that share memory."""
     outputs = [(name, t) for name, t in values.items() if type(t) is Tensor and not t.is_meta]
     pairs = []
     for i, (name, tensor) in enumerate(outputs):
@@ -123,7 +125,7 @@ def same_bits(a: object, b: object) -> bool:
 
 
 def agree(got: object, expected: Tensor, tolerance: float) -> bool:
-    """A plain tensor of the same shape, dtype and device, and equal to rounding."""
+    """Whether `got` is a plain tensor of the same shape, dtype and device, equal up to rounding."""
     if type(got) is not Tensor or got.shape != expected.shape or got.dtype != expected.dtype:
         return False
     if got.device != expected.device:
@@ -136,12 +138,12 @@ def agree(got: object, expected: Tensor, tolerance: float) -> bool:
 
 
 def tolerance_of(exercise: Exercise, case: Case) -> float:
-    """Relative to the largest element; rounding is larger in float32."""
+    """The tolerance, relative to the largest element; rounding is larger in float32."""
     return max(exercise.tolerance, 2e-4) if case.corner == FLOAT32 else exercise.tolerance
 
 
-def line_of(error: Exception) -> int | str:
-    """The deepest line of the learner's own file."""
+def line_of(error: Exception) -> int | str | None:
+    """The number of the line in the learner's own file where the error came from."""
     frames = traceback.extract_tb(error.__traceback__)[1:]
     own = [frame for frame in frames if not frame.filename.startswith(OURS)]
     return own[0].lineno if own else "?"
@@ -149,8 +151,3 @@ def line_of(error: Exception) -> int | str:
 
 def first_line(error: Exception) -> str:
     return (str(error).strip().split("\n") or [""])[0][:160]
-
-
-def describe(values: object) -> str:
-    """'a float', 'None', 'a FancyTensor'."""
-    return "None" if values is None else f"a {type(values).__name__}"

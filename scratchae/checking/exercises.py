@@ -1,29 +1,98 @@
-"""Exercises: the functions that a learner writes, each with the library's own as the answer."""
+"""Exercises: the functions that a learner writes, each with the library's own as the answer.
+
+An exercise is declared once, in the file of its layer in the folder cases/, beside the function that
+draws its random inputs:
+
+    @exercise(linear_backward, "dx", "dweight", "dbias", corners=(*PLAIN, "leading axes"))
+    def backward_inputs(draw): ...
+
+The inputs are made to show mistakes. Sizes differ from each other, so that a transposition shows. The
+upstream gradient `dy` is random, never all ones. Each corner is a place where wrong functions hide:
+one sample, strides that leave a rest, exact zeros, strided memory. The same seed gives the same case.
+"""
 
 from __future__ import annotations
 
 import difflib
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
-from scratchae import layers, losses, optim
-from scratchae.checking.cases import FLOAT32, STRIDED, Case
 from scratchae.errors import ScratchaeError
-from scratchae.layers.init import kaiming_uniform
-from scratchae.step import train_step
 
+if TYPE_CHECKING:  # hypothesis is an extra: the library itself works without it
+    from hypothesis.strategies import SearchStrategy
+
+STRIDED, FLOAT32 = "strided inputs", "float32"
 PLAIN = ("random sizes", "one sample", STRIDED, FLOAT32)
-CONV = ("random sizes", "one sample", "stride", "padding", "dilation", "groups", STRIDED, FLOAT32)
+
+
+class Draw:
+    """The random numbers of one case.
+
+    corner: which kind of case it is. pick: draws sizes and settings. generator: draws tensors.
+    """
+
+    def __init__(self, corner: str, seed: int) -> None:
+        self.corner = corner
+        self.pick = random.Random(seed)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def size(self) -> int:
+        """A small prime."""
+        return self.pick.choice([3, 5, 7])
+
+    def batch(self) -> int:
+        """The number of samples: 1 in the corner "one sample"."""
+        return 1 if self.corner == "one sample" else self.pick.choice([2, 4, 6])
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal float64 numbers; strided or float32 in the corner of that name."""
+        if self.corner == STRIDED:
+            twice = [2 * n + 1 for n in shape]
+            wide = torch.randn(twice, generator=self.generator, dtype=torch.float64)
+            return wide[tuple(slice(1, None, 2) for _ in shape)]
+        numbers = torch.randn(shape, generator=self.generator, dtype=torch.float64)
+        return numbers.float() if self.corner == FLOAT32 else numbers
+
+    def positive(self, *shape: int) -> Tensor:
+        """Numbers above 0.1."""
+        return self.normal(*shape).abs() + 0.1
+
+
+@dataclass(frozen=True)
+class Case:
+    """One random input of an exercise.
+
+    >>> case = Case("linear_backward", "one sample", 3)
+    >>> {name: tuple(tensor.shape) for name, tensor in case.arguments().items()}
+    {'dy': (1, 7), 'x': (1, 5), 'weight': (7, 5)}
+    """
+
+    exercise: str
+    corner: str
+    seed: int
+
+    def arguments(self) -> dict[str, Any]:
+        """Make the arguments anew: {name: value}, in the order of the function."""
+        draw = EXERCISES[self.exercise].draw
+        assert draw, f"{self.exercise} has no inputs"
+        return draw(Draw(self.corner, self.seed))
 
 
 @dataclass(frozen=True)
 class Exercise:
     """A function to write.
 
-    outputs: the names of what it returns, in order; of its arguments where it works in place.
-    corners: where it is tried, each scored by itself. tolerance: relative, in float64.
+    outputs: the names of its results, in order; if it works in place, those of the arguments that it
+    changes. corners: the kinds of cases, each scored by itself. tolerance: relative to the largest
+    element, in float64. call: calls the function with the arguments, if function(*arguments) is not
+    the way. draw: makes the arguments of a case. parameters: the names of the function's arguments,
+    if `call` calls it with others than those of a case.
 
     >>> EXERCISES["relu_backward"].outputs, EXERCISES["relu_backward"].corners[-1]
     (('dx',), 'exact zeros')
@@ -35,12 +104,12 @@ class Exercise:
     corners: tuple[str, ...] = PLAIN
     in_place: bool = False
     tolerance: float = 1e-9
-    call: Callable[[Callable, dict], object] | None = (
-        None  # where it is not just function(*arguments)
-    )
+    call: Callable[[Callable, dict], tuple] | None = None
+    draw: Callable[[Draw], dict] | None = None
+    parameters: tuple[str, ...] = ()
 
     def cases(self, seed: int = 0, each: int = 3) -> list[Case]:
-        """`each` cases of every corner.
+        """Return `each` cases of every corner.
 
         >>> len(EXERCISES["linear_backward"].cases())
         15
@@ -51,107 +120,45 @@ class Exercise:
             for j in range(each)
         ]
 
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the arguments that a learner's function needs.
 
-def call_train_step(function: Callable, arguments: dict) -> tuple:
-    """Three steps: the losses, then all parameters and running statistics one behind the other."""
-    model, optimizer = arguments["model"], arguments["optimizer"]
-    losses = [function(model, optimizer, x) for x in arguments["batches"]]
-    numbers = [t for t in model.state_dict().values() if t.is_floating_point()]
-    return torch.stack([torch.as_tensor(loss) for loss in losses]), torch.cat(
-        [t.flatten() for t in numbers]
-    )
-
-
-def call_kaiming_uniform(function: Callable, arguments: dict) -> tuple:
-    """What can be said of random numbers: bounds and spread in units of the right bound, and seeds."""
-    seed = arguments["generator"].initial_seed()
-
-    def again(seed: int) -> torch.Tensor:
-        return function(**{**arguments, "generator": torch.Generator().manual_seed(seed)})
-
-    first, second, other = again(seed), again(seed), again(seed + 1)
-    gain = (2 / (1 + arguments["a"] ** 2)) ** 0.5
-    units = first.double() / (3**0.5 * gain / arguments["fan_in"] ** 0.5)
-    same, differ = torch.equal(first, second), not torch.equal(first, other)
-    quartiles = torch.quantile(units, torch.tensor([0.25, 0.75]).double())
-    return (
-        torch.tensor([float(n) for n in first.shape]).double(),
-        torch.stack([units.min(), units.max()]),
-        torch.cat([units.std().reshape(1), quartiles]),
-        torch.tensor([float(same), float(differ)]).double(),
-    )
+        >>> EXERCISES["train_step"].arguments
+        ('model', 'optimizer', 'x')
+        """
+        return self.parameters or tuple(self.cases()[0].arguments())
 
 
-GRADIENTS = ("dx", "dweight", "dbias")
-KAIMING = ("shape", "range", "spread", "same seed, same numbers")
+EXERCISES: dict[str, Exercise] = {}
 
-EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for exercise in (
-        Exercise(
-            "linear_forward", layers.linear_forward, ("y",), (*PLAIN, "leading axes", "no bias")
-        ),
-        Exercise("linear_backward", layers.linear_backward, GRADIENTS, (*PLAIN, "leading axes")),
-        Exercise("relu_forward", layers.relu_forward, ("y",), (*PLAIN, "exact zeros")),
-        Exercise("relu_backward", layers.relu_backward, ("dx",), (*PLAIN, "exact zeros")),
-        Exercise("tanh_forward", layers.tanh_forward, ("y",), (*PLAIN, "exact zeros")),
-        Exercise("tanh_backward", layers.tanh_backward, ("dx",), (*PLAIN, "exact zeros")),
-        Exercise("sigmoid_forward", layers.sigmoid_forward, ("y",), (*PLAIN, "exact zeros")),
-        Exercise("sigmoid_backward", layers.sigmoid_backward, ("dx",), (*PLAIN, "exact zeros")),
-        Exercise("conv2d_forward", layers.conv2d_forward, ("y",), CONV),
-        Exercise("conv2d_backward", layers.conv2d_backward, GRADIENTS, CONV),
-        Exercise(
-            *("conv_transpose2d_forward", layers.conv_transpose2d_forward, ("y",)),
-            (*CONV, "output_padding"),
-        ),
-        Exercise(
-            *("conv_transpose2d_backward", layers.conv_transpose2d_backward, GRADIENTS),
-            (*CONV, "output_padding"),
-        ),
-        Exercise(
-            *("batchnorm_forward", layers.batchnorm_forward, ("y", "xhat", "mean", "var")),
-            (*PLAIN, "vectors (N, C)", "signals (N, C, L)"),
-        ),
-        Exercise(
-            *("batchnorm_backward", layers.batchnorm_backward, GRADIENTS),
-            (*PLAIN, "vectors (N, C)", "signals (N, C, L)"),
-        ),
-        Exercise(
-            *("running_statistics", layers.running_statistics, ("running_mean", "running_var")),
-            ("momentum 0.1", "other momenta", FLOAT32),
-        ),
-        Exercise("mse_forward", losses.mse_forward, ("loss",)),
-        Exercise("mse_backward", losses.mse_backward, ("dprediction",)),
-        Exercise(
-            *("sgd_update", optim.sgd_update, ("value", "momentum_buffer")),
-            ("no momentum", "the first step", "later steps", "weight decay", "nesterov", FLOAT32),
-            in_place=True,
-        ),
-        Exercise(
-            *(
-                "adam_update",
-                optim.adam_update,
-                ("value", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
-            ),
-            ("the first step", "later steps", "weight decay", "amsgrad", FLOAT32),
-            in_place=True,
-        ),
-        Exercise(
-            *("kaiming_uniform", kaiming_uniform, KAIMING, ("no slope", "a slope a")),
-            tolerance=0.06,  # of random numbers: some 40,000 are drawn
-            call=call_kaiming_uniform,
-        ),
-        Exercise(
-            *("train_step", train_step, ("losses", "weights after three steps")),
-            ("with Adam", "with SGD", "with weight decay", "with BatchNorm", FLOAT32),
-            call=call_train_step,
-        ),
-    )
-}
+
+def exercise(
+    reference: Callable, *outputs: str, **options: Any
+) -> Callable[[Callable[[Draw], dict]], Callable[[Draw], dict]]:
+    """Declare an exercise: to write the function `reference`. Decorates the function that draws inputs.
+
+    outputs: the names of the results. options: the other fields of Exercise.
+
+    >>> @exercise(torch.sin, "y")
+    ... def sin_inputs(draw):
+    ...     return {"x": draw.normal(draw.batch(), draw.size())}
+    >>> EXERCISES.pop("sin").outputs
+    ('y',)
+    """
+
+    def declare(draw: Callable[[Draw], dict]) -> Callable[[Draw], dict]:
+        name = reference.__name__
+        EXERCISES[name] = Exercise(name, reference, outputs, draw=draw, **options)
+        return draw
+
+    return declare
 
 
 def find_exercise(name: str) -> Exercise:
-    """The exercise of that name, or of a function called like it: my_linear_backward.
+    """Return the exercise of that name, or the one whose name is a part of it: my_linear_backward.
+
+    Raises ScratchaeError if there is none.
 
     >>> find_exercise("my_linear_backward").name
     'linear_backward'
@@ -162,3 +169,14 @@ def find_exercise(name: str) -> Exercise:
     near = difflib.get_close_matches(name, EXERCISES, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(EXERCISES)}"
     raise ScratchaeError(f"there is no exercise {name!r}: {hint}")
+
+
+def case_strategy(name: str) -> SearchStrategy[Case]:
+    """Return a hypothesis strategy for the cases of an exercise; needs the package hypothesis.
+
+    >>> cases = case_strategy("tanh_forward")
+    """
+    from hypothesis import strategies as st
+
+    corners = st.sampled_from(EXERCISES[name].corners)
+    return st.builds(Case, st.just(name), corners, st.integers(0, 2**32))

@@ -1,31 +1,33 @@
-"""gradcheck: is a backward pass the derivative of its forward pass? Asked of values of f alone.
+"""gradcheck: is a backward pass the derivative of its forward pass? Only values of forward are used.
 
-With a random upstream gradient dy (never ones: they hide a BatchNorm whose dx is zero) the loss
-is L = ⟨dy, f(x)⟩, and the elements of every gradient are compared with numeric derivatives of L in
-float64 (differences.py): by the complex step where f takes complex numbers and a random
-direction agrees with central differences, else by central differences. What is right by then is
-asked once more, with dy lying in memory in other ways (memory.py). A forward pass that draws random
-numbers is given the same ones each time (randomness.py).
+With a random upstream gradient dy (never ones: these hide a BatchNorm whose dx is zero) the loss is
+L = ⟨dy, f(x)⟩. The elements of every gradient are compared with numeric derivatives of L in float64
+(differences.py): by the complex step, if f accepts complex numbers and agrees with central
+differences along a random direction, else by central differences. If all gradients are right, they
+are computed again for a dy that lies in memory in other ways (layouts.py). A forward pass that
+draws random numbers gets the same ones each time (analytic.py).
 
-Never a false alarm: an element is wrong only if the whole ladder of steps says so, by ten times
-its own estimate of its error. All is done on copies.
+There is no false alarm: an element counts as wrong only if it is wrong for all step sizes, by more
+than ten times the estimated error of the numeric derivative. All is done on copies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from scratchae.checking.analytic import analytic_pass, same, unusable
-from scratchae.checking.deviation import describe
+from scratchae.checking.analytic import analytic_gradients, same
+from scratchae.checking.diagnose import not_finite, wrong_kind, wrong_shape
 from scratchae.checking.differences import Complex
-from scratchae.checking.layout_check import mind_of_layout
-from scratchae.checking.numeric_compare import Finding, Function, compare
-from scratchae.checking.result import GradcheckResult, GradientRow
-from scratchae.checking.target import ProblemError, Subject
+from scratchae.checking.layouts import layout_mistake
+from scratchae.checking.numeric_compare import Function, NumericComparison, compare
+from scratchae.checking.report import GradcheckResult, GradientRow
+from scratchae.checking.target import ProblemError, Target, Variable
 
 MOST = 300  # elements of one tensor that are compared,
 MOST_IN_ALL = 450  # and of all tensors together, but at least
@@ -35,16 +37,16 @@ LEAST = 20  # of each
 def gradcheck(
     target: Any, *inputs: Any, backward: Callable | None = None, seed: int = 0
 ) -> GradcheckResult:
-    """Check the gradients of `target` at these inputs: a layer, a model, a loss, or a function.
+    """Check the gradients of `target` at these inputs: of a layer, a model, a loss, or a function.
 
-    A layer or model has forward(*inputs) and backward(dy), which gives the gradients of the inputs
-    and adds to its parameters' `.grad`; a loss has backward() without dy, and gives the gradient of
-    its first input. A function comes with `backward`, called as backward(dy, *inputs), which gives
-    one gradient for each floating-point input, in order. inputs: tensors of any layout and dtype
-    (checked in float64), and whatever else forward takes. seed: of dy and of the samples.
+    A layer or model has forward(*inputs) and backward(dy), which returns the gradients of the inputs
+    and adds to the `.grad` of its parameters. A loss has backward() without dy, which returns the
+    gradient of its first input. A function comes with `backward`, called as backward(dy, *inputs),
+    which returns one gradient for each floating-point input, in order. inputs: tensors of any layout
+    and dtype (they are checked in float64), and what else forward takes. seed: of dy and the samples.
 
-    Large tensors are sampled, and compared along a random direction as a whole. The result is
-    true when all is well. Raises ScratchaeError where there is nothing that could be checked.
+    Large tensors are checked in a random sample of elements, and along a random direction as a
+    whole. The result is true if all is well. Raises ScratchaeError if nothing can be checked.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.layers.linear import linear_backward, linear_forward
@@ -60,88 +62,122 @@ def gradcheck(
     >>> bool(wrong), wrong.diagnosis
     (False, 'dx has the wrong sign.')
     """
-    subject = Subject(target, inputs, backward)
+    checked = Target(target, inputs, backward)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad(), torch.random.fork_rng():
         try:
-            rows, sentences = check(subject, generator)
+            rows, sentences = check_gradients(checked, generator)
         except ProblemError as problem:
             rows, sentences = [], [str(problem)]
         finally:
-            subject.start()  # the caller's generators are where they were
-    return GradcheckResult(subject.title, rows, " ".join(sentences[:3]))
+            checked.reset()  # the caller's generators are where they were
+    return GradcheckResult(checked.title, rows, " ".join(sentences[:3]))
 
 
-def check(subject: Subject, generator: torch.Generator) -> tuple[list[GradientRow], list[str]]:
-    """The rows, and a sentence for every wrong one."""
-    checked = [slot for slot in subject.slots if slot.checked]
-    y, dy, gradients = analytic_pass(subject, generator)
-    if len(gradients) != len(checked):
-        more = len(subject.held) and "of the inputs "
-        n = len(gradients) - sum(s.checked for s in subject.held)
-        wanted = [s.name for s in subject.inputs if s.checked]
-        raise ProblemError(
-            f"backward gave {n} gradient{'s' * (n != 1)} {more or ''}but should give {len(wanted)}, "
-            f"in this order: {', '.join('d' + name for name in wanted)}."
-        )
-    points = [s.tensor.double().clone(memory_format=torch.contiguous_format) for s in subject.slots]
-    forward, _ = subject.bind(points)
+def check_gradients(
+    target: Target, generator: torch.Generator
+) -> tuple[list[GradientRow], list[str]]:
+    """Return a row for each gradient, and a sentence for each wrong one."""
+    y, dy, gradients = analytic_gradients(target, generator)
+    check_count(target, gradients)
+    values = [
+        v.tensor.double().clone(memory_format=torch.contiguous_format) for v in target.variables
+    ]
+    forward, _ = target.bind(values)
     if not same(forward(), y):
         raise ProblemError(
             "forward gives another result for contiguous copies of the same numbers: it must not "
             "depend on how they lie in memory."
         )
-    complexes = [point.to(torch.complex128) for point in points]
-    complex_forward, _ = subject.bind([point.as_subclass(Complex) for point in complexes])
-    most = max(LEAST, min(MOST, MOST_IN_ALL // len(checked)))
-    rows, sentences = [], []
-    places = [i for i, slot in enumerate(subject.slots) if slot.checked]
-    for slot, i, got in zip(checked, places, gradients, strict=True):
-        if sentence := unusable(slot, got, y.dtype):
-            rows.append(GradientRow(slot.name, ok=False, size=slot.tensor.numel()))
-            sentences.append(sentence)
+    complexes = [value.to(torch.complex128) for value in values]
+    complex_forward, _ = target.bind([value.as_subclass(Complex) for value in complexes])
+    most = max(LEAST, min(MOST, MOST_IN_ALL // len(target.checked)))
+    arguments = {variable.name: variable.tensor for variable in target.inputs}
+
+    def compare_with_numeric(i: int, got: Tensor) -> NumericComparison:
+        real = Function(forward, values[i], values)
+        analytic = Function(complex_forward, complexes[i], complexes)
+        return compare(got, real, analytic, dy, most, generator)
+
+    def is_right(i: int, got: Tensor) -> bool:
+        return compare_with_numeric(i, got).ok
+
+    rows: list[GradientRow] = []
+    sentences: list[str] = []
+    places = [i for i, variable in enumerate(target.variables) if variable.checked]
+    for variable, i, got in zip(target.checked, places, gradients, strict=True):
+        if sentence := unusable(variable, got, y.dtype, partial(is_right, i)):
+            rows.append(GradientRow(variable.name, ok=False, size=variable.tensor.numel()))
+            sentences.append(f"{sentence}.")
         elif got.numel() == 0:
-            rows.append(GradientRow(slot.name, ok=True))
+            rows.append(GradientRow(variable.name, ok=True))
         else:
-            real = Function(forward, points[i], points)
-            analytic = Function(complex_forward, complexes[i], complexes)
-            finding = compare(got, real, analytic, dy, most, generator)
-            rows.append(row_of(slot.name, got.shape, finding))
-            if not rows[-1].ok:
-                batch = next((s.tensor.shape[0] for s in subject.inputs if s.tensor.ndim), 1)
-                sentences.append(describe(slot.gradient, finding, got.shape, batch))
+            comparison = compare_with_numeric(i, got)
+            rows.append(row_of(variable.name, got.shape, comparison))
+            if not comparison.ok:
+                sentences.append(f"{comparison.sentence(variable.gradient, got, arguments)}.")
     if not sentences:
-        names, sentence = mind_of_layout(subject, y, generator)
+        names, sentence = layout_mistake(target, y, generator)
         sentences += [sentence] if sentence else []
-        blank = dict.fromkeys(("error", "where", "got", "expected"))
-        rows = [replace(r, ok=False, **blank) if r.name in names else r for r in rows]
+        rows = [
+            replace(row, ok=False, error=None, where=None, got=None, expected=None)
+            if row.name in names
+            else row
+            for row in rows
+        ]
     return rows, sentences
 
 
-def row_of(name: str, shape: torch.Size, finding: Finding) -> GradientRow:
+def check_count(target: Target, gradients: list) -> None:
+    """Raise ProblemError if backward gave too many or too few gradients."""
+    if len(gradients) == len(target.checked):
+        return
+    n = len(gradients) - sum(variable.checked for variable in target.held)
+    names = [variable.gradient for variable in target.inputs if variable.checked]
+    of_inputs = "of the inputs " if target.held else ""
+    raise ProblemError(
+        f"backward gave {n} gradient{'s' * (n != 1)} {of_inputs}but should give {len(names)}, "
+        f"in this order: {', '.join(names)}."
+    )
+
+
+def unusable(
+    variable: Variable, got: object, dtype: torch.dtype, fits: Callable[[Tensor], bool]
+) -> str:
+    """What keeps `got` from being a gradient of the variable, or "". dtype: that of y."""
+    like, name = torch.empty_like(variable.tensor, dtype=dtype), variable.gradient
+    if sentence := wrong_kind(got, like, name):
+        return sentence
+    assert isinstance(got, Tensor)
+    return wrong_shape(got, like, name, fits) or not_finite(got, name)
+
+
+def row_of(name: str, shape: torch.Size, comparison: NumericComparison) -> GradientRow:
     """The row of a gradient of this shape."""
-    f, size = finding, shape.numel()
-    largest = f.scale or float(f.got.abs().max()) or 1.0
-    worst = int(f.error.where(~f.kink, -1.0).argmax())
-    where = tuple(int(i) for i in torch.unravel_index(f.places[worst], shape))
+    c = comparison
     row = GradientRow(
         name,
-        ok=not f.wrong.any() and f.direction is None,
-        error=float(f.error[worst]) / largest,
-        where=where,
-        got=float(f.got[worst]),
-        expected=float(f.expected[worst]),
-        method=f.method,
-        step=f.step,
-        size=size,
-        checked=len(f.places),
-        kinks=int(f.kink.sum()),
-        uncertainty=f.blunt if f.blunt > 1e-6 * f.scale else None,
+        ok=c.ok,
+        method=c.method,
+        step=c.step,
+        size=shape.numel(),
+        checked=len(c.places),
+        kinks=int(c.kink.sum()),
+        uncertainty=c.uncertainty if c.uncertainty > 1e-6 * c.scale else None,
     )
-    if f.kink.all():
-        row = replace(row, error=None, where=None, got=None, expected=None)
-    if f.direction and not f.wrong.any():
-        got, expected = f.direction
-        error = abs(got - expected) / (abs(expected) or 1.0)
-        row = replace(row, error=error, where=None, got=got, expected=expected)
-    return row
+    if c.direction and not c.wrong.any():
+        got, expected = c.direction
+        return replace(
+            row, error=abs(got - expected) / (abs(expected) or 1.0), got=got, expected=expected
+        )
+    if c.kink.all():
+        return row
+    worst = int(c.error.where(~c.kink, -1.0).argmax())
+    largest = c.scale or float(c.got.abs().max()) or 1.0
+    return replace(
+        row,
+        error=float(c.error[worst]) / largest,
+        where=tuple(int(i) for i in torch.unravel_index(c.places[worst], shape)),
+        got=float(c.got[worst]),
+        expected=float(c.expected[worst]),
+    )

@@ -1,18 +1,31 @@
-"""Awkward tensors: the same numbers may lie in memory in many ways, and a layer must not mind."""
+"""Layouts: the same numbers can lie in memory in many ways, and a layer has to be right for all.
+
+The gradient that comes from a later layer is often a view: transposed, sliced or expanded.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from scratchae.checking.target import Target, same_layout
+
 LAYOUTS = ("plain", "strided", "permuted", "expanded", "channels_last")
+DESCRIPTIONS = {
+    "permuted": "whose axes lie in another order, like a transposed one",
+    "strided": "that is a slice of a larger tensor",
+    "expanded": "that is expanded along an axis, like the gradient of a sum",
+    "channels_last": "in channels_last",
+}
+EXACT = 1e-6  # share of the largest element by which the order of a sum may change a gradient
+TRUST = 1000  # times as much as a change in the last digits of dy does
 
 
 def random_tensor(shape: tuple[int, ...], layout: str, generator: torch.Generator) -> Tensor:
-    """Standard normal float64 numbers of this shape, lying in memory as `layout` says.
+    """Draw standard normal float64 numbers of this shape, in the memory layout of that name.
 
-    strided: every second number of a larger tensor, from an offset; permuted: the axes lie in
-    reverse; expanded: one axis has stride 0.
+    strided: every second element of a larger tensor, from an offset. permuted: the axes lie in
+    reverse order. expanded: one axis has stride 0.
 
     >>> random_tensor((2, 3), "strided", torch.Generator()).stride()
     (14, 2)
@@ -34,9 +47,60 @@ def random_tensor(shape: tuple[int, ...], layout: str, generator: torch.Generato
 
 
 def on(device: str, tensor: Tensor) -> Tensor:
-    """The same numbers with the same strides on the device."""
+    """Return a copy on the device, with the same strides."""
     if device == "cpu":
         return tensor
     base = torch.empty(0, dtype=tensor.dtype, device=device)
     base.set_(tensor.untyped_storage().to(device=device))
     return base.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
+def layout_mistake(target: Target, y: Tensor, generator: torch.Generator) -> tuple[list[str], str]:
+    """Look for a dy that is not contiguous and for which backward fails or is wrong.
+
+    Returns the names of the variables with wrong gradients and a sentence, or ([], ""). Assumes that
+    the gradients are right for a contiguous dy. They may differ from these by what rounding does,
+    which is found by changing the last digits of dy; so there is no false alarm.
+    """
+    if target.is_loss:
+        return [], ""
+    for layout, description in DESCRIPTIONS.items():
+        dy = on(str(y.device), random_tensor(tuple(y.shape), layout, generator))
+        dy = same_layout(dy, y.dtype)
+        if dy.is_contiguous():
+            continue
+        plain = dy.contiguous()
+        noise = torch.randn(y.shape, generator=generator, dtype=torch.float64).to(dy)
+        expected = gradients_for(target, plain)
+        nearby = gradients_for(target, plain * (1 + 2 * torch.finfo(y.dtype).eps * noise))
+        try:
+            gradients = gradients_for(target, dy)
+        except Exception as error:  # a learner's code may raise anything
+            what = " ".join(str(error).split())
+            return [variable.name for variable in target.checked], (
+                f"backward fails for a dy {description} ({type(error).__name__}: {what}), but not "
+                "for a contiguous copy of it: use reshape in place of view, or dy.contiguous()."
+            )
+        triples = zip(target.checked, gradients, expected, nearby, strict=True)
+        wrong = [v for v, *gradient in triples if not equal_but_for_rounding(*gradient)]
+        if wrong:
+            return [variable.name for variable in wrong], (
+                f"{wrong[0].gradient} is wrong for a dy {description}, but right for a contiguous "
+                "copy of it: backward must not depend on how dy lies in memory."
+            )
+    return [], ""
+
+
+def gradients_for(target: Target, dy: Tensor) -> list[Tensor]:
+    """The gradients for this dy, computed on copies of all other tensors."""
+    forward, gradients = target.bind([same_layout(v.tensor) for v in target.variables])
+    forward()
+    return [gradient.clone() for gradient in gradients(dy)]
+
+
+def equal_but_for_rounding(got: Tensor, right: Tensor, nearby: Tensor) -> bool:
+    """nearby: the gradient for a dy with other last digits, which shows how much rounding can do."""
+    if got.shape != right.shape or not right.numel():
+        return got.shape == right.shape
+    uncertainty = EXACT * float(right.abs().max()) + TRUST * float((nearby - right).abs().max())
+    return float((got - right).abs().max()) <= uncertainty  # False for NaN

@@ -1,11 +1,15 @@
-"""Report: what `check` found out about functions, test by test."""
+"""What `check` and `gradcheck` found out: Report and GradcheckResult."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from scratchae.checking.mistake import Mistake
-from scratchae.checking.render import Block, Checklist, Heading, Rendered
+from scratchae.checking.render import Block, Checklist, Heading, Paragraph, Rendered, Table
+
+HEAD = ("gradient of", "verdict", "rel. error", "worst at", "got", "expected")
+NUMBERS = (2, 4, 5)  # the columns with numbers
+LONGEST = (23, 7, 10, 14, 11, 11)  # characters in each column: 80 in a line at most
 
 
 @dataclass(frozen=True)
@@ -73,3 +77,115 @@ class Report(Rendered):
             blocks.append(Heading(name, f"{passed} of {len(rows)}"))
             blocks.append(Checklist([(row.test, row.text) for row in rows]))
         return blocks
+
+
+@dataclass(frozen=True)
+class GradientRow:
+    """What was found out about one gradient.
+
+    error: the largest difference, divided by the largest expected element. where, got, expected: of
+    the element with that difference (None if nothing could be compared). method: "complex step" or
+    "central differences", with its step, relative to the elements of the tensor. checked of `size`
+    elements were compared; `kinks` of them have no derivative and were left out. uncertainty: how
+    wrong the numeric derivative itself may be, if that is more than the tolerance.
+    """
+
+    name: str
+    ok: bool
+    error: float | None = None
+    where: tuple[int, ...] | None = None
+    got: float | None = None
+    expected: float | None = None
+    method: str = ""
+    step: float | None = None
+    size: int = 0
+    checked: int = 0
+    kinks: int = 0
+    uncertainty: float | None = None
+
+    def cells(self) -> tuple[str, ...]:
+        """The row as text, under HEAD."""
+        cells = (
+            self.name,
+            "ok" if self.ok else "wrong",
+            "" if self.error is None else f"{self.error:.1e}",
+            "" if self.where is None else f"[{', '.join(map(str, self.where))}]",
+            "" if self.got is None else f"{self.got:.5g}",
+            "" if self.expected is None else f"{self.expected:.5g}",
+        )
+        return tuple(shortened(cell, most) for cell, most in zip(cells, LONGEST, strict=True))
+
+    def remarks(self) -> list[str]:
+        """How the row was made."""
+        remarks = []
+        if self.method == "complex step":
+            remarks.append("complex step, exact up to rounding")
+        elif self.step is not None:
+            why = "rounding and curvature together disturb it least"
+            if self.step > 0.01:
+                why = "the function is nearly straight, so a large step is best against rounding"
+            remarks.append(f"central differences with relative step {self.step:.0e} ({why})")
+        if self.checked < self.size:
+            remarks.append(
+                f"{self.checked} of {self.size} elements, chosen at random, and one direction "
+                "through all of them"
+            )
+        if self.kinks:
+            lie = "lies" if self.kinks == 1 else "lie"
+            remarks.append(f"{self.kinks} of {self.checked} elements {lie} on a kink, left out")
+        if self.uncertainty is not None:
+            remarks.append(f"some elements are known only to within {self.uncertainty:.0e}")
+        return remarks
+
+
+@dataclass(frozen=True, repr=False)
+class GradcheckResult(Rendered):
+    """A row for each gradient, and a diagnosis, which is "" if nothing is wrong.
+
+    It is true if all is well; print it to read it.
+
+    >>> row = GradientRow("x", ok=False, error=2.0, where=(0, 3), got=-1.5, expected=1.5)
+    >>> result = GradcheckResult("Linear(4, 2)", [row], "dx has the wrong sign.")
+    >>> bool(result)
+    False
+    >>> print(result)
+    gradcheck of Linear(4, 2): WRONG
+    gradient of  verdict  rel. error  worst at   got  expected
+    x            wrong       2.0e+00  [0, 3]    -1.5       1.5
+    dx has the wrong sign.
+    """
+
+    title: str
+    rows: list[GradientRow]
+    diagnosis: str = ""
+
+    def __bool__(self) -> bool:
+        return not self.diagnosis and all(row.ok for row in self.rows)
+
+    @property
+    def notes(self) -> list[str]:
+        """How it was found out, and what was left out."""
+        names: dict[str, list[str]] = {}
+        for row in self.rows:
+            for text in row.remarks():
+                names.setdefault(text, []).append(row.name)
+        return [f"{', '.join(of)}: {text}." for text, of in names.items()]
+
+    def blocks(self) -> list[Block]:
+        """What was checked, a table with a row for each gradient, the diagnosis and the notes."""
+        title = shortened(" ".join(self.title.split()), 50)
+        blocks: list[Block] = [Heading(f"gradcheck of {title}", "all well" if self else "WRONG")]
+        if self.rows:
+            wrong = [i for i, row in enumerate(self.rows) if not row.ok]
+            blocks.append(Table(HEAD, [row.cells() for row in self.rows], wrong, NUMBERS))
+        if self.diagnosis:
+            blocks.append(Paragraph(self.diagnosis, "wrong"))
+        return blocks + [Paragraph(note, "note") for note in self.notes]
+
+
+def shortened(text: str, most: int) -> str:
+    """At most `most` characters: an ellipsis stands for the middle of a longer text."""
+    if len(text) <= most:
+        return text
+    tail = (most - 1) // 2
+    return f"{text[: most - 1 - tail]}…{text[-tail:]}"

@@ -1,11 +1,11 @@
-"""Subject: what gradcheck differentiates, and every tensor that it depends on."""
+"""Target: what gradcheck differentiates, with every tensor that it depends on."""
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
@@ -14,11 +14,11 @@ from scratchae.errors import ScratchaeError
 
 
 class ProblemError(Exception):
-    """What keeps f from being differentiated, in one sentence."""
+    """The target cannot be differentiated; the message says why, in one sentence."""
 
 
-class Slot(NamedTuple):
-    """A floating-point tensor of the caller's that f depends on; only checked ones have gradients."""
+class Variable(NamedTuple):
+    """A floating-point tensor that the target depends on. checked: whether backward gives its gradient."""
 
     name: str
     tensor: Tensor
@@ -26,91 +26,110 @@ class Slot(NamedTuple):
 
     @property
     def gradient(self) -> str:
-        """dweight, or "the gradient of 0.weight"."""
+        """The name of its gradient: "dweight", or "the gradient of 0.weight"."""
         return f"d{self.name}" if self.name.isidentifier() else f"the gradient of {self.name}"
 
 
-class Subject:
-    """f, its backward pass, and its tensors: `inputs` first, then those that a layer holds."""
+Forward = Callable[[], Tensor]
+Gradients = Callable[[Tensor], list]
 
-    def __init__(self, target: Any, inputs: tuple, backward: Callable | None) -> None:
-        self.target, self.given, self.backward = target, inputs, backward
-        self.fresh = False  # whether every forward pass has to start from the same state
-        self.drawn: list[tuple[torch.Generator, Tensor]] = []  # from which state, by forward
-        forward = target if backward else getattr(target, "forward", None)
-        if not callable(forward) or not (backward or hasattr(target, "backward")):
+
+class Target:
+    """A layer, a loss or a function with its backward pass.
+
+    inputs: its floating-point arguments. held: the tensors that a layer itself has. variables: both,
+    the inputs first. from_start: whether every forward pass has to start in the same state, since
+    forward draws random numbers or changes the layer. drawn: the generators that forward draws from,
+    each with its state before.
+    """
+
+    def __init__(self, function: Any, arguments: tuple, backward: Callable | None) -> None:
+        self.function, self.arguments, self.backward = function, arguments, backward
+        self.from_start = False
+        self.drawn: list[tuple[torch.Generator, Tensor]] = []
+        forward = function if backward else getattr(function, "forward", None)
+        if not callable(forward) or not (backward or hasattr(function, "backward")):
             raise ScratchaeError(
-                f"gradcheck wants a layer or loss with forward and backward, or a function, but got "
-                f"{target!r} alone: give backward=, called as backward(dy, *inputs)"
+                "gradcheck needs a layer or loss with forward and backward, or a function and its "
+                f"backward, but got only {function!r}: give backward=, called as "
+                "backward(dy, *inputs)"
             )
-        self.is_loss = not backward and not inspect.signature(target.backward).parameters
-        plain = getattr(target, "__name__", "a function").replace("<lambda>", "a function")
-        whole = f"{type(target).__name__}(...)" if "\n" in repr(target) else repr(target)
+        self.is_loss = not backward and not inspect.signature(function.backward).parameters
+        plain = getattr(function, "__name__", "a function").replace("<lambda>", "a function")
+        whole = f"{type(function).__name__}(...)" if "\n" in repr(function) else repr(function)
         self.title = plain if backward else whole
         self.inputs = [
-            Slot(name, tensor, checked=not (self.is_loss and i))
-            for i, (name, tensor) in enumerate(named_arguments(forward, inputs))
-            if is_real(tensor)
+            Variable(name, value, checked=not (self.is_loss and i))
+            for i, (name, value) in enumerate(named_arguments(forward, arguments))
+            if is_real(value)
         ]
-        self.held = [] if backward else held_by(target)
-        self.slots = [*self.inputs, *self.held]
-        if not any(slot.checked for slot in self.slots):
+        self.held = [] if backward else tensors_held_by(function)
+        self.variables = [*self.inputs, *self.held]
+        self.checked = [variable for variable in self.variables if variable.checked]
+        if not self.checked:
             raise ScratchaeError(
-                f"gradcheck of {self.title} got no tensor of floating-point numbers to differentiate "
-                "by: give the inputs after the target, as in gradcheck(layer, x)"
+                f"gradcheck of {self.title} got no floating-point tensor to differentiate by: give "
+                "the inputs after the target, as in gradcheck(layer, x)"
             )
-        for slot in self.slots:
-            if not slot.tensor.isfinite().all():
+        for variable in self.variables:
+            if not variable.tensor.isfinite().all():
                 raise ScratchaeError(
-                    f"gradcheck of {self.title} got {slot.name} with numbers that are not finite: "
-                    "a derivative needs finite ones"
+                    f"gradcheck of {self.title} got NaN or infinity in {variable.name}: give finite "
+                    "numbers, since only these have derivatives"
                 )
 
-    def bind(self, values: list[Tensor]) -> tuple[Callable[[], Tensor], Callable]:
-        """forward() and gradients(dy) on these tensors, one for each slot, in place of the caller's."""
-        of_inputs, held = values[: len(self.inputs)], values[len(self.inputs) :]
-        rest = iter(of_inputs)
-        arguments = [next(rest) if is_real(value) else value for value in self.given]
+    def bind(self, values: Sequence[Tensor]) -> tuple[Forward, Gradients]:
+        """Return forward() and gradients(dy) that use these tensors in place of the variables."""
+        inputs, held = values[: len(self.inputs)], values[len(self.inputs) :]
+        rest = iter(inputs)
+        arguments = [next(rest) if is_real(value) else value for value in self.arguments]
         if self.backward:
-
-            def call() -> Tensor:
-                self.start()
-                return self.target(*arguments)
-
-            return call, lambda dy: as_list(self.backward(dy, *arguments))
-        swapped = {id(slot.tensor): value for slot, value in zip(self.held, held, strict=True)}
-        live = template = copy.deepcopy(self.target, dict(swapped))
-        trained = [v for slot, v in zip(self.held, held, strict=True) if slot.checked]
+            return self.bind_function(arguments)
+        replaced = {id(v.tensor): value for v, value in zip(self.held, held, strict=True)}
+        layer = template = copy.deepcopy(self.function, dict(replaced))
+        trained = [value for v, value in zip(self.held, held, strict=True) if v.checked]
 
         def forward() -> Tensor:
-            nonlocal live
-            self.start()
-            if self.fresh:
-                live = copy.deepcopy(template, {id(value): value for value in trained})
-            return live.forward(*arguments)
+            nonlocal layer
+            self.reset()
+            if self.from_start:
+                layer = copy.deepcopy(template, {id(value): value for value in trained})
+            return layer.forward(*arguments)
 
         def gradients(dy: Tensor) -> list:
             for value in trained:
                 value.grad = torch.zeros_like(value)
-            dinputs = as_list(live.backward() if self.is_loss else live.backward(dy))
+            dinputs = as_list(layer.backward() if self.is_loss else layer.backward(dy))
             return [*dinputs, *(value.grad for value in trained)]
 
         return forward, gradients
 
-    def start(self) -> None:
-        """The same random numbers for every forward pass."""
-        if self.fresh:
+    def bind_function(self, arguments: list) -> tuple[Forward, Gradients]:
+        """The same for a function with a separate backward."""
+        backward = self.backward
+        assert backward
+
+        def forward() -> Tensor:
+            self.reset()
+            return self.function(*arguments)
+
+        return forward, lambda dy: as_list(backward(dy, *arguments))
+
+    def reset(self) -> None:
+        """Set the random generators back, so that every forward pass draws the same numbers."""
+        if self.from_start:
             torch.manual_seed(0)
         for generator, state in reversed(self.drawn):  # the state before its first draw comes last
             generator.set_state(state)
 
 
-def is_real(value: object) -> bool:
+def is_real(value: object) -> TypeGuard[Tensor]:
+    """Whether it is a tensor of floating-point numbers."""
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
 def same_layout(tensor: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
-    """A copy of the numbers with the same strides, overlaps included."""
+    """Return a copy with the same strides, overlapping elements included."""
     if tensor.numel() == 0:
         return tensor.detach().to(dtype, copy=True)
     span = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
@@ -118,21 +137,21 @@ def same_layout(tensor: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
     return memory.as_strided(tensor.shape, tensor.stride(), 0)
 
 
-def named_arguments(forward: Callable, inputs: tuple) -> list[tuple[str, Any]]:
-    """(name, value) of every input, by the names in the signature of forward, else x0, x1, ..."""
+def named_arguments(forward: Callable, arguments: tuple) -> list[tuple[str, Any]]:
+    """(name, value) of every argument: the names of forward's signature, else x0, x1, ..."""
     try:
-        names = list(inspect.signature(forward).bind(*inputs).arguments)
+        names = list(inspect.signature(forward).bind(*arguments).arguments)
     except (TypeError, ValueError):  # a builtin has no signature
         names = []
-    if len(names) != len(inputs):  # *args is one name
-        names = ["x"] if len(inputs) == 1 else [f"x{i}" for i in range(len(inputs))]
-    return list(zip(names, inputs, strict=True))
+    if len(names) != len(arguments):  # *args is one name
+        names = ["x"] if len(arguments) == 1 else [f"x{i}" for i in range(len(arguments))]
+    return list(zip(names, arguments, strict=True))
 
 
-def held_by(layer: Any) -> list[Slot]:
-    """The floating-point tensors of a layer: parameters, which are checked, and the others.
+def tensors_held_by(layer: Any) -> list[Variable]:
+    """The floating-point tensors of a layer: its parameters, which are checked, and the others.
 
-    A user's own class without named_parameters: those among its attributes that have a `.grad`.
+    A class without named_parameters: its parameters are the attributes that have a `.grad`.
     """
     if hasattr(layer, "named_parameters"):
         parameters = dict(layer.named_parameters())
@@ -140,11 +159,11 @@ def held_by(layer: Any) -> list[Slot]:
     else:
         others = vars(layer)
         parameters = {k: v for k, v in others.items() if is_real(v) and v.grad is not None}
-    slots = {}
+    variables: dict[int, Variable] = {}
     for name, tensor in (*parameters.items(), *others.items()):
         if is_real(tensor):
-            slots.setdefault(id(tensor), Slot(name, tensor, name in parameters))
-    return list(slots.values())
+            variables.setdefault(id(tensor), Variable(name, tensor, name in parameters))
+    return list(variables.values())
 
 
 def as_list(gradients: object) -> list:

@@ -1,15 +1,15 @@
 """The X-ray: what every layer of a model makes of a batch, on the way forth and on the way back.
 
-A copy of the model runs once. Where training goes wrong one sees in which layer: activations or
-gradients that shrink or grow from layer to layer, units that are dead, and, beside a second
-model that should be the same, the first layer where the two part.
+A copy of the model runs once. If training fails, the table shows in which layer: activations or
+gradients that shrink or grow from layer to layer, dead units and, beside a second model that should
+be the same, the first layer in which the two differ.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import torch
@@ -18,23 +18,23 @@ from torch import Tensor
 from scratchae.checking.trace_findings import differences, warnings_of
 from scratchae.checking.trace_table import Trace
 from scratchae.errors import ScratchaeError
-from scratchae.layers import Layer, ReLU, Sequential
-from scratchae.losses import mse_backward, mse_forward
+from scratchae.layers import Layer, ReLU, Sequential, observed
+from scratchae.step import add_gradients, loss_of
 
 __all__ = ["Trace", "trace"]
 
 
 def trace(
-    model: Sequential,
+    model: Layer,
     x: Tensor,
     other: object | Sequence[tuple[str, Tensor]] | None = None,
     seed: int = 0,
 ) -> Trace:
     """Send x (N, ...) forth and back through a copy of the model, in its mode; see `Trace`.
 
-    The loss is the mean squared error of giving back x, or where the output has another shape a
-    random gradient, from `seed`. other: a model that should do the same, by hand or of torch.nn,
-    or the outputs of its layers as (name, tensor). Raises ScratchaeError where that cannot be.
+    The target is x; if the output has another shape, it is random, from `seed`. other: a model that
+    should do the same, by hand or of torch.nn, or the outputs of its layers as (name, tensor). Raises
+    ScratchaeError if that is not possible.
 
     >>> import copy
     >>> from scratchae.layers import Linear, ReLU, Sequential
@@ -47,40 +47,60 @@ def trace(
     >>> trace(model, torch.randn(8, 5), changed).parted
     '2'
     """
-    if not isinstance(model, Sequential) or type(model).forward is not Sequential.forward:
+    if not isinstance(model, Layer):
         raise ScratchaeError(
-            "trace wants a Sequential or an Autoencoder, whose layers run one after the other, but "
-            f"got a {type(model).__name__}"
+            f"trace expects a layer or a model made of layers, but got a {type(model).__name__}"
         )
-    if not isinstance(x, Tensor) or not x.numel() or not len(model):
-        raise ScratchaeError("trace wants at least one layer, and a batch (N, ...) of one or more")
+    leaves = leaves_of(model)
+    if not isinstance(x, Tensor) or not x.numel() or not leaves:
+        raise ScratchaeError(
+            "trace expects at least one layer, and a batch (N, ...) of one or more"
+        )
     theirs = None if other is None else activations(other, x)
     model = copy.deepcopy(model)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    leaves, outputs = list(model.leaves()), [x, *activations_by_hand(model, x)]
-    y = outputs[-1]
-    if y.shape == x.shape:
-        gradients, loss = [mse_backward(y, x)], f"MSE {mse_forward(y, x):.4g} against the input"
-    else:
+    leaves = leaves_of(model)
+    passes: dict[str, dict[str, Tensor]] = {}  # by layer, in the order of the forward pass
+
+    def record(name: str, which: str, call: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
+        result = call(given)
+        keys = ("x", "y") if which == "forward" else ("dy", "dx")
+        passes.setdefault(name, {}).update(zip(keys, (given, result), strict=True))
+        return result
+
+    y = copy.deepcopy(model).forward(x)
+    target, what = x, "the input"
+    if y.shape != x.shape:
         generator = torch.Generator().manual_seed(seed)
-        gradients, loss = [torch.randn(y.shape, generator=generator).to(y)], "random gradient"
-    for _, layer in reversed(leaves):
-        gradients.insert(0, layer.backward(gradients[0]))
-    rows = [row(*leaf, *outputs[i : i + 2], *gradients[i : i + 2]) for i, leaf in enumerate(leaves)]
+        target, what = torch.randn(y.shape, generator=generator).to(y), "a random target"
+    with observed(leaves.items(), record):
+        loss = add_gradients(model, x, target)
+    rows = [row(name, leaves[name], **seen) for name, seen in passes.items()]
     table = pd.DataFrame(rows)
+    outputs = [seen["y"] for seen in passes.values()]
     parted = None
     if theirs is not None:
-        table["difference"] = differences(outputs[1:], theirs)
+        table["difference"] = differences(outputs, theirs)
         far = table["difference"] > 100 * torch.finfo(y.dtype).eps
         parted = table["name"][far].iloc[0] if far.any() else None
-    many = f"{len(leaves)} layer{'s'[: len(leaves) > 1]}"
-    headline = f"{many}, a batch of {len(x)}, {loss}"
-    return Trace(table, headline, parted, tuple(warnings_of(table, outputs[1:], gradients)))
+    many = f"{len(rows)} layer{'s'[: len(rows) > 1]}"
+    headline = f"{many}, a batch of {len(x)}, {loss_of(model)!r} {loss:.4g} against {what}"
+    gradients = [(seen["dx"], seen["dy"]) for seen in passes.values()]
+    return Trace(table, headline, parted, tuple(warnings_of(table, outputs, gradients)))
+
+
+def leaves_of(model: Layer) -> dict[str, Layer]:
+    """Return {name: layer} of the layers that hold no others; a model that is one layer has its name."""
+    return {
+        name or type(layer).__name__: layer
+        for name, layer in model.modules()
+        if not any(layer.children()) and not isinstance(layer, Sequential)
+    }
 
 
 def row(name: str, layer: Layer, x: Tensor, y: Tensor, dx: Tensor, dy: Tensor) -> dict:
-    """The table's row of one layer."""
+    """Return the table's row of one layer."""
     dead, cuts = math.nan, x.shape == y.shape and x.min() < 0 and y.min() == 0
     if y.ndim > 1 and (isinstance(layer, ReLU) or cuts):
         dead = (y == 0).transpose(0, 1).flatten(1).all(dim=1).double().mean().item()
@@ -98,21 +118,24 @@ def row(name: str, layer: Layer, x: Tensor, y: Tensor, dx: Tensor, dy: Tensor) -
 
 
 def spread(x: Tensor) -> float:
-    """The standard deviation over all numbers."""
+    """Return the standard deviation over all numbers."""
     return x.double().std(correction=0).item()
 
 
-def activations_by_hand(model: Sequential, x: Tensor) -> list[Tensor]:
-    """The output of every leaf layer, in order."""
-    return [x := layer.forward(x) for _, layer in model.leaves()]
-
-
 def activations(other: object, x: Tensor) -> list[Tensor]:
-    """The output of every leaf layer of a copy of `other`, in order."""
-    if isinstance(other, Sequential):
-        return activations_by_hand(copy.deepcopy(other), x)
+    """Return the output of every leaf layer of a copy of `other`, in order."""
+    seen: list[Tensor] = []
+    if isinstance(other, Layer):
+        model = copy.deepcopy(other)
+
+        def record(_: str, which: str, call: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
+            seen.append(call(given))
+            return seen[-1]
+
+        with observed(leaves_of(model).items(), record):
+            model.forward(x)
+        return seen
     if hasattr(other, "named_modules"):  # a module of torch.nn
-        seen: list[Tensor] = []
         module = copy.deepcopy(other)
         for _, part in module.named_modules():
             if not list(part.children()):

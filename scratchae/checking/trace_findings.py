@@ -1,4 +1,4 @@
-"""What a teacher would point at in an X-ray: where two models part, dead units, lost gradients."""
+"""What is worth a look in a trace: where two models differ, dead units, lost gradients."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ FACTOR = 1000.0  # by which a spread may change from one end of the model to the
 
 
 def differences(ours: list[Tensor], theirs: list[Tensor]) -> list[float]:
-    """|ours - theirs| / |theirs| of every layer; NaN equals NaN; infinity for another shape."""
+    """Return |ours - theirs| / |theirs| of every layer; NaN equals NaN; infinity for another shape."""
     if len(ours) != len(theirs):
         raise ScratchaeError(
-            f"trace can compare layer by layer only models of as many layers, but got {len(ours)} "
-            f"and {len(theirs)}"
+            f"trace compares layer by layer, so both models need the same number of layers, but got "
+            f"{len(ours)} and {len(theirs)}"
         )
     found = []
     for y, z in zip(ours, theirs, strict=True):
@@ -32,8 +32,10 @@ def differences(ours: list[Tensor], theirs: list[Tensor]) -> list[float]:
     return found
 
 
-def warnings_of(table: pd.DataFrame, outputs: list[Tensor], gradients: list[Tensor]) -> list[str]:
-    """What a teacher would point at, in the order of a forward pass; gradients[0] is that of x."""
+def warnings_of(
+    table: pd.DataFrame, outputs: list[Tensor], gradients: list[tuple[Tensor, Tensor]]
+) -> list[str]:
+    """Return what is worth a look, in the order of a forward pass; gradients: (dx, dy) of each layer."""
     said, names = [], list(table["name"])
     bad = [name for name, y in zip(names, outputs, strict=True) if not y.isfinite().all()]
     if bad:
@@ -44,7 +46,7 @@ def warnings_of(table: pd.DataFrame, outputs: list[Tensor], gradients: list[Tens
                 f"{name}: {round(dead * shape[1])} of {shape[1]} units are dead: lower the learning "
                 "rate or look at the initialisation"
             )
-    for name, dx, dy in zip(names, gradients[:-1], gradients[1:], strict=True):
+    for name, (dx, dy) in zip(names, gradients, strict=True):
         if dy.any() and not dx.any():
             said.append(f"{name}: its dx is 0 everywhere: no layer before it can learn")
     for column, what in [("spread", "activations"), ("dy_spread", "gradients")]:

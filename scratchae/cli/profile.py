@@ -33,8 +33,8 @@ def profile(
     """
     from scratchae import models, plots
     from scratchae.profiling import profile as profile_of
-    from scratchae.training.denormals import flushing_denormals
-    from scratchae.training.loop import choose_device
+    from scratchae.training.floating_point import flushing_denormals
+    from scratchae.training.preparation import choose_device
 
     with flushing_denormals():
         built = models.build(model).to(choose_device(device))

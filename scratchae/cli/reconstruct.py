@@ -38,7 +38,8 @@ def reconstruct_images(
 
     from scratchae import data, plots
     from scratchae.training import open_run
-    from scratchae.training.loop import pixels_for, reconstruct
+    from scratchae.training.evaluation import reconstruct
+    from scratchae.training.preparation import pixels_for
 
     run = open_run(run_folder)
     named = [pair for source in images for pair in digits_of(source)]

@@ -67,7 +67,7 @@ def sweep(
     from scratchae import data, models, plots
     from scratchae.sweep import numbers, seed_numbers, whole_numbers
     from scratchae.sweep import sweep as run_sweep
-    from scratchae.training.denormals import flushing_denormals
+    from scratchae.training.floating_point import flushing_denormals
 
     with flushing_denormals():
         rates = numbers(lr, "--lr")

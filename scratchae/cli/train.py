@@ -87,7 +87,7 @@ def train(
     from scratchae.distributed import join, one_voice
     from scratchae.plots.run_plots import write_pictures
     from scratchae.training import fit
-    from scratchae.training.denormals import flushing_denormals
+    from scratchae.training.floating_point import flushing_denormals
     from scratchae.training.run import read_config
 
     workers = join()

@@ -64,16 +64,16 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
     ),
     "batchnorm_backward": _faults(
         "batchnorm_backward",
-        ("dy.numel() // dy.shape[1]", "dy.shape[0]"),
-        ("per_channel(-dbias / m, dy)", "per_channel(dbias / m, dy)"),
+        ("join(values_per_channel(dy),", "join(dy.shape[0] / 2,"),
+        ("(dy - db_over_m", "(dy + db_over_m"),
         ("dweight = (dy * xhat).sum(axes)", "dweight = (dy * xhat).mean(axes)"),
-        ("per_channel(-dweight / m, dy)", "per_channel(-dbias / m, dy)"),
+        ("xhat * dw_over_m", "xhat * db_over_m"),
         ("weight * (var + eps).rsqrt()", "weight * (var + eps).sqrt()"),
     ),
     "adam_update": _faults(
         "adam_update",
         ("m.lerp_(g, 1 - beta1)", "m.lerp_(g, beta1)"),
-        ("math.sqrt(1 - beta2**t)", "(1 - beta2**t)"),
+        ("(v / (1 - beta2**t)).sqrt_()", "v.sqrt().div_(1 - beta2**t)"),
         ("-lr / (1 - beta1**t)", "-lr"),
         (".add_(eps)", ".mul_(1 + eps)"),
         ("addcmul_(g, g, value=1 - beta2)", "addcmul_(g, g, value=beta2)"),
@@ -82,11 +82,14 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         *_faults(
             "fill_gradients",
             ("    optimizer.zero_grad()\n", ""),
-            ("mse_backward(y, x)", "mse_backward(x, y)"),
-            ("model.backward(mse_backward(y, x))", "model.backward(y - x)"),
         ),
         *_faults(
-            "train_step",
+            "add_gradients",
+            ("(loss_of(model).backward())", "(-loss_of(model).backward())"),
+            ("(loss_of(model).backward())", "(loss_of(model).backward() * len(x))"),
+        ),
+        *_faults(
+            "update_if_finite",
             ("    if loss.isfinite():\n", "    optimizer.zero_grad()\n    if loss.isfinite():\n"),
         ),
     ),

@@ -150,9 +150,9 @@ def grade(
     if flagged:
         console.print(f"{flagged} are flagged: a person has to look at them (report.html).")
     console.print(f"Report: {folder / 'report.html'}   Table: {folder / 'results.csv'}")
-    if batch.troubled:
+    if batch.not_graded:
         console.print(
-            f"{len(batch.troubled)} could NOT be graded, because the machine failed and not their "
+            f"{len(batch.not_graded)} could NOT be graded, because the machine failed and not their "
             "work: see the report",
             style="red",
         )
@@ -234,7 +234,7 @@ def selftest(
     from rich.table import Table
     from rich.text import Text
 
-    from scratchae.course.grading.tables import harmless
+    from scratchae.checking.render import harmless
     from scratchae.course.sandbox import DESCRIPTIONS, choose_isolation
     from scratchae.course.selftest import selftest as try_attacks
 

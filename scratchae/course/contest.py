@@ -1,28 +1,35 @@
-"""A contest: a model of one's own, judged by its budget and its error on digits it has not seen.
+"""A contest: students' own models, ranked by their error on digits they have not seen, in a budget.
 
-Encoder and decoder are asked apart, and between the two the code is rounded to float16, so that
-nothing but those few numbers tells the digit.
+The model is built twice, in two processes that share nothing: one encodes and one decodes. All that
+the decoder learns of a digit is its code, which is rounded to float16 in between, outside of both.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Assignment, Task
-from scratchae.course.submission import SubmissionError, first_line, load_function
+from scratchae.course.grading.serialization import problem_before_call, raised_sentence
+from scratchae.course.sandbox import PlainProcess, Sandbox
+from scratchae.course.sandbox.inside.protocol import DTYPES, Packer, ProtocolError, frame, unpack
+from scratchae.course.scoring import NOT_YET
+from scratchae.course.submission import SubmissionError, first_line
 
-LONGEST = 20_000  # bytes of model.py: weights belong into their file, where they are counted
+MAX_SOURCE = 20_000  # letters of model.py: weights belong in their file, where they are counted
+HIDDEN_DIGITS = 500
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the ranking needs. error: mean squared, pixels in [-1, 1]. parameters: numbers in the file of
-    weights. code: numbers that a digit is told in."""
+    """What the ranking needs.
+
+    error: mean squared, for pixels in [-1, 1]. parameters: count of numbers in the file of weights.
+    code: count of numbers in the code of a digit.
+    """
 
     error: float
     parameters: int
@@ -30,7 +37,7 @@ class Measured:
 
 
 def judge_contest(task: Task, settings: dict, measured: Measured) -> list[Row]:
-    """A row for every error to beat; over the budget all of them are lost.
+    """Return a row for every error to beat. All of them fail if the model exceeds the budget.
 
     >>> task = Task("own", "autoencoder", 10, tests=("error below 0.2", "error below 0.1"))
     >>> settings = {"budget": 100, "code": 3, "errors": [0.2, 0.1]}
@@ -51,69 +58,112 @@ def judge_contest(task: Task, settings: dict, measured: Measured) -> list[Row]:
     return rows
 
 
-def measure(folder: Path, task: Task, digits: Tensor) -> Measured:
-    """Load a student's model and its weights and try them on digits (N, 28, 28) in [-1, 1].
+def measure(
+    sandbox: Sandbox | PlainProcess, source: str, weights: dict[str, Tensor], digits: Tensor
+) -> Measured:
+    """Let a student's model encode and decode digits (N, 28, 28) in [-1, 1].
 
-    Runs the student's code: call it inside `submission.library`. Raises SubmissionError; what `build`
-    raises comes out as it is. The decoder is another model than the encoder; a grader has them in two
-    processes, so that nothing but the code gets from one to the other.
+    source: the text of model.py. Raises SubmissionError if the model cannot be used.
     """
-    if (folder / "model.py").is_file() and (folder / "model.py").stat().st_size > LONGEST:
+    if len(source) > MAX_SOURCE:
         raise SubmissionError(
-            f"model.py is longer than {LONGEST:,} bytes: keep weights in their file"
+            f"model.py is longer than {MAX_SOURCE:,} letters: keep weights in their file"
         )
-    build = load_function(folder, task, "build", ["generator"])
-    encoder, decoder = (build(torch.Generator().manual_seed(0)) for _ in range(2))
-    state = read_weights(folder / "weights.safetensors")
+    code = rounded(run_model(sandbox, "encode", source, weights, digits))
+    y = run_model(sandbox, "decode", source, weights, code)
+    return measured_of(digits, code, y, sum(tensor.numel() for tensor in weights.values()))
+
+
+def run_model(
+    sandbox: Sandbox | PlainProcess, step: str, source: str, weights: dict[str, Tensor], x: Tensor
+) -> Tensor:
+    """Return what the model makes of x. step: "encode" or "decode". It fails only if it fails twice."""
     try:
-        for model in (encoder, decoder):
-            model.load_state_dict(state)
-            model.eval()
-        x = digits.reshape(-1, *encoder.input_shape)
-        code = rounded(encoder.encode(x))
-        y = decoder.decode(code)
+        return run_model_once(sandbox, step, source, weights, x)
     except SubmissionError:
-        raise
-    except Exception as error:
-        raise SubmissionError(f"the model cannot be used: {first_line(error)}") from error
-    return measured_of(x, code, y, sum(tensor.numel() for tensor in state.values()))
+        return run_model_once(sandbox, step, source, weights, x)
+
+
+def run_model_once(
+    sandbox: Sandbox | PlainProcess, step: str, source: str, weights: dict[str, Tensor], x: Tensor
+) -> Tensor:
+    packer = Packer()
+    state = {name: packer.pack_tensor(value, memory=True) for name, value in weights.items()}
+    header = {
+        "model": step,
+        "library": next(iter(sandbox.files.libraries.values())),
+        "files": {"model.py": source},
+        "state": state,
+        "x": packer.pack_tensor(x, memory=True),
+    }
+    for reply, body in sandbox.run(frame(header, bytes(packer.body))):
+        try:
+            if problem := problem_before_call(reply, "model.py", "build"):
+                raise SubmissionError(problem)
+            if "raised" in reply:
+                said = raised_sentence(reply["raised"])
+                raise SubmissionError(said if said.startswith(NOT_YET) else f"{step}: {said}")
+            value = unpack(reply.get("result"), body)
+        except (ProtocolError, KeyError, TypeError) as error:
+            raise SubmissionError(f"{step}: its answer cannot be read") from error
+        if not isinstance(value, Tensor):
+            raise SubmissionError(f"{step} has to return a plain floating-point tensor")
+        return value
+    raise SubmissionError(f"{step}: {sandbox.ending.reason}")
 
 
 def rounded(code: Tensor) -> Tensor:
-    """The code as it is passed on from the encoder to the decoder."""
+    """Return the code as the decoder gets it."""
     if type(code) is not Tensor or not code.is_floating_point():
-        raise SubmissionError("encode has to give a plain floating-point tensor")
+        raise SubmissionError("encode has to return a plain floating-point tensor")
     return code.half().to(code.dtype)
 
 
 def measured_of(x: Tensor, code: Tensor, y: Tensor, parameters: int) -> Measured:
-    """The numbers of a ranking from digits, codes and reconstructions."""
+    """Return the numbers of the ranking for digits x, their codes and reconstructions y."""
     if type(y) is not Tensor or y.numel() != x.numel() or len(code) != len(x):
         raise SubmissionError(
-            f"decode has to give as many numbers as encode got, {tuple(x.shape)}, one row a digit"
+            f"decode has to return as many numbers as encode got, {tuple(x.shape)}, one row a digit"
         )
     error = (y.reshape(x.shape).double() - x.double()).square().mean().item()
     if not error < float("inf"):
-        raise SubmissionError("the reconstructions have NaN or infinity in them")
+        raise SubmissionError("the reconstructions contain NaN or infinity")
     return Measured(error, parameters, code.numel() // len(code))
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The weights that a student hands in."""
+def read_weights(data: bytes | None) -> dict[str, Tensor]:
+    """Return the weights in a safetensors file, which holds numbers and nothing else.
+
+    data: the bytes of the file, or None if there is no file. Raises SubmissionError.
+    """
     from safetensors.torch import load
 
-    if not path.is_file():
-        raise SubmissionError(f"{path.name} is missing: train.py writes it")
+    if data is None:
+        raise SubmissionError("weights.safetensors is missing: train.py writes it")
     try:
-        return load(path.read_bytes())
-    except Exception as error:
-        raise SubmissionError(f"{path.name} cannot be read: write it with train.py") from error
+        weights = load(data)
+    except Exception as error:  # whatever the reader raises for a damaged file
+        raise SubmissionError(
+            f"weights.safetensors cannot be read: write it with train.py ({first_line(error)})"
+        ) from error
+    return {k: v if v.dtype in DTYPES.values() else v.float() for k, v in weights.items()}
 
 
 def public_digits(assignment: Assignment) -> Tensor:
-    """The digits of a student's own check: the first of the sample's test digits."""
+    """Return the digits (N, 28, 28) of the student's own check, in [-1, 1]."""
+    return sample_digits()[: assignment.settings["public_digits"]]
+
+
+def hidden_digits(assignment: Assignment) -> Tensor:
+    """Return the digits of the grader, which the student's own check does not use."""
+    return sample_digits()[assignment.settings["public_digits"] :][:HIDDEN_DIGITS]
+
+
+@functools.cache
+def sample_digits() -> Tensor:
+    """Return the test digits of the bundled sample."""
     from scratchae import data
 
     images = data.load("sample").test
     assert images is not None
-    return images.normalised("cpu")[: assignment.settings["public_digits"]]
+    return images.normalised("cpu")

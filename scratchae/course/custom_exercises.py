@@ -11,20 +11,20 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from scratchae.checking import EXERCISES, Case, Exercise, mistakes
-from scratchae.checking.cases import MAKERS
-from scratchae.checking.cases.draw import Draw
-from scratchae.checking.execution import Outcome, run
+from scratchae.checking.execution import ExecutionResult, run
+from scratchae.checking.exercises import Draw
 from scratchae.checking.mistake import forget
 from scratchae.errors import ScratchaeError
 
 _own: dict[str, bool] = {}  # {exercise: whether its reference is here}
-_recorded: dict[Case, Outcome] = {}
+_recorded: dict[Case, ExecutionResult] = {}
 
 
 def add_exercise(exercise: Exercise, cases: Callable[[Draw], dict]) -> None:
@@ -37,7 +37,7 @@ def add_exercise(exercise: Exercise, cases: Callable[[Draw], dict]) -> None:
             f"the library has an exercise {exercise.name!r}: give yours another name"
         )
     _own[exercise.name] = True
-    EXERCISES[exercise.name], MAKERS[exercise.name] = exercise, cases
+    EXERCISES[exercise.name] = replace(exercise, draw=cases)
     for known in mistakes(exercise.name):  # of an earlier reading of the same file
         forget(known.exercise, known.name)
 
@@ -75,7 +75,7 @@ def run_checks(path: Path) -> None:
                 del sys.modules[name]
 
 
-def expected_of(exercise: Exercise, case: Case) -> Outcome:
+def expected_of(exercise: Exercise, case: Case) -> ExecutionResult:
     """What is right on a case: recorded, or computed by the reference."""
     return _recorded.get(case) or run(exercise.reference, exercise, case)
 
@@ -97,7 +97,7 @@ def record(exercises: list[tuple[Exercise, int]]) -> str:
                 "name": exercise.name,
                 "module": exercise.reference.__module__,
                 "function": exercise.reference.__name__,
-                "arguments": list(inspect.signature(exercise.reference).parameters),
+                "arguments": exercise.arguments,
                 "outputs": exercise.outputs,
                 "corners": exercise.corners,
                 "in_place": exercise.in_place,
@@ -140,7 +140,7 @@ def play_back(path: Path) -> None:
         _own[exercise.name] = False
         for case in entry["cases"]:
             values = {k: unpacked(v) for k, v in case["values"].items()}
-            _recorded[Case(exercise.name, case["corner"], case["seed"])] = Outcome(values)
+            _recorded[Case(exercise.name, case["corner"], case["seed"])] = ExecutionResult(values)
 
 
 def placeholder(entry: dict) -> Callable:

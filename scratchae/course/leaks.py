@@ -24,7 +24,7 @@ READABLE = {".py", ".md", ".toml", ".txt", ".ipynb", ".npz", ".json"}
 
 def secrets(assignment: Assignment) -> dict[str, str]:
     """{normalised expression: the file that it is the solution of}."""
-    found = {}
+    found: dict[str, str] = {}
     for file, functions in blanked_functions(assignment).items():
         for statement in solution(original(file, assignment), functions):
             for expression in expressions(statement):

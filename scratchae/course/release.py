@@ -20,10 +20,9 @@ from scratchae.course.blanked_sources import (
     original,
 )
 from scratchae.course.bug_injection import choose
-from scratchae.course.examine import examine
+from scratchae.course.check import examine
+from scratchae.course.handout import notebook, readme
 from scratchae.course.leaks import expressions, find_leaks, parsed, secrets
-from scratchae.course.notebook import notebook
-from scratchae.course.readme import readme
 from scratchae.errors import ScratchaeError
 from scratchae.files import LEFTOVER, reason
 
@@ -157,7 +156,7 @@ def prove(assignment: Assignment, folder: Path, files: dict[str, str], student: 
         if result.points or not (result.not_yet or mend):
             raise ScratchaeError(
                 f"{name} is not released: {result.task.name} earns {result.points:g} points as it is "
-                f"handed out, and its check says: {result.said}"
+                f"handed out, and its check says: {result.first_sentence}"
             )
     if assignment.kind != "contest":  # whose master would have to be trained first
         prove_master(assignment)
@@ -183,5 +182,5 @@ def prove_master(assignment: Assignment) -> None:
         if result.points != result.task.points:
             raise ScratchaeError(
                 f"{assignment.name} is not released: the answer to {result.task.name} itself earns "
-                f"{result.points:g} of {result.task.points:g} points: {result.said}"
+                f"{result.points:g} of {result.task.points:g} points: {result.first_sentence}"
             )

@@ -1,8 +1,8 @@
-"""Scoring: what is right, and how many points that is worth. The student's check and the grader share it.
+"""Scoring: what is right and how many points that is, for the student's check and for the grader.
 
-Every corner is worth the same share of the points, whatever the others do. What a function does
-beside its result (it edits its inputs, hands out shared memory, remembers the call before) costs one
-share each, but only of what was earned. Whoever computes in float32 on the way is right too.
+Every corner is worth the same share of the points. A side effect (the function changes its inputs,
+returns shared memory, or remembers the last call) costs one share each, but never more than was
+earned. A computation in float32 on the way counts as right.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from scratchae.checking.check import Seen, judge
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Task
 
-SEES_FLOAT32 = 2e-5  # relative: what is left of a float64 result that was float32 on the way
+NOT_YET = "not written yet"  # how the sentence about a blank function begins
+FLOAT32_TOLERANCE = 2e-5  # relative: of a float64 result that was computed in float32
 
 
 def points_of(task: Task, rows: Iterable[Row]) -> float:
-    """The points, to a hundredth, from the rows of a check, hidden cases or not.
+    """Return the points for the rows of a check, rounded to hundredths.
 
-    The same corner may come more than once (public and hidden cases): it counts if all rows are
-    right. A corner without a row counts as wrong.
+    A corner may have several rows: it counts if all of them passed. A corner without a row counts as
+    wrong.
 
     >>> task = Task("tanh", "tanh_forward", points=10)
     >>> rows = [Row("tanh_forward", corner) for corner in task.corners]
@@ -33,20 +34,35 @@ def points_of(task: Task, rows: Iterable[Row]) -> float:
     wrong = {row.test for row in rows if not row.passed}
     seen = {row.test for row in rows}
     right = [corner for corner in task.corners if corner in seen and corner not in wrong]
-    manners = len(wrong - set(task.corners))
+    side_effects = len(wrong - set(task.corners))
     if task.whole:
-        return float(task.points if len(right) == len(task.corners) and not manners else 0)
-    return round(task.points * max(0, len(right) - manners) / len(task.corners), 2)
+        return float(task.points if len(right) == len(task.corners) and not side_effects else 0)
+    return round(task.points * max(0, len(right) - side_effects) / len(task.corners), 2)
+
+
+def shown_rows(task: Task, rows: list[Row]) -> list[Row]:
+    """Return the rows to show: a function that is right in no corner gets no credit for its manners.
+
+    >>> task = Task("tanh", "tanh_forward", points=10)
+    >>> rows = [Row("tanh_forward", corner, "wrong") for corner in task.corners]
+    >>> shown_rows(task, [*rows, Row("tanh_forward", "inputs stay as they are")]) == rows
+    True
+    """
+    if any(row.passed for row in rows if row.test in task.corners):
+        return rows
+    return [row for row in rows if row.test in task.corners or not row.passed]
 
 
 def lenient(exercise: Exercise) -> Exercise:
-    """The exercise with room for float32 on the way."""
-    return replace(exercise, tolerance=max(exercise.tolerance, SEES_FLOAT32))
+    """Return the exercise with a tolerance that allows float32 on the way."""
+    return replace(exercise, tolerance=max(exercise.tolerance, FLOAT32_TOLERANCE))
 
 
 def scored_rows(exercise: Exercise, seen: Seen) -> list[Row]:
-    """Rows of what was seen, (case, got, expected): failed only beyond float32's rounding, and then told
-    as exactly as can be."""
+    """Return the rows of what was seen, (case, got, expected).
+
+    A row fails only beyond float32's rounding. What is wrong is then described as exactly as possible.
+    """
     coarse = judge(lenient(exercise), seen)
     if all(row.passed for row in coarse):
         return coarse

@@ -10,9 +10,9 @@ that message gives all workers the three sums. All then divide by N, and move al
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 
+import torch
 from torch import Tensor
 
 from scratchae.distributed.batchnorm import SyncBatchNorm
@@ -21,13 +21,16 @@ from scratchae.distributed.sharding import share_of
 from scratchae.distributed.workers import Workers
 from scratchae.engines import Engine, NotFiniteError
 from scratchae.errors import ScratchaeError
+from scratchae.layers import Layer
+from scratchae.optim import Optimizer
+from scratchae.step import train_step
 
 
 class DataParallel(Engine):
     """Wraps an engine, whose model and optimizer have to start alike on all workers (`same_start`).
 
     `pick` and `epoch` take the indices of joined batches, and each worker finds its share of them;
-    `step` and `fill_gradients` take the share. Losses are those of joined batches. A share may be
+    `step` and `gradients` take the share. Losses are those of joined batches. A share may be
     empty. The model's BatchNorms become SyncBatchNorms.
 
     Raises ScratchaeError for an engine that has no gap between gradients and update.
@@ -45,7 +48,7 @@ class DataParallel(Engine):
     """
 
     def __init__(self, engine: Engine, workers: Workers) -> None:
-        if (type(engine).step, type(engine).epoch) != (Engine.step, Engine.epoch):
+        if not engine.in_halves:
             raise ScratchaeError(
                 f"the {engine.name} engine makes whole steps at once, and several workers have to sum "
                 "their gradients in the middle: use the eager or the buffered engine"
@@ -56,13 +59,24 @@ class DataParallel(Engine):
         self.norms = [n for _, n in self.model.leaves() if isinstance(n, SyncBatchNorm)]
         self.message = with_room_behind(self.optimizer.grad, 2)
 
-    def fill_gradients(self, x: Tensor) -> Tensor:
+    @torch.inference_mode()
+    def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
+        return train_step(
+            self.model,
+            self.optimizer,
+            x,
+            target,
+            gradients=self.gradients,
+            update=self.engine.update,
+        )
+
+    def gradients(
+        self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
+    ) -> Tensor:
         n = len(x)
         for norm in self.norms:
             norm.share = n
-        loss = self.engine.fill_gradients(x) if n else self.sit_out()
-        if n and self.norms and not math.isfinite(loss.item()):
-            self.sit_out_backward()
+        loss = self.engine.gradients(model, optimizer, x, target) if n else self.sit_out()
         self.message[-2], self.message[-1] = loss, 1.0
         self.workers.sum(self.message.mul_(n))
         self.message.div_(self.message[-1].clone())
@@ -81,17 +95,15 @@ class DataParallel(Engine):
         for norm in reversed(self.norms):
             norm.sit_out_backward(self.message)
 
-    def update(self) -> None:
-        self.engine.update()
-
     def epoch(
         self,
         images: Tensor,
         batches: Iterable[Tensor],
         progress: Callable[[], object] = lambda: None,
+        targets: Tensor | None = None,
     ) -> Tensor:
         try:
-            return super().epoch(images, batches, progress)
+            return super().epoch(images, batches, progress, targets)
         except BaseException as error:
             revert_sync_batchnorm(self.model)  # training is over, each worker is by itself again
             if isinstance(error, NotFiniteError):
@@ -103,6 +115,9 @@ class DataParallel(Engine):
         self.joined = index
         own = share_of(index, self.workers.rank, self.workers.size)
         return self.engine.pick(images, own) if len(own) else images[:0]
+
+    def pick_targets(self, targets: Tensor, index: Tensor) -> Tensor:
+        return targets.index_select(0, share_of(index, self.workers.rank, self.workers.size))
 
 
 def with_room_behind(flat: Tensor, more: int) -> Tensor:

@@ -3,7 +3,7 @@
 from scratchae.engines.base import Engine, NotFiniteError
 from scratchae.engines.buffered import BufferedEngine, FrugalEngine
 from scratchae.engines.compiled import CompiledEngine
-from scratchae.engines.device import GraphEngine
+from scratchae.engines.graph import GraphEngine
 from scratchae.engines.registry import ENGINES, make_engine
 
 __all__ = [

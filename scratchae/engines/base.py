@@ -1,7 +1,7 @@
 """Engine: how a training step is carried out. The plain one runs the layers as they are written.
 
-Every engine makes the same step, up to rounding; they differ in where the numbers lie and in how
-often Python is asked. `eager` is the one that the others are checked against.
+Every engine makes the same step, `scratchae.step.train_step`, up to rounding. They differ in where
+the numbers lie and in how often Python is asked. The others are checked against `eager`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
-from scratchae.layers import Sequential
+from scratchae.layers import Layer, Sequential
 from scratchae.optim import Optimizer
-from scratchae.step import fill_gradients
+from scratchae.step import fill_gradients, train_step, update_if_finite
 
 
 class NotFiniteError(ScratchaeError):
@@ -31,9 +31,9 @@ class NotFiniteError(ScratchaeError):
 
 
 class Engine:
-    """The `eager` engine, and what all engines have in common.
+    """The `eager` engine, and the base of all engines.
 
-    model: trained in place; optimizer: the one that holds the model's parameters.
+    model: trained in place. optimizer: the one that holds the model's parameters.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import SGD
@@ -46,32 +46,38 @@ class Engine:
     """
 
     name = "eager"
+    in_halves = True  # can `gradients` and `update` be called apart?
 
     def __init__(self, model: Sequential, optimizer: Optimizer) -> None:
         self.model, self.optimizer = model, optimizer
 
     @torch.inference_mode()
-    def step(self, x: Tensor) -> Tensor:
-        """Move the model once towards giving back x (N, ...); the loss before the move, shape ().
+    def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
+        """Move the model once towards `target` (None: x); return the loss before the move, shape ().
 
-        Where the loss is not finite nothing is moved. The loss is good until the next step.
+        If the loss is not finite, nothing is moved. The loss is valid until the next step.
         """
-        loss = self.fill_gradients(x)
-        if math.isfinite(loss.item()):
-            self.update()
-        return loss
+        if target is None:
+            return train_step(self.model, self.optimizer, x)
+        return train_step(self.model, self.optimizer, x, target)
 
-    def fill_gradients(self, x: Tensor) -> Tensor:
-        """The loss of x (N, ...), shape (), and, where it is finite, every parameter's `.grad`."""
-        return fill_gradients(self.model, self.optimizer, x)
+    def gradients(
+        self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
+    ) -> Tensor:
+        """Fill every parameter's `.grad`; return the loss. The first half of this engine's step."""
+        return fill_gradients(model, optimizer, x, target)
 
-    def update(self) -> None:
-        """Move the parameters along their gradients."""
-        self.optimizer.step()
+    def update(self, optimizer: Optimizer, loss: Tensor) -> None:
+        """Move the parameters if the loss is finite. The second half of this engine's step."""
+        update_if_finite(optimizer, loss)
 
     def pick(self, images: Tensor, index: Tensor) -> Tensor:
-        """The images (B, ...) at index (B,), good until the next step."""
+        """Return the images (B, ...) at index (B,), valid until the next step."""
         return images.index_select(0, index)
+
+    def pick_targets(self, targets: Tensor, index: Tensor) -> Tensor:
+        """Return the targets (B, ...) at index (B,)."""
+        return targets.index_select(0, index)
 
     @torch.inference_mode()
     def epoch(
@@ -79,14 +85,18 @@ class Engine:
         images: Tensor,
         batches: Iterable[Tensor],
         progress: Callable[[], object] = lambda: None,
+        targets: Tensor | None = None,
     ) -> Tensor:
-        """A step for each index (B,) of batches; the sum of all images' losses, float64, shape ().
+        """Make a step for each index (B,) of batches; return the sum of all images' losses.
 
-        progress is called after every step. Raises NotFiniteError where the loss of a step is.
+        The sum is a float64 tensor of shape (). targets: one for each image; None means the images
+        themselves. progress is called after every step. Raises NotFiniteError if the loss of a step
+        is not finite.
         """
         total = torch.zeros((), dtype=torch.float64, device=images.device)
         for number, index in enumerate(batches, start=1):
-            loss = self.step(self.pick(images, index))
+            target = None if targets is None else self.pick_targets(targets, index)
+            loss = self.step(self.pick(images, index), target)
             if not math.isfinite(loss.item()):
                 raise NotFiniteError(number, loss.item(), images.index_select(0, index))
             total += loss.double() * len(index)

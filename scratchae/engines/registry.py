@@ -5,7 +5,7 @@ from __future__ import annotations
 from scratchae.engines.base import Engine
 from scratchae.engines.buffered import BufferedEngine, FrugalEngine
 from scratchae.engines.compiled import CompiledEngine
-from scratchae.engines.device import GraphEngine
+from scratchae.engines.graph import GraphEngine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Sequential
 from scratchae.optim import Optimizer

@@ -5,7 +5,7 @@
 function stagesOf(network) {
   const stages = [];
   for (const layer of network.layers) {
-    if (!stages.length || layer.tensors.weight?.scale) stages.push([]);
+    if (!stages.length || layer.scale) stages.push([]);
     stages.at(-1).push(layer);
   }
   return stages;

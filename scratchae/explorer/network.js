@@ -1,8 +1,6 @@
 'use strict';
 // The layers, for one image at a time. A tensor is one flat Float32Array in row-major order, as in
 // torch: element (c, h, w) of an image (C, H, W) is element (c H + h) W + w of the array.
-// To add a layer, write a maker: it gets the layer's description (see network.py) and the shape of its
-// input, and returns a function that reads the input x and fills the output y. Then list it in MAKERS.
 
 /** Decode a base64 text to an array of the given kind. */
 function numbers(text, Kind) {
@@ -10,14 +8,10 @@ function numbers(text, Kind) {
   return new Kind(bytes.buffer);
 }
 
-/** A tensor of a layer, or undefined if the layer does not have it. */
-function tensor(layer, name) {
-  const packed = layer.tensors[name];
-  if (packed === undefined) return undefined;
-  if (typeof packed === 'string') return numbers(packed, Float32Array);
-  // Quantised: w = scale q, with integers q and one float32 scale for each row.
-  const q = numbers(packed.values, packed.bits === 16 ? Int16Array : Int8Array);
-  const scale = numbers(packed.scale, Float32Array);
+/** The weights w = scale q from integers q and one float32 scale for each row. */
+function weights(layer) {
+  const q = numbers(layer.weight, layer.bits === 16 ? Int16Array : Int8Array);
+  const scale = numbers(layer.scale, Float32Array);
   const length = q.length / scale.length;
   return Float32Array.from(q, (value, i) => value * scale[Math.floor(i / length)]);
 }
@@ -26,8 +20,8 @@ const size = (shape) => shape.reduce((product, n) => product * n, 1);
 
 /** y = x Wᵀ + b for each row of x. */
 function linear(layer, inShape) {
-  const W = tensor(layer, 'weight');
-  const bias = tensor(layer, 'bias');
+  const W = weights(layer);
+  const bias = layer.bias && numbers(layer.bias, Float32Array);
   const I = inShape.at(-1);
   const O = layer.shape.at(-1);
   return (x, y) => {
@@ -41,30 +35,18 @@ function linear(layer, inShape) {
   };
 }
 
-/** An argument that is one number for both axes, or a pair. */
-const pair = (value) => (Array.isArray(value) ? value : [value, value]);
-
-/** The padding above and to the left of an image. */
-function paddingOf(padding, kernel, dilation) {
-  if (padding === 'valid') return [0, 0];
-  if (padding === 'same') return kernel.map((k, axis) => Math.floor((dilation[axis] * (k - 1)) / 2));
-  return pair(padding);
-}
-
 /**
  * A kernel w (O, C/G, kH, kW) connects pixel (c, s p + d i − pad, s q + d j − pad) of an image
  * (C, H, W) with position (o, p, q). Conv2d goes from the image to the positions. ConvTranspose2d
  * goes from the positions back to the image (`back`): the loops are the same.
  */
 function convolution(layer, inShape, back) {
-  const w = tensor(layer, 'weight');
-  const bias = tensor(layer, 'bias');
+  const w = weights(layer);
+  const bias = layer.bias && numbers(layer.bias, Float32Array);
   const [C, H, W] = back ? layer.shape : inShape;
   const [O, P, Q] = back ? inShape : layer.shape;
-  const given = layer.arguments;
-  const [kernel, stride, dilation] = [given.kernel_size, given.stride, given.dilation].map(pair);
-  const padding = paddingOf(given.padding, kernel, dilation);
-  const [perGroup, together] = [C / given.groups, O / given.groups];
+  const { kernel, stride, padding, dilation, groups } = layer;
+  const [perGroup, together] = [C / groups, O / groups];
   const rows = Array.from({ length: kernel[0] }, (_, i) => inside(i, P, H, 0));
   const columns = Array.from({ length: kernel[1] }, (_, j) => inside(j, Q, W, 1));
   const step = stride[1];
@@ -101,12 +83,10 @@ function convolution(layer, inShape, back) {
   }
 }
 
-/** In evaluation mode y = w (x − μ) / √(σ² + ε) + b is one factor and one shift per channel. */
+/** In evaluation mode BatchNorm is one factor and one shift per channel. */
 function batchnorm(layer) {
-  const [mean, variance] = [tensor(layer, 'running_mean'), tensor(layer, 'running_var')];
-  const [weight, bias] = [tensor(layer, 'weight'), tensor(layer, 'bias')];
-  const factor = Array.from(variance, (v, c) => (weight ? weight[c] : 1) / Math.sqrt(v + layer.arguments.eps));
-  const shift = Array.from(mean, (m, c) => (bias ? bias[c] : 0) - m * factor[c]);
+  const factor = numbers(layer.factor, Float32Array);
+  const shift = numbers(layer.shift, Float32Array);
   const each = size(layer.shape.slice(1));
   return (x, y) => {
     for (let c = 0, at = 0; c < factor.length; c++) {
@@ -115,22 +95,12 @@ function batchnorm(layer) {
   };
 }
 
-const elementwise = (f) => () => (x, y) => {
-  for (let i = 0; i < y.length; i++) y[i] = f(x[i]);
-};
-
 const MAKERS = {
   Linear: linear,
   Conv2d: (layer, inShape) => convolution(layer, inShape, false),
   ConvTranspose2d: (layer, inShape) => convolution(layer, inShape, true),
   BatchNorm1d: batchnorm,
   BatchNorm2d: batchnorm,
-  ReLU: elementwise((x) => Math.max(x, 0)),
-  LeakyReLU: (layer) => elementwise((x) => (x > 0 ? x : layer.arguments.negative_slope * x))(),
-  Tanh: elementwise(Math.tanh),
-  Sigmoid: elementwise((x) => 1 / (1 + Math.exp(-x))),
-  Flatten: elementwise((x) => x), // the same numbers in another shape
-  Unflatten: elementwise((x) => x),
 };
 
 /** A sequence of layers. After `forward`, the output of each layer is in its `y`. */
@@ -138,7 +108,7 @@ class Network {
   constructor(layers, inputShape) {
     let shape = inputShape;
     this.layers = layers.map((layer) => {
-      const run = MAKERS[layer.kind](layer, shape);
+      const run = layer.program ? operators(layer.program) : MAKERS[layer.kind](layer, shape);
       shape = layer.shape;
       return { ...layer, run, y: new Float32Array(size(shape)) };
     });

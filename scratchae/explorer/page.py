@@ -20,12 +20,23 @@ from scratchae.explorer.quantise import base64_of
 from scratchae.files import write_text
 from scratchae.training import Run
 from scratchae.training.evaluation import evaluating
-from scratchae.training.loop import pixels_for
+from scratchae.training.preparation import pixels_for
 
 LARGEST = 500_000  # bytes of a page, so that it opens at once and can be sent by mail
 DIGITS = 20  # shown as pictures: ten to encode, ten as ends of a path
 STYLES = ("theme", "parts", "controls", "layout")
-SCRIPTS = ("network", "paint", "codes", "cloud", "steer", "layers", "pad", "path", "main")
+SCRIPTS = (
+    "network",
+    "operators",
+    "paint",
+    "codes",
+    "cloud",
+    "steer",
+    "layers",
+    "pad",
+    "path",
+    "main",
+)
 
 
 def write_page(run: Run, data: Dataset, path: str | os.PathLike) -> None:

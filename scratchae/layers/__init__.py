@@ -31,6 +31,7 @@ from scratchae.layers.conv_transpose2d import (
     conv_transpose2d_forward,
 )
 from scratchae.layers.linear import Linear, linear_backward, linear_forward
+from scratchae.layers.observe import observed
 from scratchae.layers.reshape import Flatten, Unflatten
 from scratchae.layers.sequential import Sequential
 
@@ -61,6 +62,7 @@ __all__ = [
     "leaky_relu_forward",
     "linear_backward",
     "linear_forward",
+    "observed",
     "parameter",
     "relu_backward",
     "relu_forward",

@@ -129,7 +129,7 @@ class LeakyReLU(Layer):
         refuse_inplace("LeakyReLU", inplace)
         if isinstance(negative_slope, bool) or not isinstance(negative_slope, int | float):
             raise ScratchaeError(
-                f"LeakyReLU wants negative_slope to be a number, got {negative_slope!r}"
+                f"LeakyReLU expects negative_slope to be a number, got {negative_slope!r}"
             )
         self.negative_slope, self.inplace = negative_slope, inplace
 

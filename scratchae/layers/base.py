@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -17,12 +17,26 @@ from torch import Tensor
 from scratchae.errors import ScratchaeError
 
 
+class LossFunction(Protocol):
+    """What a model asks of its loss; those of scratchae.losses have it."""
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor: ...
+
+    def backward(self) -> Tensor: ...
+
+    def forget(self) -> None: ...
+
+
 class Layer:
-    """Base of all layers.
+    """Base of all layers and models.
 
     A subclass lists its tensors in `parameter_names` (trained) and `buffer_names` (kept, not
-    trained); an attribute that is itself a Layer is a child, and its tensors are found under
+    trained). An attribute that is itself a Layer is a child, and its tensors are found under
     the attribute's name, as in torch.nn: `state_dict` has torch.nn's keys.
+
+    loss: the loss that a model is trained with; None means the mean squared error.
+    penalty: a term that a layer adds to the loss, shape (). Its forward pass sets it, and its
+    backward pass adds the gradient of it to dx or to its parameters' gradients.
 
     >>> class Double(Layer):
     ...     def forward(self, x):
@@ -37,6 +51,8 @@ class Layer:
 
     parameter_names: tuple[str, ...] = ()
     buffer_names: tuple[str, ...] = ()
+    loss: LossFunction | None = None
+    penalty: Tensor | None = None
 
     def __init__(self) -> None:
         self.training = True
@@ -70,7 +86,7 @@ class Layer:
         check_tensor(self, dy, dtype, device, ".backward")
         if dy.shape != shape:
             raise ScratchaeError(
-                f"{self!r}.backward wants dy of the shape of its last output, {tuple(shape)}, "
+                f"{self!r}.backward expects dy of the shape of its last output, {tuple(shape)}, "
                 f"but got {tuple(dy.shape)}: pass the gradient of that output, unsummed"
             )
         return saved
@@ -82,24 +98,41 @@ class Layer:
             if isinstance(value, Layer):
                 yield name, value
 
+    def modules(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        """Yield (dotted name, layer) of this layer and of all layers inside it, in order."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.modules(f"{prefix}.{name}" if prefix else name)
+
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """(name, tensor) of every parameter, own ones first, named as in torch.nn."""
+        """Yield (name, tensor) of every parameter, own ones first, named as in torch.nn.
+
+        A parameter that two layers share is yielded once, under its first name.
+        """
         yield from self._named("parameter_names", prefix)
 
     def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """(name, tensor) of every buffer, such as BatchNorm's running mean."""
+        """Yield (name, tensor) of every buffer, such as BatchNorm's running mean."""
         yield from self._named("buffer_names", prefix)
 
     def _named(self, kind: str, prefix: str) -> Iterator[tuple[str, Tensor]]:
-        for name in getattr(self, kind):
-            if (tensor := getattr(self, name)) is not None:
-                yield prefix + name, tensor
-        for name, child in self.children():
-            yield from child._named(kind, f"{prefix}{name}.")
+        seen: set[int] = set()
+        for path, layer in self.modules():
+            for name in getattr(layer, kind):
+                tensor = getattr(layer, name)
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    yield f"{prefix}{path}.{name}" if path else prefix + name, tensor
 
     def parameters(self) -> list[Tensor]:
         """Every parameter, in the order of `named_parameters`."""
         return [tensor for _, tensor in self.named_parameters()]
+
+    def penalties(self) -> Iterator[Tensor]:
+        """Yield the penalties of the last forward pass, of this layer and of all inside it."""
+        for _, layer in self.modules():
+            if layer.penalty is not None:
+                yield layer.penalty
 
     def zero_grad(self) -> None:
         """Empty every gradient, in place."""
@@ -109,16 +142,12 @@ class Layer:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Every parameter and buffer by torch.nn's keys: the tensors themselves, not copies."""
-        state: dict[str, Tensor] = {}
-        self._collect_state(state, "")
-        return state
-
-    def _collect_state(self, state: dict[str, Tensor], prefix: str) -> None:
-        for name in (*self.parameter_names, *self.buffer_names):
-            if (tensor := getattr(self, name)) is not None:
-                state[prefix + name] = tensor
-        for name, child in self.children():
-            child._collect_state(state, f"{prefix}{name}.")
+        return {
+            f"{path}.{name}" if path else name: tensor
+            for path, layer in self.modules()
+            for name in (*layer.parameter_names, *layer.buffer_names)
+            if (tensor := getattr(layer, name)) is not None
+        }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Copy `state` into this layer's tensors; nothing is copied unless everything fits.
@@ -179,7 +208,9 @@ class Layer:
 
     def forget(self) -> None:
         """Drop what forward kept for backward, here and in all children."""
-        self.saved = None
+        self.saved = self.penalty = None
+        if self.loss is not None:
+            self.loss.forget()
         for _, child in self.children():
             child.forget()
 
@@ -288,21 +319,21 @@ def check_tensor(
 
     >>> check_tensor("ReLU()", torch.tensor([1, 2]), None, None)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    scratchae.errors.ScratchaeError: ReLU() wants floating-point numbers but got int64: ...
+    scratchae.errors.ScratchaeError: ReLU() expects floating-point numbers but got int64: ...
     """
     if not isinstance(x, Tensor):
         raise ScratchaeError(
-            f"{who}{call} wants a torch.Tensor but got a {type(x).__name__}: "
+            f"{who}{call} expects a torch.Tensor but got a {type(x).__name__}: "
             "wrap it in torch.as_tensor(...)"
         )
     if not x.is_floating_point():
         raise ScratchaeError(
-            f"{who}{call} wants floating-point numbers but got {short(x.dtype)}: "
+            f"{who}{call} expects floating-point numbers but got {short(x.dtype)}: "
             f"convert with x.to(torch.{short(dtype or torch.float32)})"
         )
     if dtype is not None and x.dtype != dtype:
         raise ScratchaeError(
-            f"{who}{call} wants {short(dtype)} but got {short(x.dtype)}: convert with "
+            f"{who}{call} expects {short(dtype)} but got {short(x.dtype)}: convert with "
             f"x.to(torch.{short(dtype)}), or the model with model.to(dtype=torch.{short(x.dtype)})"
         )
     if device is not None and x.device != device:

@@ -226,6 +226,8 @@ class BatchNorm(Layer):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         *,
         bias: bool = True,
     ) -> None:
@@ -233,30 +235,29 @@ class BatchNorm(Layer):
         name = type(self).__name__
         if not isinstance(num_features, int) or num_features < 1:
             raise ScratchaeError(
-                f"{name} needs num_features to be a whole number >= 1, got {num_features!r}"
+                f"{name} expects num_features to be a whole number >= 1, got {num_features!r}"
             )
         if not eps >= 0:
-            raise ScratchaeError(f"{name} needs eps >= 0, got {eps!r}: 1e-5 is usual")
+            raise ScratchaeError(f"{name} expects eps >= 0, got {eps!r}: 1e-5 is usual")
         if momentum is not None and not 0 <= momentum <= 1:
             raise ScratchaeError(
-                f"{name} needs momentum between 0 and 1, or None for a plain average, got {momentum!r}"
+                f"{name} expects momentum between 0 and 1, or None for a plain average, got {momentum!r}"
             )
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight = parameter(torch.ones(num_features)) if affine else None
-        self.bias = parameter(torch.zeros(num_features)) if affine and bias else None
-        self.running_mean = torch.zeros(num_features) if track_running_stats else None
-        self.running_var = torch.ones(num_features) if track_running_stats else None
-        self.num_batches_tracked = torch.tensor(0) if track_running_stats else None
+        ones = torch.ones(num_features, device=device, dtype=dtype)
+        self.weight = parameter(ones.clone()) if affine else None
+        self.bias = parameter(0 * ones) if affine and bias else None
+        self.running_mean = 0 * ones if track_running_stats else None
+        self.running_var = ones.clone() if track_running_stats else None
+        self.num_batches_tracked = torch.tensor(0, device=device) if track_running_stats else None
         self.join_statistics: Join | None = None
         self.join_sums: Join | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         self.check_input(x)
         if not self.training and self.running_mean is not None and self.running_var is not None:
-            var = (
-                self.running_var.clone()
-            )  # a later training step must not change what backward needs
+            var = self.running_var.clone()  # backward needs it as it is now
             y, xhat = batchnorm_eval_forward(
                 x, self.weight, self.bias, self.running_mean, var, self.eps
             )
@@ -312,7 +313,7 @@ class BatchNorm(Layer):
         check_tensor(self, x, dtype, device)
         if x.ndim not in self.dims or x.shape[1] != self.num_features:
             raise ScratchaeError(
-                f"{self!r} needs {self.shapes.format(C=self.num_features)} but got {tuple(x.shape)}: "
+                f"{self!r} expects {self.shapes.format(C=self.num_features)} but got {tuple(x.shape)}: "
                 "num_features is the size of axis 1"
             )
 

@@ -27,7 +27,7 @@ def counts(
         or any(not isinstance(n, int) or isinstance(n, bool) or n < least for n in pair)
     ):
         raise ScratchaeError(
-            f"{layer} wants {name} to be a whole number >= {least} or a pair of them, got {value!r}"
+            f"{layer} expects {name} to be a whole number >= {least} or a pair of them, got {value!r}"
         )
     return pair[0], pair[1]
 
@@ -59,7 +59,7 @@ def padding_of(
         return (above, left), (height - above, width - left)
     if isinstance(padding, str):
         raise ScratchaeError(
-            f"Conv2d wants padding as a number, a pair, 'same' or 'valid', got {padding!r}"
+            f"Conv2d expects padding as a number, a pair, 'same' or 'valid', got {padding!r}"
         )
     pair = counts(padding, "Conv2d", "padding", least=0)
     return pair, pair
@@ -78,7 +78,7 @@ def check_channels(layer: str, in_channels: int, out_channels: int, groups: int)
         ("groups", groups),
     ):
         if not isinstance(value, int) or value < 1:
-            raise ScratchaeError(f"{layer} wants {name} to be a whole number >= 1, got {value!r}")
+            raise ScratchaeError(f"{layer} expects {name} to be a whole number >= 1, got {value!r}")
     if in_channels % groups or out_channels % groups:
         raise ScratchaeError(
             f"{layer} cannot cut {in_channels} input and {out_channels} output channels into "
@@ -107,7 +107,7 @@ def check_image(who: object, x: Tensor, channels: int) -> None:
     >>> import torch
     >>> check_image("Conv2d(1, 16, 3)", torch.zeros(28, 28, 1), 1)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    scratchae.errors.ScratchaeError: Conv2d(1, 16, 3) wants (N, 1, H, W) or (1, H, W) but got (28, ...
+    scratchae.errors.ScratchaeError: Conv2d(1, 16, 3) expects (N, 1, H, W) or (1, H, W) but got (28, ...
     """
     if x.ndim in (3, 4) and x.shape[-3] == channels:
         return
@@ -120,7 +120,7 @@ def check_image(who: object, x: Tensor, channels: int) -> None:
     elif x.ndim == 3 and channels == 1:
         cure = "add the channel axis with x.unsqueeze(1)"
     raise ScratchaeError(
-        f"{who} wants (N, {channels}, H, W) or ({channels}, H, W) but got {tuple(x.shape)}: {cure}"
+        f"{who} expects (N, {channels}, H, W) or ({channels}, H, W) but got {tuple(x.shape)}: {cure}"
     )
 
 

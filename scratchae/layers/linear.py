@@ -77,7 +77,7 @@ class Linear(Layer):
         for name, value in (("in_features", in_features), ("out_features", out_features)):
             if not isinstance(value, int) or value < 1:
                 raise ScratchaeError(
-                    f"Linear wants {name} to be a whole number >= 1, got {value!r}"
+                    f"Linear expects {name} to be a whole number >= 1, got {value!r}"
                 )
         self.in_features, self.out_features = in_features, out_features
         shape, made = (out_features, in_features), (generator, device, dtype)
@@ -90,7 +90,7 @@ class Linear(Layer):
             flat = x.ndim > 1 and x[0].numel() == self.in_features
             cure = "put a Flatten() before it" if flat else "the last size has to match"
             raise ScratchaeError(
-                f"{self!r} wants (..., {self.in_features}) but got {tuple(x.shape)}: {cure}"
+                f"{self!r} expects (..., {self.in_features}) but got {tuple(x.shape)}: {cure}"
             )
         return self.remember(linear_forward(x, self.weight, self.bias), x)
 

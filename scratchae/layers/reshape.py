@@ -32,7 +32,7 @@ class Flatten(Layer):
             or first > last
         ):
             raise ScratchaeError(
-                f"{self!r} wants an input with both axes, start_dim before end_dim, but got "
+                f"{self!r} expects an input with both axes, start_dim before end_dim, but got "
                 f"{tuple(x.shape)}: give it a batch, or change start_dim and end_dim"
             )
         return self.remember(x.flatten(first, last), x.shape)
@@ -62,7 +62,7 @@ class Unflatten(Layer):
             or any(not isinstance(n, int) or n < 1 for n in unflattened_size)
         ):
             raise ScratchaeError(
-                f"Unflatten wants unflattened_size to be whole numbers >= 1, got {unflattened_size!r}"
+                f"Unflatten expects unflattened_size to be whole numbers >= 1, got {unflattened_size!r}"
             )
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
@@ -71,7 +71,7 @@ class Unflatten(Layer):
         fits = -x.ndim <= self.dim < x.ndim and x.shape[self.dim] == prod(self.unflattened_size)
         if not fits:
             raise ScratchaeError(
-                f"{self!r} wants {prod(self.unflattened_size)} numbers along axis {self.dim} but got "
+                f"{self!r} expects {prod(self.unflattened_size)} numbers along axis {self.dim} but got "
                 f"{tuple(x.shape)}: the product of the sizes must be the size of that axis"
             )
         return self.remember(x.unflatten(self.dim, self.unflattened_size), x.shape)

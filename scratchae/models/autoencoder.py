@@ -1,16 +1,18 @@
-"""Autoencoder: an encoder, then a decoder, trained to give back what went in."""
+"""Autoencoder: an encoder, then a decoder, trained to reproduce its input."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from scratchae.layers import Sequential
+from scratchae.losses import Loss
 
 
 class Autoencoder(Sequential):
     """`Autoencoder(encoder, decoder)`; forward(x) = decode(encode(x)).
 
-    input_shape: one sample's shape as the encoder takes it, such as (784,) or (1, 28, 28).
+    input_shape: one sample's shape as the encoder takes it, such as (784,) or (1, 28, 28). loss: the
+    loss to train with; None means the mean squared error.
 
     >>> import torch
     >>> from scratchae.layers import Linear, Sequential
@@ -20,24 +22,42 @@ class Autoencoder(Sequential):
     """
 
     def __init__(
-        self, encoder: Sequential, decoder: Sequential, input_shape: tuple[int, ...]
+        self,
+        encoder: Sequential,
+        decoder: Sequential,
+        input_shape: tuple[int, ...],
+        loss: Loss | None = None,
     ) -> None:
         super().__init__({"encoder": encoder, "decoder": decoder})
-        self.input_shape = tuple(input_shape)
+        self.input_shape, self.loss = tuple(input_shape), loss
         self.name: str | None = None  # its name in the registry
 
     @property
     def encoder(self) -> Sequential:
-        return self.layers["encoder"]
+        """The layers from the input to the code."""
+        return self._part("encoder")
 
     @property
     def decoder(self) -> Sequential:
-        return self.layers["decoder"]
+        """The layers from the code to the output."""
+        return self._part("decoder")
+
+    def _part(self, name: str) -> Sequential:
+        part = self.layers[name]
+        assert isinstance(part, Sequential)
+        return part
 
     def encode(self, x: Tensor) -> Tensor:
-        """x (N, *input_shape) to the latent code."""
+        """Return the latent code of x (N, *input_shape)."""
         return self.encoder.forward(x)
 
     def decode(self, code: Tensor) -> Tensor:
-        """A latent code to (N, *input_shape)."""
+        """Return what the decoder makes of a latent code, (N, *input_shape)."""
         return self.decoder.forward(code)
+
+    def target(self, x: Tensor) -> Tensor:
+        """Return what the model should give for x (N, *input_shape): x itself.
+
+        A model with another target overrides this.
+        """
+        return x

@@ -13,14 +13,12 @@ Hutter 2019; Reddi et al. 2018.) Formulas and defaults are torch.optim's.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
-import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
-from scratchae.optim.base import Optimizer
+from scratchae.optim.base import Number, Optimizer
 
 
 def adam_update(
@@ -28,35 +26,41 @@ def adam_update(
     grad: Tensor,
     exp_avg: Tensor,
     exp_avg_sq: Tensor,
-    t: int,
-    lr: float = 1e-3,
+    t: Number,
+    lr: Number = 1e-3,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 0.0,
     max_exp_avg_sq: Tensor | None = None,
+    maximize: bool = False,
 ) -> None:
-    """Step t of Adam: changes value and the averages m = exp_avg and v = exp_avg_sq, not grad.
+    """Make step t of Adam: change value and the averages m = exp_avg and v = exp_avg_sq, not grad.
 
-    All are of one shape. max_exp_avg_sq is the largest v so far, for amsgrad, or None.
+    All are of one shape. t, lr: numbers, or tensors of shape (); lr may also have the shape of value.
+    max_exp_avg_sq: the largest v so far, for amsgrad, or None. maximize: climb instead of descending.
 
+    >>> import torch
     >>> value, grad, m, v = torch.ones(2), torch.tensor([4.0, -400.0]), torch.zeros(2), torch.zeros(2)
     >>> adam_update(value, grad, m, v, t=1, lr=0.5)
     >>> value  # the first step is lr, up or down, however large the gradient is
     tensor([0.5000, 1.5000])
     """
     (beta1, beta2), m, v = betas, exp_avg, exp_avg_sq
-    g = grad.add(value, alpha=weight_decay) if weight_decay else grad
+    g = -grad if maximize else grad
+    if weight_decay:
+        g = g.add(value, alpha=weight_decay)
     m.lerp_(g, 1 - beta1)
     v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
     if max_exp_avg_sq is not None:
-        v = torch.maximum(max_exp_avg_sq, v, out=max_exp_avg_sq)
-    root = v.sqrt().div_(math.sqrt(1 - beta2**t)).add_(eps)  # √v̂ + ε
-    value.addcdiv_(m, root, value=-lr / (1 - beta1**t))
+        v = max_exp_avg_sq.copy_(max_exp_avg_sq.maximum(v))
+    root = (v / (1 - beta2**t)).sqrt_().add_(eps)  # √v̂ + ε
+    value.addcdiv_(m * (-lr / (1 - beta1**t)), root)  # θ − η m̂ / (√v̂ + ε)
 
 
 class Adam(Optimizer):
     """Adam; `weight_decay` is added to the gradient, as in torch.optim.Adam.
 
+    >>> import torch
     >>> weight = torch.tensor([1.0, 1.0])
     >>> optimizer = Adam([weight], lr=0.5)
     >>> weight.grad += torch.tensor([4.0, -400.0])
@@ -66,17 +70,19 @@ class Adam(Optimizer):
     """
 
     slots = ("exp_avg", "exp_avg_sq")
-    hyperparameters = ("lr", "betas", "eps", "weight_decay", "amsgrad")
+    hyperparameters = ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize")
     decoupled_weight_decay = False
 
     def __init__(
         self,
         parameters: Iterable[Tensor],
-        lr: float = 1e-3,
+        lr: Number = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         if (
             not isinstance(betas, tuple | list)
@@ -84,36 +90,39 @@ class Adam(Optimizer):
             or not all(0 <= beta < 1 for beta in betas)
         ):
             raise ScratchaeError(
-                f"{type(self).__name__} wants betas, two numbers from 0 to below 1, got {betas!r}: "
+                f"{type(self).__name__} expects betas, two numbers from 0 to below 1, got {betas!r}: "
                 "(0.9, 0.999) is usual"
             )
-        self.betas, self.eps, self.amsgrad = tuple(betas), eps, amsgrad
+        self.betas, self.eps = tuple(betas), eps
+        self.amsgrad, self.maximize = amsgrad, maximize
         if amsgrad:
             self.slots = (*self.slots, "max_exp_avg_sq")
         super().__init__(parameters, lr, weight_decay)
 
-    def update(self, value: Tensor, grad: Tensor, t: int) -> None:
+    def update(
+        self, value: Tensor, grad: Tensor, t: Number, lr: Number, state: dict[str, Tensor]
+    ) -> None:
         decay = self.weight_decay
         if self.decoupled_weight_decay:
-            value.mul_(1 - self.lr * decay)
+            value.mul_(1 - lr * decay)
             decay = 0.0
         adam_update(
             value,
             grad,
-            self.state["exp_avg"],
-            self.state["exp_avg_sq"],
-            t,
-            self.lr,
-            self.betas,
-            self.eps,
-            decay,
-            self.state.get("max_exp_avg_sq"),
+            t=t,
+            lr=lr,
+            betas=self.betas,
+            eps=self.eps,
+            weight_decay=decay,
+            maximize=self.maximize,
+            **state,
         )
 
 
 class AdamW(Adam):
     """Adam whose `weight_decay` shrinks the parameters directly, as in torch.optim.AdamW.
 
+    >>> import torch
     >>> weight = torch.tensor([8.0])
     >>> optimizer = AdamW([weight], lr=0.5, weight_decay=0.5)
     >>> optimizer.step()  # without a gradient: only the decay, 8 − 0.5 · 0.5 · 8
@@ -126,10 +135,12 @@ class AdamW(Adam):
     def __init__(
         self,
         parameters: Iterable[Tensor],
-        lr: float = 1e-3,
+        lr: Number = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad)
+        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

@@ -1,27 +1,36 @@
-"""Optimizer: what all optimisers have in common, which is that they work on one flat buffer.
+"""Optimizer: what all optimisers have in common. They work on one flat buffer.
 
-All parameters of a model lie one behind the other in one tensor, and so do their gradients; what
-the layers hold are views into it. A step is then a handful of operations for the whole
-model instead of a handful for every parameter.
+All parameters of a model lie one behind the other in one tensor, and so do their gradients. The
+layers hold views into these two. A step is then a few operations for the whole model instead of
+a few for every parameter.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 
+Number = float | Tensor  # a number, or a tensor of shape ()
+PIECE = (
+    2**17
+)  # parameters that a CPU moves at a time, so that all buffers of a piece stay in its cache
+
 
 class Optimizer:
-    """Moves the parameters into one flat buffer, `value`, and their gradients into `grad`.
+    """Base of all optimisers: moves the parameters into one flat buffer `value`, gradients into `grad`.
+
+    A subclass defines `update`. lr: a number, a tensor of shape (), or one rate for each parameter
+    in a tensor of the shape of `value`.
 
     >>> class SignSGD(Optimizer):
-    ...     def update(self, value, grad, t):
-    ...         value.sub_(self.lr * grad.sign())
+    ...     def update(self, value, grad, t, lr, state):
+    ...         value.sub_(lr * grad.sign())
     >>> weight, bias = torch.tensor([[1.0, 2.0]]), torch.tensor([3.0])
     >>> optimizer = SignSGD([weight, bias], lr=0.5, weight_decay=0.0)
     >>> weight.grad += torch.tensor([[7.0, -7.0]])
@@ -33,7 +42,7 @@ class Optimizer:
     slots: tuple[str, ...] = ()  # the names of the flat tensors that a step remembers
     hyperparameters: tuple[str, ...] = ("lr", "weight_decay")
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float) -> None:
+    def __init__(self, parameters: Iterable[Tensor], lr: Number, weight_decay: float) -> None:
         self.parameters = list(parameters)
         self.lr, self.weight_decay, self.steps = lr, weight_decay, 0
         self._check()
@@ -50,10 +59,17 @@ class Optimizer:
         """Move the parameters once, by the gradients that have been collected."""
         self._relink()
         self.steps += 1
-        self.update(self.value, self.grad, self.steps)
+        for value, grad, lr, state in self._pieces():
+            self.update(value, grad, self.steps, lr, state)
 
-    def update(self, value: Tensor, grad: Tensor, t: int) -> None:
-        """Change `value` (P,) in place; `grad` (P,) is left as it is; t counts from 1."""
+    def update(
+        self, value: Tensor, grad: Tensor, t: Number, lr: Number, state: dict[str, Tensor]
+    ) -> None:
+        """Make step t, counted from 1: change `value` and `state` in place, leave `grad` as it is.
+
+        value, grad and the tensors of `state` have one shape: they are all parameters or a part of
+        them. Every parameter is moved by itself. t, lr: as in `adam_update`.
+        """
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -65,16 +81,17 @@ class Optimizer:
     def state_dict(self) -> dict:
         """{"steps": int, the hyperparameters, "state": {name: flat tensor}}."""
         settings = {name: getattr(self, name) for name in self.hyperparameters}
+        settings["lr"] = float(self.lr)
         return {"steps": self.steps, **settings, "state": dict(self.state)}
 
     def load_state_dict(self, state: dict) -> None:
-        """Take up where `state_dict` was taken; raises ScratchaeError where it does not fit."""
+        """Go on where `state_dict` was taken. Raises ScratchaeError if the state does not fit."""
         who = type(self).__name__
         missing = {"steps", "state", *self.hyperparameters} - state.keys()
         if missing or state["state"].keys() != self.state.keys():
             raise ScratchaeError(
-                f"the state does not belong to {who}: it wants {', '.join(['steps', *self.slots])} "
-                "and the settings: load it into the optimiser that it was saved from"
+                f"the state does not belong to {who}, which has {', '.join(['steps', *self.slots])} "
+                "and its settings: load it into an optimiser like the one that it was saved from"
             )
         for name, tensor in state["state"].items():
             if tensor.shape != self.value.shape:
@@ -88,6 +105,13 @@ class Optimizer:
         for name, tensor in state["state"].items():
             self.state[name].copy_(tensor)
 
+    def __repr__(self) -> str:
+        usual = inspect.signature(type(self)).parameters
+        names = [name for name in self.hyperparameters if name in usual]
+        given = {name: getattr(self, name) for name in names}
+        chosen = [f"{k}={v!r}" for k, v in given.items() if k == "lr" or v != usual[k].default]
+        return f"{type(self).__name__}({', '.join(chosen)})"
+
     def _check(self) -> None:
         who = type(self).__name__
         if not self.parameters:
@@ -96,29 +120,41 @@ class Optimizer:
             if not isinstance(p, Tensor) or not p.is_floating_point():
                 what = short_kind(p)
                 raise ScratchaeError(
-                    f"{who} wants floating-point tensors but got {what}: pass model.parameters()"
+                    f"{who} expects floating-point tensors but got {what}: pass model.parameters()"
                 )
         kinds = {(p.dtype, p.device) for p in self.parameters}
         if len(kinds) > 1:
             raise ScratchaeError(
-                f"{who} wants parameters of one dtype on one device, got {sorted(map(str, kinds))}: "
+                f"{who} expects parameters of one dtype on one device, got {sorted(map(str, kinds))}: "
                 "move the whole model with model.to(...) first"
             )
         if len({id(p) for p in self.parameters}) < len(self.parameters):
             raise ScratchaeError(f"{who} got the same parameter twice: pass every parameter once")
         for name in self.hyperparameters:
             value = getattr(self, name, None)
+            if name == "lr" and isinstance(value, Tensor):
+                value = value.min().item() if value.isfinite().all() else math.nan
             if name in ("lr", "weight_decay", "eps") and not (
                 isinstance(value, int | float) and 0 <= value < math.inf
             ):
-                raise ScratchaeError(f"{who} wants {name} >= 0 and finite, got {value!r}")
+                raise ScratchaeError(f"{who} expects {name} >= 0 and finite, got {value!r}")
+
+    def _pieces(self) -> Iterator[tuple[Tensor, Tensor, Number, dict[str, Tensor]]]:
+        """Yield (value, grad, lr, state), cut into parts on a CPU, where that is faster."""
+        total = self.value.numel()
+        size = PIECE if self.value.device.type == "cpu" else total
+        each = isinstance(self.lr, Tensor) and self.lr.ndim > 0  # one rate for each parameter
+        for start in range(0, total, size):
+            part = slice(start, start + size)
+            state = {name: tensor[part] for name, tensor in self.state.items()}
+            yield self.value[part], self.grad[part], self.lr[part] if each else self.lr, state
 
     def _cut(self, flat: Tensor) -> list[Tensor]:
         pieces = flat.split([p.numel() for p in self.parameters])
         return [piece.view(p.shape) for piece, p in zip(pieces, self.parameters, strict=True)]
 
     def _relink(self) -> None:
-        """See that the layers still hold views of the flat buffers; take in gradients set by hand."""
+        """Check that the layers still hold views of the flat buffers; copy gradients set by hand."""
         for i, (p, (value, grad)) in enumerate(zip(self.parameters, self.views, strict=True)):
             if p.data_ptr() != value.data_ptr() or p.dtype != value.dtype:
                 raise ScratchaeError(

@@ -14,21 +14,25 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
-from scratchae.optim.base import Optimizer
+from scratchae.optim.base import Number, Optimizer
 
 
 def sgd_update(
     value: Tensor,
     grad: Tensor,
     momentum_buffer: Tensor | None,
-    t: int,
-    lr: float,
+    t: Number,
+    lr: Number,
     momentum: float = 0.0,
     dampening: float = 0.0,
     weight_decay: float = 0.0,
     nesterov: bool = False,
+    maximize: bool = False,
 ) -> None:
-    """Step t of SGD: changes value and momentum_buffer (None without momentum), not grad; one shape.
+    """Make step t of SGD: change value and v = momentum_buffer, not grad; all are of one shape.
+
+    momentum_buffer: zeros before the first step, None without momentum. t, lr: numbers, or tensors
+    of shape (); lr may also have the shape of value. maximize: climb instead of descending.
 
     >>> import torch
     >>> value, v = torch.tensor([10.0]), torch.zeros(1)
@@ -37,15 +41,14 @@ def sgd_update(
     >>> value.item(), v.item()  # 10 − 2 − (0.5 · 2 + 2)
     (5.0, 3.0)
     """
-    g = grad.add(value, alpha=weight_decay) if weight_decay else grad
-    if momentum:
-        v = momentum_buffer
-        if t == 1:
-            v.copy_(g)
-        else:
-            v.mul_(momentum).add_(g, alpha=1 - dampening)
+    g = -grad if maximize else grad
+    if weight_decay:
+        g = g.add(value, alpha=weight_decay)
+    if momentum_buffer is not None:
+        first = 0.0 ** (t - 1)  # 1 in the first step, then 0
+        v = momentum_buffer.mul_(momentum).add_(g * (1 - dampening * (1 - first)))
         g = g.add(v, alpha=momentum) if nesterov else v
-    value.add_(g, alpha=-lr)
+    value.sub_(g * lr)
 
 
 class SGD(Optimizer):
@@ -61,35 +64,41 @@ class SGD(Optimizer):
     """
 
     slots = ("momentum_buffer",)
-    hyperparameters = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
+    hyperparameters = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
 
     def __init__(
         self,
         parameters: Iterable[Tensor],
-        lr: float = 1e-3,
+        lr: Number = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        self.momentum, self.dampening, self.nesterov = momentum, dampening, nesterov
+        self.momentum, self.dampening = momentum, dampening
+        self.nesterov, self.maximize = nesterov, maximize
         if not momentum >= 0:
-            raise ScratchaeError(f"SGD wants momentum >= 0, got {momentum!r}")
+            raise ScratchaeError(f"SGD expects momentum >= 0, got {momentum!r}")
         if nesterov and (momentum <= 0 or dampening != 0):
-            raise ScratchaeError("SGD: nesterov=True wants a momentum above 0 and no dampening")
+            raise ScratchaeError("SGD: nesterov=True needs a momentum above 0 and no dampening")
         if momentum == 0:
             self.slots = ()
         super().__init__(parameters, lr, weight_decay)
 
-    def update(self, value: Tensor, grad: Tensor, t: int) -> None:
+    def update(
+        self, value: Tensor, grad: Tensor, t: Number, lr: Number, state: dict[str, Tensor]
+    ) -> None:
         sgd_update(
             value,
             grad,
-            self.state.get("momentum_buffer"),
+            state.get("momentum_buffer"),
             t,
-            self.lr,
+            lr,
             self.momentum,
             self.dampening,
             self.weight_decay,
             self.nesterov,
+            self.maximize,
         )

@@ -12,7 +12,7 @@ from scratchae.data import Dataset
 from scratchae.errors import ScratchaeError
 from scratchae.training import Run
 from scratchae.training.evaluation import evaluating
-from scratchae.training.loop import pixels_for
+from scratchae.training.preparation import pixels_for
 
 ROWS = 6  # of reconstructions: so many epochs fit on one page
 CODES = 5000  # at most so many test digits in the latent cloud
@@ -33,7 +33,8 @@ def write_pictures(run: Run, data: Dataset) -> list[Path]:
     if run.folder is None:
         raise ScratchaeError("the run has no folder for its pictures: train it with fit(..., out=)")
     images = data.test or data.train
-    x = pixels_for(run.model, images.select(torch.arange(min(CODES, len(images)))), "cpu")
+    few = images.select(torch.arange(min(CODES, len(images))))
+    x = pixels_for(run.model, few, torch.device("cpu"))
     labels = None if images.labels is None else images.labels[: len(x)]
     model = run.model.to("cpu")
     with evaluating(model):

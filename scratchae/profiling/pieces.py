@@ -1,7 +1,7 @@
-"""The pieces of a training step: run one after the other, and counted or timed on the way.
+"""The pieces of a training step, counted or timed while `scratchae.step.train_step` runs.
 
-The step is written once, `run_step`, and is told what to do with each piece: to time it, to count
-it, or just to run it. What counting costs can so never be in the times.
+What is to be done with each piece is given: to time it or to count it. So the cost of counting is
+never in the times.
 """
 
 from __future__ import annotations
@@ -10,67 +10,80 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
-from scratchae.layers import Layer, Sequential
-from scratchae.losses import mse_backward, mse_forward
-from scratchae.optim import Optimizer
+from scratchae.layers import Layer, Sequential, observed
 from scratchae.profiling.counting import Counter
 from scratchae.profiling.rates import synchronise
+from scratchae.step import Optimizer, loss_of, train_step, update_if_finite
 
 WARM_UP = 3
 SECONDS, LEAST = 4.0, 5  # after so long, so many steps are enough
 Key = tuple[str, str]  # a part and its pass: ("encoder.0", "forward")
-Measure = Callable[..., Tensor]  # measure(key, call, *args) -> call(*args)
+Measure = Callable[..., Tensor]  # measure(key, call, *arguments) returns call(*arguments)
 
 
-def run_step(
+class NothingToMove:
+    """The optimiser of a model that has no parameters."""
+
+    def zero_grad(self) -> None:
+        """There are no gradients."""
+
+    def step(self) -> None:
+        """There is nothing to move."""
+
+
+@contextmanager
+def measured_step(
+    model: Sequential,
+    parts: list[tuple[str, Layer]],
+    optimizer: Optimizer | None,
+    measure: Measure,
+) -> Iterator[Callable[[Tensor, Tensor], Tensor]]:
+    """Inside, the function that it yields makes the step of (x, target), piece by piece in `measure`."""
+
+    def around(name: str, which: str, call: Callable, *arguments: Tensor) -> Tensor:
+        return measure((name, which), call, *arguments)
+
+    def update(optimizer: Optimizer, loss: Tensor) -> None:
+        measure(("optimiser", "update"), update_if_finite, optimizer, loss)
+
+    def step(x: Tensor, target: Tensor) -> Tensor:
+        if optimizer is None:
+            return train_step(model, NothingToMove(), x, target)
+        return train_step(model, optimizer, x, target, update=update)
+
+    with observed([*parts, ("loss", loss_of(model))], around):
+        yield step
+
+
+def count_step(
+    model: Sequential,
     parts: list[tuple[str, Layer]],
     optimizer: Optimizer | None,
     x: Tensor,
     target: Tensor,
-    measure: Measure,
-) -> None:
-    """What scratchae.step.train_step does, in pieces; the gradients are emptied last, not first."""
-    y = x
-    for name, layer in parts:
-        y = measure((name, "forward"), layer.forward, y)
-    measure(("loss", "forward"), loss_and_check, y, target)
-    dy = measure(("loss", "backward"), mse_backward, y, target)
-    for name, layer in reversed(parts):
-        dy = measure((name, "backward"), layer.backward, dy)
-    if optimizer is not None:
-        measure(("optimiser", "update"), update, optimizer)
+) -> tuple[Counter[Key], dict[Key, int]]:
+    """Return the counts of one step, and the bytes of each pass that are kept when backward begins."""
+    counter: Counter[Key] = Counter()
+    kept: dict[Key, int] = {}
 
-
-def loss_and_check(y: Tensor, target: Tensor) -> bool:
-    """The loss, and a look at it, as in training."""
-    return bool(mse_forward(y, target).isfinite())
-
-
-def update(optimizer: Optimizer) -> None:
-    optimizer.step()
-    optimizer.zero_grad()
-
-
-def count_step(
-    parts: list[tuple[str, Layer]], optimizer: Optimizer | None, x: Tensor, target: Tensor
-) -> tuple[Counter, dict[Key, int]]:
-    """The counts of one step, and the bytes of each pass that are there when backward begins."""
-    counter, kept = Counter(), {}
-
-    def measure(key: Key, call: Callable, *args) -> Tensor:
+    def measure(key: Key, call: Callable, *arguments: Tensor) -> Tensor:
         if key == ("loss", "backward"):
             kept.update(counter.alive())
-        return counter.measure(key, call, *args)
+        return counter.measure(key, call, *arguments)
 
-    run_step(parts, optimizer, x, target, measure)
+    with measured_step(model, parts, optimizer, measure) as step:
+        step(x, target)
     return counter, kept
 
 
 def time_steps(
+    model: Sequential,
     parts: list[tuple[str, Layer]],
     optimizer: Optimizer | None,
     x: Tensor,
@@ -78,17 +91,17 @@ def time_steps(
     steps: int,
     device: torch.device,
 ) -> tuple[dict[Key, float], float, int]:
-    """(milliseconds of each pass, of a step in which no clock is read, steps that were run): medians.
+    """Return (milliseconds of each pass, of a step in which no clock is read, number of steps): medians.
 
-    Fewer steps than asked for are run where they are slow.
+    If the steps are slow, fewer than asked for are run.
     """
     times: dict[Key, list[float]] = defaultdict(list)
     whole: list[float] = []
 
-    def timed(key: Key, call: Callable, *args) -> Tensor:
+    def timed(key: Key, call: Callable, *arguments: Tensor) -> Tensor:
         synchronise(device)
         started = time.perf_counter()
-        result = call(*args)
+        result = call(*arguments)
         synchronise(device)
         times[key].append(time.perf_counter() - started)
         return result
@@ -97,9 +110,10 @@ def time_steps(
     for done in range(-WARM_UP, steps):
         if done >= LEAST and time.perf_counter() > deadline:
             break
-        run_step(parts, optimizer, x, target, timed)
+        with measured_step(model, parts, optimizer, timed) as step:
+            step(x, target)
         started = time.perf_counter()
-        run_step(parts, optimizer, x, target, lambda key, call, *args: call(*args))
+        train_step(model, optimizer or NothingToMove(), x, target)
         synchronise(device)
         whole.append(time.perf_counter() - started)
     medians = {key: 1e3 * statistics.median(taken[WARM_UP:]) for key, taken in times.items()}
@@ -107,7 +121,7 @@ def time_steps(
 
 
 def parts_of(model: Sequential, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """(dotted name, layer); a Sequential with a way of its own to run is one part."""
+    """Yield (dotted name, layer); a Sequential that runs in a way of its own is one part."""
     for name, layer in model.layers.items():
         if runs_in_order(layer):
             yield from parts_of(layer, f"{prefix}{name}.")
@@ -115,8 +129,8 @@ def parts_of(model: Sequential, prefix: str = "") -> Iterator[tuple[str, Layer]]
             yield prefix + name, layer
 
 
-def runs_in_order(layer: object) -> bool:
-    """Whether it is a Sequential that does no more than run its layers one after the other."""
+def runs_in_order(layer: object) -> TypeGuard[Sequential]:
+    """Return whether it is a Sequential that only runs its layers one after the other."""
     return (
         isinstance(layer, Sequential)
         and type(layer).forward is Sequential.forward

@@ -17,7 +17,8 @@ from scratchae.profiling.counting import Count
 from scratchae.profiling.pieces import Key, count_step, parts_of, runs_in_order, time_steps
 from scratchae.profiling.rates import Rates, measure_rates
 from scratchae.profiling.result import Profile
-from scratchae.training.denormals import flushing_denormals
+from scratchae.step import loss_of
+from scratchae.training.floating_point import flushing_denormals
 
 
 def profile(
@@ -30,7 +31,7 @@ def profile(
     rates: Rates | None = None,
     seed: int = 0,
 ) -> Profile:
-    """Measure a training step with MSE and Adam, layer by layer: its time, arithmetic and memory.
+    """Measure a training step with Adam, layer by layer: its time, arithmetic and memory.
 
     The step runs on a copy of the model in training mode, on the model's device. Denormal numbers
     are flushed to zero, as in training. The batch is random in [-1, 1], drawn from `seed`. The
@@ -62,11 +63,16 @@ def profile(
         copied.forget()
         random = torch.rand(output_shape, generator=generator)
         target = x if output_shape == x.shape else random.to(first)
-        counter, kept = count_step(parts, optimizer, x, target)
+        counter, kept = count_step(copied, parts, optimizer, x, target)
         with torch.inference_mode():
-            milliseconds, whole, done = time_steps(parts, optimizer, x, target, steps, device)
+            milliseconds, whole, done = time_steps(
+                copied, parts, optimizer, x, target, steps, device
+            )
         where = device_name(device)
-    layers = {name: brief(layer) for name, layer in parts} | {"loss": "MSE", "optimiser": "Adam"}
+    layers = {name: brief(layer) for name, layer in parts} | {
+        "loss": repr(loss_of(copied)),
+        "optimiser": "Adam",
+    }
     rows = [
         row(key, layers[key[0]], milliseconds[key], counter.counts[key], kept.get(key, 0), rates)
         for name in layers
@@ -145,9 +151,10 @@ def check(model: object, input_shape: tuple | None, **numbers: int | None) -> tu
             "the names loss and optimiser are reserved in a profile: rename these layers of the model"
         )
     for name, value in numbers.items():
-        most = os.cpu_count() if name == "threads" else 2**31 - 1
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not (whole and 1 <= value <= most) and not (name == "threads" and value is None):
+        most = (os.cpu_count() or 1) if name == "threads" else 2**31 - 1
+        if name == "threads" and value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
             raise ScratchaeError(
                 f"profile expects {name} to be an integer from 1 to {most:,}, but got {value!r}"
             )

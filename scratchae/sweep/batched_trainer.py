@@ -16,7 +16,7 @@ from scratchae.sweep.batched_layers import stacked_mse_backward, stacked_mse_for
 from scratchae.sweep.pool import Pool
 from scratchae.sweep.stack import stack, unstack
 from scratchae.training import Run, evaluate
-from scratchae.training.loop import reconstruct
+from scratchae.training.evaluation import reconstruct
 from scratchae.training.run import COLUMNS
 
 

@@ -22,8 +22,8 @@ from scratchae.optim import Adam
 from scratchae.sweep.batched_trainer import Family, Member
 from scratchae.sweep.pool import Pool
 from scratchae.training import Run, Settings
-from scratchae.training.denormals import flushing_denormals
-from scratchae.training.loop import check_settings, choose_device
+from scratchae.training.floating_point import flushing_denormals
+from scratchae.training.preparation import check_settings, choose_device
 from scratchae.training.run import write_checkpoint, write_config
 
 COLUMNS = ["lr", "latent", "seed", "train_loss", "test_loss", "seconds", "diverged"]

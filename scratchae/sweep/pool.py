@@ -11,7 +11,7 @@ from torch import Tensor
 from scratchae.data import Batches, Dataset
 from scratchae.errors import ScratchaeError
 from scratchae.models import Autoencoder
-from scratchae.training.loop import checksum, keepsakes, pixels_for
+from scratchae.training.preparation import checksum, keepsakes, pixels_for
 
 
 @dataclass(frozen=True)

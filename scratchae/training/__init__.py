@@ -1,8 +1,8 @@
-"""Training: the step, the loop around it, and the run folder that it leaves."""
+"""Training: the loop around the step, evaluation, and the run folder that training leaves."""
 
 from scratchae.step import train_step
-from scratchae.training.evaluation import evaluate
+from scratchae.training.evaluation import evaluate, reconstruct
 from scratchae.training.loop import fit
 from scratchae.training.run import Run, Settings, open_run
 
-__all__ = ["Run", "Settings", "evaluate", "fit", "open_run", "train_step"]
+__all__ = ["Run", "Settings", "evaluate", "fit", "open_run", "reconstruct", "train_step"]

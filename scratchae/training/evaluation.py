@@ -1,36 +1,42 @@
-"""Around the training step: a look at the test images, and care for numbers that go astray."""
+"""What a model makes of images that it is not trained on: its loss, its reconstructions, its faults."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from scratchae.errors import ScratchaeError
-from scratchae.layers import Layer, Sequential
-from scratchae.losses import mse_forward
+from scratchae.layers import Layer, observed
+from scratchae.step import compute_loss
 
 
-def evaluate(model: Layer, x: Tensor, batch_size: int = 500) -> float:
-    """The mean squared error of giving back x, over all of it, in evaluation mode.
+def evaluate(model: Layer, x: Tensor, target: Tensor | None = None, batch_size: int = 500) -> float:
+    """Return the model's loss over all of x (N, ...), in evaluation mode.
+
+    target: what the model should give for x; None means x itself. The loss is the model's own, with
+    the penalties of its layers; the mean squared error if it has none.
 
     >>> from scratchae.layers import ReLU
     >>> evaluate(ReLU(), torch.tensor([[1.0], [-2.0]]))  # gives back 1 and 0: (0² + 2²) / 2
     2.0
     """
+    target = x if target is None else target
     total = torch.zeros((), dtype=torch.float64, device=x.device)
     with evaluating(model):
-        for batch in x.split(batch_size):
-            total += mse_forward(model.forward(batch), batch).double() * len(batch)
+        for batch, wanted in zip(x.split(batch_size), target.split(batch_size), strict=True):
+            total += compute_loss(model, batch, wanted).double() * len(batch)
     return (total / len(x)).item()
 
 
 @contextmanager
 def evaluating(model: Layer) -> Iterator[None]:
-    """Evaluation mode inside; afterwards the mode is as before and nothing is kept for backward.
+    """Inside, the model is in evaluation mode.
 
+    Afterwards the mode is as before, and nothing is kept for backward.
+
+    >>> from scratchae.layers import Sequential
     >>> model = Sequential()
     >>> with evaluating(model):
     ...     model.training
@@ -48,52 +54,24 @@ def evaluating(model: Layer) -> Iterator[None]:
         model.forget()
 
 
-@contextmanager
-def float32_products(tf32: bool = False) -> Iterator[None]:
-    """CUDA multiplies float32 matrices as float32 inside or, with tf32, after cutting to TF32.
+def reconstruct(model: Layer, images: Tensor) -> Tensor:
+    """Return what the model gives for images (N, *input_shape), on the CPU.
 
-    TF32 keeps 10 of a number's 23 binary digits, so a product is off by about 1e-3 of itself instead
-    of 1e-7, and is several times faster on GPUs since Ampere. Sums stay float32.
-
-    >>> with float32_products(tf32=True):
-    ...     torch.get_float32_matmul_precision()
-    'high'
-    >>> torch.get_float32_matmul_precision()
-    'highest'
+    >>> from scratchae.layers import ReLU, Sequential
+    >>> reconstruct(Sequential(ReLU()), torch.tensor([[1.0, -2.0]])).tolist()
+    [[1.0, 0.0]]
     """
-    was_on = torch.backends.cuda.matmul.fp32_precision == "tf32"
-    if was_on == tf32:
-        yield
-        return
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision("high" if was_on else "highest")
-
-
-def check_numbers(device: torch.device, tf32: bool, precision: str) -> None:
-    """One sentence where a device has no use for a number format.
-
-    >>> check_numbers(torch.device("cpu"), tf32=True, precision="float32")
-    Traceback (most recent call last):
-    scratchae.errors.ScratchaeError: tf32 is a number format of CUDA devices: leave it away on cpu
-    """
-    if device.type == "cuda":
-        return
-    if tf32:
-        raise ScratchaeError(f"tf32 is a number format of CUDA devices: leave it away on {device}")
-    if precision == "bf16":
-        raise ScratchaeError(
-            f"bf16 is for CUDA: on {device} the buffered engine in float32 is faster"
-        )
+    first = next(iter(model.parameters()), images)
+    with evaluating(model):
+        y = model.forward(images.to(first.device)).cpu()
+    return y.clone()  # a tensor like any other, outside of inference mode
 
 
 @torch.inference_mode()
-def first_bad_tensor(model: Sequential, x: Tensor) -> str:
-    """The first tensor with NaN or infinity in it, in the order of a forward pass, in words.
+def first_bad_tensor(model: Layer, x: Tensor) -> str:
+    """Name the first tensor with NaN or infinity in it, in the order of a forward pass.
 
-    >>> from scratchae.layers import Linear
+    >>> from scratchae.layers import Linear, Sequential
     >>> model = Sequential(Linear(2, 1), Linear(1, 2))
     >>> model[1].bias[0] = float("nan")
     >>> first_bad_tensor(model, torch.zeros(3, 2))
@@ -101,11 +79,20 @@ def first_bad_tensor(model: Sequential, x: Tensor) -> str:
     """
     if not x.isfinite().all():
         return "the batch itself"
-    for name, layer in model.leaves():
-        for key, tensor in layer.state_dict().items():
-            if not tensor.isfinite().all():
-                return f"{name}.{key} of {layer!r}"
-        x = layer.forward(x)
-        if not x.isfinite().all():
-            return f"the output of {name}, {layer!r}"
-    return "the loss itself: its square is too large for the number format"
+    inside = {name: layer for name, layer in model.modules() if name}
+    found: list[str] = []
+
+    def look(name: str, _: str, call: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        layer = inside[name]
+        for key in (*layer.parameter_names, *layer.buffer_names):
+            tensor = getattr(layer, key)
+            if tensor is not None and not tensor.isfinite().all():
+                found.append(f"{name}.{key} of {layer!r}")
+        y = call(x)
+        if not y.isfinite().all():
+            found.append(f"the output of {name}, {layer!r}")
+        return y
+
+    with observed(inside.items(), look):
+        model.forward(x)
+    return found[0] if found else "the loss itself: it is too large for the number format"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from scratchae.data import Batches, Dataset, Images
+from scratchae.data import Batches, Dataset
 from scratchae.distributed import (
     DataParallel,
     check_batch_size,
@@ -24,30 +23,23 @@ from scratchae.distributed import (
 )
 from scratchae.engines import Engine, NotFiniteError, make_engine
 from scratchae.errors import ScratchaeError
-from scratchae.files import remove_leftovers
+from scratchae.losses import Loss
 from scratchae.models import Autoencoder, build
-from scratchae.optim import Adam
-from scratchae.training.denormals import flushing_denormals
-from scratchae.training.evaluation import (
-    check_numbers,
-    evaluate,
-    evaluating,
-    first_bad_tensor,
-    float32_products,
+from scratchae.optim import Adam, Optimizer
+from scratchae.step import loss_of
+from scratchae.training.evaluation import evaluate, first_bad_tensor, reconstruct
+from scratchae.training.floating_point import check_numbers, float32_products, flushing_denormals
+from scratchae.training.preparation import (
+    DEFAULT_SEED,
+    check_settings,
+    checksum,
+    choose_device,
+    keepsakes,
+    pixels_for,
 )
-from scratchae.training.run import (
-    COLUMNS,
-    Run,
-    Settings,
-    read_checkpoint,
-    read_config,
-    write_checkpoint,
-    write_config,
-)
+from scratchae.training.run import COLUMNS, Run, Settings, prepare_folder, write_checkpoint
 
-# Seed 0 is an unlucky one: fc stays far above the published loss, and so does torch.nn
-# (reference/results/record-cpu.json).
-DEFAULT_SEED = 2
+LR, WEIGHT_DECAY = 1e-3, 1e-5  # of Adam, if fit is given no optimizer
 
 
 def fit(
@@ -56,8 +48,10 @@ def fit(
     *,
     epochs: int = 20,
     batch_size: int = 64,
-    lr: float = 1e-3,
-    weight_decay: float = 1e-5,
+    optimizer: Optimizer | Callable[[list[Tensor]], Optimizer] | None = None,
+    loss: Loss | None = None,
+    lr: float | None = None,
+    weight_decay: float | None = None,
     seed: int = DEFAULT_SEED,
     device: str | torch.device = "auto",
     engine: str = "eager",
@@ -67,12 +61,19 @@ def fit(
     resume: bool = False,
     progress: bool = True,
 ) -> Run:
-    """Train an autoencoder to give back `data.train`: MSE, Adam, shuffled batches.
+    """Train an autoencoder on shuffled batches of `data.train`.
 
-    model: a model, or the name of one (then built with `seed`). out: the run folder, with a
-    checkpoint after every epoch; None keeps nothing on disk. resume: go on from the checkpoint in
-    `out`, to the same weights, bit for bit, as if never stopped; where there is none yet,
-    start. device: "auto" takes CUDA where there is one.
+    model: a model, or the name of one, which is then built with `seed`. Each step moves it towards
+    `model.target(images)`, which is the images themselves unless the model says otherwise.
+
+    loss: None uses the model's own loss, and the mean squared error if it has none. optimizer: None
+    uses Adam with learning rate `lr` (1e-3) and `weight_decay` (1e-5). Otherwise an optimizer of the
+    model's parameters, or a function that makes one of a list of parameters, such as
+    `lambda parameters: SGD(parameters, lr=0.1)`.
+
+    out: the run folder, with a checkpoint after every epoch; None keeps nothing on disk. resume:
+    continue from the checkpoint in `out`, to the same weights, bit for bit, as if never stopped; if
+    there is no checkpoint yet, start. device: "auto" uses CUDA if there is a GPU.
 
     engine: "eager" runs the layers as they are written. The others make the same steps, up to
     rounding: "buffered" in memory that is laid out once, "frugal" in less of it, "compile" through
@@ -81,12 +82,12 @@ def fit(
     CUDA cut the factors of float32 products to TF32. A run folder does not keep these three: resume
     with the same.
 
-    Started several times by torchrun, the processes train one model: each works on its share of every
-    batch, which makes the steps of one process, up to rounding. Rank 0 alone writes and prints; all
-    return the same run.
+    If torchrun starts the program several times, the processes train one model: each works on its
+    share of every batch. Together they make the steps of one process, up to rounding. Only rank 0
+    writes and prints; all return the same run.
 
-    Raises ScratchaeError for settings that cannot be, and where the loss is no longer finite: then
-    the checkpoint is that of the last good epoch.
+    Raises ScratchaeError if a setting is wrong, and if the loss is no longer finite. In that case the
+    checkpoint is that of the last good epoch.
 
     >>> from scratchae.data import Dataset, Images
     >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
@@ -99,37 +100,41 @@ def fit(
     if out is not None and model.name is None:
         raise ScratchaeError(
             "a run folder has to say how its model is built: `register` yours under a name and give "
-            "fit that name, or leave `out` away"
+            "fit that name, or omit `out`"
         )
     workers = join()
     check_batch_size(batch_size, workers.size)
     device = workers.place(choose_device(device))
     check_numbers(device, tf32, precision)
-    settings = Settings(
-        model=model.name,
-        data=data.source,
-        test_data=data.test_source,
-        checksum=checksum(data),
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=float(lr),
-        weight_decay=float(weight_decay),
-        seed=seed,
-    )
-    run = Run(model, settings, folder=None if out is None else Path(out))
+    if loss is not None:
+        model.loss = loss
     with flushing_denormals(), float32_products(tf32):
-        model.to(device)
-        optimizer = Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
+        optimizer = make_optimizer(optimizer, model, device, lr, weight_decay)
+        settings = Settings(
+            model=str(model.name),
+            data=data.source,
+            test_data=data.test_source,
+            checksum=checksum(data),
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=float(optimizer.lr),
+            weight_decay=float(optimizer.weight_decay),
+            seed=seed,
+            optimizer=repr(optimizer),
+            loss=repr(loss_of(model)),
+        )
+        run = Run(model, settings, folder=None if out is None else Path(out))
         stepper = make_engine(engine, model, optimizer, precision)
         if workers.size > 1:
             stepper = DataParallel(stepper, workers)
         if run.folder is not None:
             run.rows, run.outputs = workers.first(partial(prepare_folder, run, optimizer, resume))
         same_start(model, optimizer, workers)
-        train_images = pixels_for(model, data.train, device)
-        test_images = None if data.test is None else pixels_for(model, data.test, device)
-        if test_images is not None:
-            test_images = dealt_out(test_images, workers.rank, workers.size)
+        train = images_and_targets(model, pixels_for(model, data.train, device))
+        test = None
+        if data.test is not None:
+            own = dealt_out(pixels_for(model, data.test, device), workers.rank, workers.size)
+            test = images_and_targets(model, own)
         kept = keepsakes(model, data.test or data.train)
         batches = Batches(len(data.train), batch_size, seed, device)
         for epoch in range(run.epoch + 1, epochs + 1):
@@ -142,12 +147,10 @@ def fit(
                 file=sys.stderr,
             ) as bar:
                 hidden = bar.disable  # there is no terminal to draw in
-                train_loss = train_epoch(stepper, train_images, batches, epoch, bar)
+                train_loss = train_epoch(stepper, *train, batches, epoch, bar)
                 test_loss = float("nan")
-                if test_images is not None:
-                    test_loss = workers.mean(
-                        partial(evaluate, model, test_images), len(test_images)
-                    )
+                if test is not None:
+                    test_loss = workers.mean(partial(evaluate, model, *test), len(test[0]))
                 bar.set_postfix_str(f"train {train_loss:.4f}, test {test_loss:.4f}")
             seconds = time.perf_counter() - started
             run.rows.append(
@@ -162,106 +165,65 @@ def fit(
     return run
 
 
-def train_epoch(engine: Engine, images: Tensor, batches: Batches, epoch: int, bar: tqdm) -> float:
-    """Every image once; returns the mean loss over the images."""
+def make_optimizer(
+    optimizer: Optimizer | Callable[[list[Tensor]], Optimizer] | None,
+    model: Autoencoder,
+    device: torch.device,
+    lr: float | None,
+    weight_decay: float | None,
+) -> Optimizer:
+    """Move the model to the device and return the optimizer of its parameters, as `fit` explains."""
+    if optimizer is None:
+        return Adam(
+            model.to(device).parameters(),
+            lr=LR if lr is None else lr,
+            weight_decay=WEIGHT_DECAY if weight_decay is None else weight_decay,
+        )
+    if lr is not None or weight_decay is not None:
+        raise ScratchaeError(
+            "fit got an optimizer and lr or weight_decay besides, which are its default Adam's: give "
+            "them to your optimizer"
+        )
+    if not isinstance(optimizer, Optimizer):
+        optimizer = optimizer(model.to(device).parameters())
+    own = {id(parameter) for parameter in model.parameters()}
+    if not isinstance(optimizer, Optimizer) or own != set(map(id, optimizer.parameters)):
+        raise ScratchaeError(
+            "fit expects an optimizer of scratchae.optim with all of the model's parameters: give a "
+            "function that makes it, such as lambda parameters: SGD(parameters, lr=0.1)"
+        )
+    if optimizer.value.device != device:
+        raise ScratchaeError(
+            f"the optimizer was made on {optimizer.value.device}, but training is on {device}: give a "
+            "function that makes it, such as lambda parameters: SGD(parameters, lr=0.1)"
+        )
+    return optimizer
+
+
+def images_and_targets(model: Autoencoder, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return images (N, *input_shape) and their targets; None if those are the images themselves."""
+    targets = model.target(images)
+    return images, None if targets is images else targets
+
+
+def train_epoch(
+    engine: Engine,
+    images: Tensor,
+    targets: Tensor | None,
+    batches: Batches,
+    epoch: int,
+    bar: tqdm,
+) -> float:
+    """Train on every image once; return the mean loss over the images."""
     engine.model.train()
     try:
-        total = engine.epoch(images, batches.epoch(epoch), bar.update)
+        total = engine.epoch(images, batches.epoch(epoch), bar.update, targets)
     except NotFiniteError as error:
-        where = first_bad_tensor(engine.model, error.batch)
+        culprit = first_bad_tensor(engine.model, error.batch)
         raise ScratchaeError(
-            f"the loss is {error.loss} in step {error.step} of epoch {epoch}; first bad tensor: {where}; "
-            f"training stopped there: lower the learning rate (lr is {engine.optimizer.lr:g}) or look at the data"
+            f"the loss is {error.loss} in step {error.step} of epoch {epoch}; first bad tensor: "
+            f"{culprit}; training stopped there: lower the learning rate (lr is "
+            f"{float(engine.optimizer.lr):g}) or look at the data"
         ) from error
     engine.model.forget()
     return (total / len(images)).item()
-
-
-def prepare_folder(run: Run, optimizer: Adam, resume: bool) -> tuple[list, list]:
-    """Make the run folder, or bring run and optimizer to where the one that is there stands.
-
-    Returns the run's rows and outputs so far.
-    """
-    folder = run.folder
-    remove_leftovers(folder)
-    if folder.is_dir() and any(folder.iterdir()):
-        was = read_config(folder)
-        if not resume:
-            raise ScratchaeError(
-                f"{folder} holds a run already: add --resume (resume=True) to go on with it, or choose "
-                "another folder"
-            )
-        check_same(was, run.settings, folder)
-        if (folder / "checkpoint.safetensors").exists():
-            read_checkpoint(run, optimizer)
-    write_config(run)
-    write_checkpoint(run, optimizer)
-    return run.rows, run.outputs
-
-
-def check_same(was: Settings, now: Settings, folder: Path) -> None:
-    """One sentence where a run is to go on under other settings; more epochs are welcome."""
-    for name, old in asdict(was).items():
-        new = getattr(now, name)
-        if name in ("data", "test_data", "epochs") or new == old:
-            continue
-        if name == "checksum":
-            raise ScratchaeError(
-                f"the run in {folder} was trained on other images: give the same --data, or another --out"
-            )
-        raise ScratchaeError(
-            f"the run in {folder} was started with {name} = {old}, not {new}: leave it as it was, or "
-            "train into another folder"
-        )
-
-
-def check_settings(epochs: int, batch_size: int, seed: int) -> None:
-    """One sentence where a whole number is out of range."""
-    for name, value, least in (
-        ("epochs", epochs, 1),
-        ("batch_size", batch_size, 1),
-        ("seed", seed, 0),
-    ):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ScratchaeError(f"{name} has to be a whole number >= {least}, got {value!r}")
-
-
-def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """The device; "auto" is CUDA where there is one, else the CPU."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(device)
-    except RuntimeError as error:
-        raise ScratchaeError(f"there is no device {device!r}: use auto, cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ScratchaeError("there is no CUDA device here: use --device cpu, or auto")
-    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
-
-
-def checksum(data: Dataset) -> str:
-    """A checksum of the training images, in their order."""
-    return hashlib.sha256(data.train.pixels.contiguous().numpy()).hexdigest()[:16]
-
-
-def pixels_for(model: Autoencoder, images: Images, device: torch.device) -> Tensor:
-    """(N, *input_shape) in [-1, 1] on the device."""
-    return images.normalised(device).reshape(-1, *model.input_shape)
-
-
-def keepsakes(model: Autoencoder, images: Images, count: int = 10) -> Tensor:
-    """The digits whose reconstruction is kept: the first of each class, or the first ones."""
-    if images.labels is None:
-        index = torch.arange(min(count, len(images)))
-    else:
-        classes = images.labels.unique()
-        index = torch.stack([(images.labels == c).nonzero()[0, 0] for c in classes])
-    return pixels_for(model, images, torch.device("cpu"))[index]
-
-
-def reconstruct(model: Autoencoder, images: Tensor) -> Tensor:
-    """What the model gives back of images (N, *input_shape), on the CPU."""
-    device = next(iter(model.parameters())).device
-    with evaluating(model):
-        y = model.forward(images.to(device)).cpu()
-    return y.clone()  # a tensor like any other, outside of inference mode

@@ -1,4 +1,4 @@
-"""A run: what training leaves behind, in memory and as a folder.
+"""A run: what training leaves behind, in memory and in a folder.
 
     config.json              settings, data and versions
     checkpoint.safetensors   everything that resuming needs, replaced in one step after each epoch
@@ -26,7 +26,7 @@ from torch import Tensor
 import scratchae
 from scratchae.data import Dataset, load
 from scratchae.errors import ScratchaeError
-from scratchae.files import replacing, write_text
+from scratchae.files import remove_leftovers, replacing, write_text
 from scratchae.models import Autoencoder, build
 from scratchae.optim import Optimizer
 
@@ -38,6 +38,7 @@ class Settings:
     """What decides the weights that a run ends with; config.json holds them.
 
     data, test_data: as `scratchae.data.load` was given them. checksum: of the training images.
+    optimizer, loss: as they print; None if a run folder does not say.
 
     >>> from scratchae.data import Dataset, Images
     >>> from scratchae.training import fit
@@ -56,18 +57,20 @@ class Settings:
     lr: float
     weight_decay: float
     seed: int
+    optimizer: str | None = None
+    loss: str | None = None
 
     def load(self) -> Dataset:
-        """The data set again."""
+        """Load the data set again."""
         return load(self.data, test=self.test_data, seed=self.seed)
 
 
 @dataclass
 class Run:
-    """A trained (or half-trained) model with its story.
+    """A trained (or half-trained) model and how it got there.
 
-    rows: one dict an epoch: epoch, train_loss, test_loss (mean squared errors of pixels in
-    [-1, 1]) and seconds; `history` is the same as a DataFrame. outputs: (epoch, originals,
+    rows: one dict an epoch: epoch, train_loss, test_loss (means over the images of the model's own
+    loss) and seconds; `history` is the same as a DataFrame. outputs: (epoch, originals,
     reconstructions) for every epoch, each (K, *input_shape), always of the same digits.
 
     >>> from scratchae.data import Dataset, Images
@@ -96,7 +99,7 @@ class Run:
 
 
 def write_config(run: Run) -> None:
-    """config.json: the settings, and the versions they ran with."""
+    """Write config.json: the settings, and the versions they ran with."""
     versions = {"scratchae": scratchae.__version__, "torch": torch.__version__}
     versions["python"] = platform.python_version()
     text = json.dumps({**asdict(run.settings), "versions": versions}, indent=2)
@@ -104,7 +107,7 @@ def write_config(run: Run) -> None:
 
 
 def write_checkpoint(run: Run, optimizer: Optimizer) -> None:
-    """The checkpoint, then what can be read off it."""
+    """Write the checkpoint, then the weights and the history, which repeat parts of it."""
     state = optimizer.state_dict()
     tensors = {f"model.{key}": value for key, value in run.model.state_dict().items()}
     tensors |= {f"optimizer.{key}": value for key, value in state.pop("state").items()}
@@ -121,14 +124,14 @@ def write_checkpoint(run: Run, optimizer: Optimizer) -> None:
 def write_tensors(
     path: Path, tensors: dict[str, Tensor], header: dict[str, str] | None = None
 ) -> None:
-    """A safetensors file, whole or not at all."""
+    """Write a safetensors file, whole or not at all."""
     own = {key: tensor.detach().cpu().clone() for key, tensor in tensors.items()}
     with replacing(path) as beside:
         beside.write_bytes(save(own, header))
 
 
 def read_config(folder: Path) -> Settings:
-    """The settings of a run folder; raises ScratchaeError where it is none."""
+    """Return the settings of a run folder. Raises ScratchaeError if it is not one."""
     path = folder / "config.json"
     if not folder.is_dir():
         raise ScratchaeError(
@@ -140,7 +143,8 @@ def read_config(folder: Path) -> Settings:
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return Settings(**{name: values[name] for name in Settings.__dataclass_fields__})
+        known = Settings.__dataclass_fields__
+        return Settings(**{name: value for name, value in values.items() if name in known})
     except (ValueError, KeyError, TypeError) as error:
         raise ScratchaeError(
             f"{path} is damaged ({error!r}): restore it, or train into another folder"
@@ -148,7 +152,7 @@ def read_config(folder: Path) -> Settings:
 
 
 def read_checkpoint(run: Run, optimizer: Optimizer | None = None) -> None:
-    """Bring run (and optimizer) to where the checkpoint was written."""
+    """Load the checkpoint into run and, if given, optimizer."""
     path = run.folder / "checkpoint.safetensors"
     try:
         with safe_open(path, framework="pt") as file:
@@ -175,12 +179,12 @@ def read_checkpoint(run: Run, optimizer: Optimizer | None = None) -> None:
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors under a prefix, without it."""
+    """Return the tensors under a prefix, by their names without it."""
     return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
 
 
 def open_run(folder: str | Path) -> Run:
-    """The run in a folder, its model on the CPU; raises ScratchaeError where it cannot be read.
+    """Open the run in a folder, with its model on the CPU. Raises ScratchaeError if that fails.
 
     >>> import tempfile
     >>> from scratchae.data import Dataset, Images
@@ -197,3 +201,41 @@ def open_run(folder: str | Path) -> Run:
     run = Run(build(settings.model, settings.seed), settings, folder=folder)
     read_checkpoint(run)
     return run
+
+
+def prepare_folder(run: Run, optimizer: Optimizer, resume: bool) -> tuple[list, list]:
+    """Make the run folder, or load its checkpoint into run and optimizer.
+
+    Returns the run's rows and outputs so far.
+    """
+    folder = run.folder
+    remove_leftovers(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        was = read_config(folder)
+        if not resume:
+            raise ScratchaeError(
+                f"{folder} holds a run already: add --resume (resume=True) to continue it, or choose "
+                "another folder"
+            )
+        check_same(was, run.settings, folder)
+        if (folder / "checkpoint.safetensors").exists():
+            read_checkpoint(run, optimizer)
+    write_config(run)
+    write_checkpoint(run, optimizer)
+    return run.rows, run.outputs
+
+
+def check_same(was: Settings, now: Settings, folder: Path) -> None:
+    """Raises ScratchaeError if a run would continue under other settings. More epochs are fine."""
+    for name, old in asdict(was).items():
+        new = getattr(now, name)
+        if name in ("data", "test_data", "epochs") or old is None or new == old:
+            continue
+        if name == "checksum":
+            raise ScratchaeError(
+                f"the run in {folder} was trained on other images: give the same --data, or another --out"
+            )
+        raise ScratchaeError(
+            f"the run in {folder} was started with {name} = {old}, not {new}: keep that setting, or "
+            "train into another folder"
+        )

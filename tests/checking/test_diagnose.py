@@ -23,24 +23,26 @@ NAN[1, 2] = float("nan")
 INF = X.clone()
 INF[0, 0] = float("inf")
 KEPT = noise(4, 5, 3)
+ONE = torch.zeros_like(X)
+ONE[3, 1] = 1
 
 
 @pytest.mark.parametrize(
     ("got", "expected", "sentence"),
     [
-        (None, X, "d is None: is it computed, and returned?"),
-        (2.0, X, "d is a float, wanted is a torch.Tensor"),
-        (X.float(), X, "d is float32, but its inputs are float64: it has to be as they are"),
-        (X.to("meta"), X, "d is on meta, wanted is cpu: make it where its inputs are"),
-        (X.T, X, "d has shape (3, 5), wanted is (5, 3): transpose it"),
-        (noise(3, 5), X, "d has shape (3, 5), wanted is (5, 3): its axes are exchanged, and the"),
-        (KEPT, KEPT.sum(0), "d has shape (4, 5, 3), wanted is (5, 3): sum over axis 0"),
-        (KEPT, KEPT.mean((0, 1)), "d has shape (4, 5, 3), wanted is (3,): average over axis 0, 1"),
-        (KEPT.movedim(0, 2), KEPT, "d has shape (5, 3, 4), wanted is (4, 5, 3): permute its axes"),
-        (X.flatten(), X, "d has shape (15,), wanted is (5, 3): the numbers are right, reshape it"),
-        (noise(2), X, "d has shape (2,), wanted is (5, 3)"),
-        (NAN, X, "d has NaN in it, first at [1, 2]"),
-        (INF, X, "d has infinity in it, first at [0, 0]"),
+        (None, X, "d is None: was it computed and returned?"),
+        (2.0, X, "d is a float, expected a torch.Tensor"),
+        (X.float(), X, "d is float32, expected float64: keep the dtype of the inputs"),
+        (X.to("meta"), X, "d is on meta, expected cpu: make it where its inputs are"),
+        (X.T, X, "d has shape (3, 5), expected (5, 3): transpose it"),
+        (noise(3, 5), X, "d has shape (3, 5), expected (5, 3): its axes are exchanged, and its"),
+        (KEPT, KEPT.sum(0), "d has shape (4, 5, 3), expected (5, 3): sum over axis 0"),
+        (KEPT, KEPT.mean((0, 1)), "d has shape (4, 5, 3), expected (3,): average over axis 0, 1"),
+        (KEPT.movedim(0, 2), KEPT, "d has shape (5, 3, 4), expected (4, 5, 3): permute its axes"),
+        (X.flatten(), X, "d has shape (15,), expected (5, 3): the numbers are right, reshape it"),
+        (noise(2), X, "d has shape (2,), expected (5, 3)"),
+        (NAN, X, "d has NaN in 1 of 15 elements, first at [1, 2]"),
+        (INF, X, "d has infinity in 1 of 15 elements, first at [0, 0]"),
         (0 * X, X, "d is zero everywhere"),
         (-X, X, "d has the wrong sign"),
         (2 * X, X, "d is 2 times too large"),
@@ -52,11 +54,19 @@ KEPT = noise(4, 5, 3)
         (
             IMAGE[:, :, :, :5].mT,
             IMAGE[:, :, :, :5],
-            "d has axes exchanged: permute them to (0, 1, 3, 2)",
+            "d has its axes exchanged: permute them to (0, 1, 3, 2)",
         ),
         (BORDER, IMAGE, "d is wrong only at the border (the last row, the first column, the last"),
-        (X.float().double(), X, "d is right to"),
-        (X + torch.eye(5, 3), X, "d is wrong in 3 of 15 elements"),
+        (X.float().double(), X, "d is right only to"),
+        (X + 2 * ONE, X, "d is wrong in 1 of 15 elements, at [3, 1]: got "),
+        (
+            X + 2 * ONE + torch.eye(5, 3),
+            X,
+            "d is wrong in 4 of 15 elements, first at [0, 0], most at",
+        ),
+        (X * (1 - ONE), X, "d is 0 in 1 of 15 elements, where it should not be, first at [3, 1]"),
+        (X[:3].T, X[:3], "d has its axes exchanged: transpose it"),
+        (X + torch.eye(5, 3), X, "d is wrong in 3 of 15 elements, first and most at ["),
     ],
 )
 def test_each_kind_has_its_sentence(got, expected, sentence):
@@ -65,11 +75,18 @@ def test_each_kind_has_its_sentence(got, expected, sentence):
     assert "\n" not in said
 
 
-def test_a_factor_is_explained_where_only_one_quantity_has_it():
+def test_a_factor_is_explained_by_the_sizes_that_it_is_equal_to():
     said = diagnose(5 * X[:1], X[:1], "dx", {"dy": noise(5, 4)})
     assert said == "dx is 5 times too large: that is the batch size"
     either = diagnose(4 * X[:1], X[:1], "dx", {"dy": noise(4, 4)})
-    assert either == "dx is 4 times too large"
+    assert either == (
+        "dx is 4 times too large: that is the batch size or the number of values in a sample of dy"
+    )
+
+
+def test_an_own_size_explains_a_factor_if_no_argument_does():
+    said = diagnose(15 * X, X, "dweight", {"dy": noise(7, 2)})
+    assert said == "dweight is 15 times too large: that is the number of its elements"
 
 
 def test_a_named_mistake_comes_before_a_factor_and_after_zeros_and_shapes():

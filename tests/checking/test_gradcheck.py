@@ -143,7 +143,7 @@ def test_a_batchnorm_whose_dx_is_zero_is_found(name, training, data):
     layer.train(training).backward = lambda dy: torch.zeros_like(x)
     result = gradcheck(layer, x)
     assert not result
-    assert "dx is zero everywhere, but should not be." in result.diagnosis
+    assert "dx is zero everywhere" in result.diagnosis
 
 
 @pytest.mark.parametrize("N", [1, 5])
@@ -160,7 +160,7 @@ def test_every_layout_and_a_batch_of_one(layout, N):
         assert gradcheck(layer, x)
         assert gradcheck(layer, x.float())
     wrong = gradcheck(torch.sin, random_tensor((N, 7), layout, g), backward=lambda dy, x: 0 * x)
-    assert wrong.diagnosis == "dx is zero everywhere, but should not be."
+    assert "dx is zero everywhere" in wrong.diagnosis
 
 
 def test_kinks_are_stepped_round_or_left_out_and_counted():
@@ -181,7 +181,7 @@ def test_the_models(name):
     result = gradcheck(model, x)
     assert result, result
     assert len(result.rows) == 1 + len(model.parameters())
-    assert "drawn at random, and one direction through all of them" in str(result)
+    assert "chosen at random, and one direction" in str(result)
 
 
 def test_an_error_that_the_sample_does_not_hold_is_seen_along_a_direction():
@@ -194,7 +194,7 @@ def test_an_error_that_the_sample_does_not_hold_is_seen_along_a_direction():
     assert gradcheck(lambda x: x.sin(), x, backward=lambda dy, x: dy * x.cos())
     found = [gradcheck(lambda x: x.sin(), x, backward=backward, seed=seed) for seed in range(6)]
     assert not any(found)
-    assert any("elements that the sample does not hold" in result.diagnosis for result in found)
+    assert any("elements that were not compared" in result.diagnosis for result in found)
 
 
 def test_pairs_of_functions_go_by_the_complex_step():
@@ -258,7 +258,9 @@ def test_the_loss():
     assert result and [row.name for row in result.rows] == ["prediction"]
     loss = MSELoss()
     loss.backward = lambda: (prediction - target) * 2 / len(prediction)
-    assert gradcheck(loss, prediction, target).diagnosis == "dprediction is 3 times too large."
+    assert gradcheck(loss, prediction, target).diagnosis == (
+        "dprediction is 3 times too large: that is the number of values in a sample of prediction."
+    )
 
 
 class Lying(torch.Tensor):
@@ -275,13 +277,13 @@ class Lying(torch.Tensor):
     [
         (lambda dx, dw, db: None, "gave 1 gradient but should give 3"),
         (lambda dx, dw, db: (dx, dw), "gave 2 gradients but should give 3"),
-        (lambda dx, dw, db: (None, dw, db), "dx is None where"),
-        (lambda dx, dw, db: (dx.tolist(), dw, db), "dx is a list where"),
-        (lambda dx, dw, db: (dx.as_subclass(Lying), dw, db), "dx is a Lying where"),
-        (lambda dx, dw, db: (dx.to("meta"), dw, db), "dx is on meta where"),
-        (lambda dx, dw, db: (dx.long(), dw, db), "dx holds torch.int64 numbers"),
-        (lambda dx, dw, db: (dx.float(), dw, db), "dx holds torch.float32 numbers"),
-        (lambda dx, dw, db: (dx * float("nan"), dw, db), "numbers that are not finite"),
+        (lambda dx, dw, db: (None, dw, db), "dx is None"),
+        (lambda dx, dw, db: (dx.tolist(), dw, db), "dx is a list"),
+        (lambda dx, dw, db: (dx.as_subclass(Lying), dw, db), "dx is a Lying"),
+        (lambda dx, dw, db: (dx.to("meta"), dw, db), "dx is on meta"),
+        (lambda dx, dw, db: (dx.long(), dw, db), "dx is int64"),
+        (lambda dx, dw, db: (dx.float(), dw, db), "dx is float32"),
+        (lambda dx, dw, db: (dx * float("nan"), dw, db), "dx has NaN in 21 of 21 elements"),
         (lambda dx, dw, db: (dx.T, dw, db), "transpose it"),
         (lambda dx, dw, db: (0 * dx, dw, db), "dx is zero everywhere"),
         (lambda dx, dw, db: (dx, -dw, db), "has the wrong sign"),

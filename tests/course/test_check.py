@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 from scratchae.checking import EXERCISES, mistakes
 from scratchae.checking.execution import run
 from scratchae.cli import app
-from scratchae.course import examine as examining
+from scratchae.course import check as checking
 from scratchae.course.assignment import load_assignment
 from scratchae.course.blanked_sources import master_sources
-from scratchae.course.check import check_folder, check_task
-from scratchae.course.examine import examine
-from scratchae.course.grading.scoring import verdict
-from scratchae.course.grading.test_cases import trials_of
+from scratchae.course.check import check_folder, check_task, examine
+from scratchae.course.grading.scoring import score_task
+from scratchae.course.grading.test_cases import case_groups
 from scratchae.course.release import student_files
+from scratchae.course.sandbox import Limits
 from scratchae.course.scoring import points_of, scored_rows
 from scratchae.course.student_layers import borrowing
 from scratchae.errors import ScratchaeError
@@ -52,11 +52,11 @@ def odd(tmp_path_factory):
     folder = fill(
         tmp_path_factory.mktemp("odd"), "hw1", ODD, **{"losses.py": "def mse_forward(:\n"}
     )
-    limit, examining.LIMIT = examining.LIMIT, 2.0
+    limits, checking.LIMITS = checking.LIMITS, Limits(cpu=2)
     try:
         results = examine(load_assignment(folder), folder)
     finally:
-        examining.LIMIT = limit
+        checking.LIMITS = limits
     return {result.task.name: result for result in results}
 
 
@@ -65,8 +65,8 @@ def odd(tmp_path_factory):
     [
         ("linear_backward", "it calls itself without end"),
         ("relu_forward", "it calls exit()"),
-        ("relu_backward", "it ended the program that checks it (exit code 3)"),
-        ("tanh_forward", "no answer in 2 seconds: does a loop never end?"),
+        ("relu_backward", "the process ended itself with exit code 3"),
+        ("tanh_forward", "more than 2 seconds of CPU time: does a loop never end?"),
         ("tanh_backward", "1 − y"),
         ("mse_forward", "losses.py has a syntax error in line 1"),
         ("mse_backward", "losses.py has a syntax error in line 1"),
@@ -75,12 +75,12 @@ def odd(tmp_path_factory):
 def test_whatever_is_wrong_is_one_sentence_and_costs_its_own_task_alone(odd, task, words):
     result = odd[task]
     assert result.points == 0 and not result.not_yet
-    assert words in result.said and "\n" not in result.said
+    assert words in result.first_sentence and "\n" not in result.first_sentence
     assert odd["linear_forward"].points == 10
 
 
 def test_what_is_printed_costs_nothing_and_is_kept(odd):
-    assert odd["linear_forward"].said == "all is right"
+    assert odd["linear_forward"].first_sentence == "all is right"
     assert odd["linear_forward"].printed.startswith("here torch.Size(")
     assert len(odd["linear_forward"].printed) <= 2000
 
@@ -93,12 +93,18 @@ DEEP = "x = " + "(" * 5000 + ")" * 5000
     [
         (None, "losses.py is missing"),
         ("", "losses.py has no function mse_forward"),
-        ("mse_forward = mse_backward = 3\n", "mse_forward in losses.py is no function but a int"),
+        (
+            "mse_forward = mse_backward = 3\n",
+            "mse_forward in losses.py is not a function but a int",
+        ),
         ("def mse_forward(p):\n    return p\nmse_backward = mse_forward\n", "another signature"),
         ("1 / 0\n", "losses.py stopped with ZeroDivisionError in line 1 while it was loaded"),
-        ("import sys\nsys.exit(0)\n", "losses.py calls exit() while it is loaded"),
+        (
+            "import sys\nsys.exit(0)\n",
+            "while it was loaded: it calls exit()",
+        ),
         ("import nothing_of_that_name\n", "ModuleNotFoundError"),
-        ("from scratchae.checking import EXERCISES\n", "scratchae.checking is not at hand"),
+        ("from scratchae.checking import EXERCISES\n", "scratchae.checking is not available"),
         ("from activations import tanh_forward\n", "ModuleNotFoundError"),
         (DEEP, "losses.py"),
         ("x = '" + "a" * 1_100_000 + "'\n", "larger than a megabyte"),
@@ -120,7 +126,7 @@ def test_a_file_that_cannot_be_used_is_answered_by_one_sentence(tmp_path, text, 
         data = text if isinstance(text, bytes) else text.encode()
         (tmp_path / "losses.py").write_bytes(data)
     results = examine(load_assignment(tmp_path), tmp_path)
-    said = results[-2].said
+    said = results[-2].first_sentence
     assert words in said and "\n" not in said and len(said) < 300
     assert results[-2].points == 0 and results[0].not_yet
 
@@ -159,14 +165,14 @@ def test_check_and_grader_give_the_same_points_on_the_same_cases(name):
     hw1 = load_assignment("hw1")
     task = replace(hw1.tasks[0], name=name, exercise=name, hidden=0)
     exercise = EXERCISES[name]
-    trials = trials_of(replace(hw1, tasks=(task,)), b"secret", "ada")
+    groups = case_groups(replace(hw1, tasks=(task,)), b"secret", "ada")
     for mistake in mistakes(name)[::2]:
         seen = [
             (case, run(mistake.function, exercise, case), run(exercise.reference, exercise, case))
             for case in exercise.cases(0, task.public)
         ]
         got = {case: outcome for case, outcome, _ in seen}
-        graded = verdict(task, {t: [got[case] for case in t.cases] for t in trials})
+        graded = score_task(task, {t: [got[case] for case in t.cases] for t in groups})
         assert points_of(task, scored_rows(exercise, seen)) == graded.points < task.points
 
 
@@ -288,7 +294,11 @@ def test_a_students_training_step_is_the_one_that_trains(tmp_path):
     from scratchae.layers import Linear, Sequential
     from scratchae.optim import SGD
 
-    body = "    optimizer.zero_grad()\n    return 0 * mse_forward(model.forward(x), x) + 42"
+    body = (
+        "    from scratchae.losses import mse_forward\n"
+        "    optimizer.zero_grad()\n"
+        "    return 0 * mse_forward(model.forward(x), x) + 42"
+    )
     fill(tmp_path, "hw2", {"train_step": body})
     model = Sequential(Linear(3, 3))
     engine = Engine(model, SGD(model.parameters(), lr=0.1))

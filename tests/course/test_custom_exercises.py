@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 
 from scratchae.checking import EXERCISES, mistakes
-from scratchae.checking.cases import MAKERS
 from scratchae.checking.check import check_one
 from scratchae.checking.mistake import forget
 from scratchae.course import custom_exercises as own
 from scratchae.course.assignment import load_assignment
+from scratchae.course.check import examine
 from scratchae.course.custom_exercises import packed, play_back, record, unpacked
-from scratchae.course.examine import examine
 from scratchae.course.release import release
 from scratchae.course.scoring import points_of
 from scratchae.errors import ScratchaeError
@@ -24,7 +23,7 @@ def nothing_stays_behind():
     """Other tests ask for all exercises that there are."""
     yield
     for name in list(own._own):
-        del EXERCISES[name], MAKERS[name], own._own[name]
+        del EXERCISES[name], own._own[name]
         for known in mistakes(name):
             forget(name, known.name)
 
@@ -61,8 +60,8 @@ def test_a_student_without_the_reference_is_told_what_is_wrong(folder):
     (folder / "softmax.py").write_text(text)
     forward, backward = examine(load_assignment(folder), folder)
     assert forward.points == 32 and forward.wrong == ["large numbers"]
-    assert "y has NaN in it" in forward.said
-    assert backward.points == 0 and backward.said == "dx has the wrong sign"
+    assert "y has NaN in" in forward.first_sentence
+    assert backward.points == 0 and backward.first_sentence == "dx has the wrong sign"
 
 
 def test_recorded_cases_are_the_same_to_the_last_bit():

@@ -10,18 +10,27 @@ from xml.etree import ElementTree
 import pytest
 
 from scratchae.checking import EXERCISES, mistakes
-from scratchae.checking.execution import Outcome, run
+from scratchae.checking.execution import Outcome
 from scratchae.course.assignment import load_assignment
 from scratchae.course.bug_injection import FAULTS
-from scratchae.course.grading import feedback, tables
 from scratchae.course.grading.grader import Grader
-from scratchae.course.grading.scoring import verdict
-from scratchae.course.grading.self_check import reference_earns_all
-from scratchae.course.grading.test_cases import trials_of
+from scratchae.course.grading.gradescope import results_json
+from scratchae.course.grading.outputs import feedback_files, to_csv, to_junit
+from scratchae.course.grading.scoring import score_task
+from scratchae.course.grading.self_check import check_reference
+from scratchae.course.grading.test_cases import case_groups
 from scratchae.course.release import student_files
 from scratchae.course.sandbox import Limits, Sandbox
 from tests.helpers import solutions
-from tests.helpers.grading import SECRET, answers, earned, grade, needs_sandbox
+from tests.helpers.grading import (
+    SECRET,
+    answers,
+    earned,
+    grade,
+    needs_sandbox,
+    outcomes_of,
+    result_saying,
+)
 from tests.helpers.otherwise import OTHERWISE
 
 # --- points
@@ -30,7 +39,7 @@ from tests.helpers.otherwise import OTHERWISE
 @needs_sandbox
 @pytest.mark.parametrize("name", ["hw1", "hw2", pytest.param("hw3", marks=pytest.mark.slow), "hw4"])
 def test_the_answers_earn_every_point_and_no_flag(grader, name):
-    reference_earns_all(grader(name))
+    check_reference(grader(name))
 
 
 @needs_sandbox
@@ -153,7 +162,7 @@ def test_a_function_that_is_slow_in_every_case_has_one_budget_for_all_of_them(gr
         result = grade(Grader(load_assignment("hw1"), SECRET, sandbox), files)
     rows = [row for row in result["tasks"][2]["rows"] if not row["passed"]]
     assert rows and {row["sentence"] for row in rows} == {
-        "not tried: other cases of this function had taken 1 seconds of CPU time together"
+        "not tried: other cases of this function took 1 seconds of CPU time together"
     }
     assert earned(result)["tanh_forward"] == 5 and earned(result)["relu_forward"] < 5
     assert grade(grader("hw1"), files)["score"] == 100  # with the time that there is
@@ -174,7 +183,7 @@ def test_the_same_submission_gives_the_same_table_and_another_student_other_case
     files = answers("hw1")
     files["losses.py"] = files["losses.py"].replace("2 / prediction.numel()", "2 / len(prediction)")
     assert grade(grader("hw1"), files) == grade(grader("hw1"), files)
-    one, two = (trials_of(load_assignment("hw1"), SECRET, name) for name in ("ada", "bob"))
+    one, two = (case_groups(load_assignment("hw1"), SECRET, name) for name in ("ada", "bob"))
     assert all(a.public == b.public and a.hidden != b.hidden for a, b in zip(one, two, strict=True))
 
 
@@ -188,30 +197,24 @@ def test_the_feedback_names_the_mistake(exercise):
         load_assignment("hw1").tasks[0], name=exercise, exercise=exercise, public=2, hidden=1
     )
     assignment = replace(load_assignment("hw1"), tasks=(small,))
-    trials = trials_of(assignment, SECRET, "ada")
+    groups = case_groups(assignment, SECRET, "ada")
     wrong, named = mistakes(exercise), 0
     for mistake in wrong:
-        outcomes = {
-            trial: [run(mistake.function, trial.exercise, case) for case in trial.cases]
-            for trial in trials
-        }
-        found = verdict(small, outcomes)
+        found = score_task(small, outcomes_of(mistake.function, groups))
         assert found.points < small.points, mistake.name
         named += any(row.mistake is mistake for row in found.rows)
     assert named >= 0.95 * len(wrong)
 
 
 def fabricated(hidden_only):
-    """A verdict on relu_forward, wrong in hidden cases as `hidden_only` says."""
+    """The score of relu_forward, wrong in hidden cases as `hidden_only` says."""
     assignment = load_assignment("hw1")
     task = assignment.task("relu_forward")
-    trials = [t for t in trials_of(assignment, SECRET, "ada") if t.task is task]
-    outcomes = {}
-    for trial in trials:
-        right = [run(trial.exercise.reference, trial.exercise, case) for case in trial.cases]
-        bad = [hidden_only(case) for case in trial.hidden]
-        outcomes[trial] = right[: len(trial.public)] + bad
-    return verdict(task, outcomes)
+    groups = [group for group in case_groups(assignment, SECRET, "ada") if group.task is task]
+    outcomes = outcomes_of(groups[0].exercise.reference, groups)
+    for group, right in outcomes.items():
+        right[len(group.public) :] = [hidden_only(case) for case in group.hidden]
+    return score_task(task, outcomes)
 
 
 def test_of_hidden_cases_nothing_is_shown_but_that_they_went_wrong():
@@ -232,57 +235,26 @@ def test_of_hidden_cases_nothing_is_shown_but_that_they_went_wrong():
 
 def test_whatever_a_student_can_write_is_escaped():
     evil = "<script>alert(1)</script>\x1b[2J\u202e=cmd()|[a](javascript:b)"
-    row = {
-        "test": "t",
-        "passed": False,
-        "hidden": False,
-        "sentence": evil,
-        "mistake": "",
-        "chapter": 0,
-    }
-    task = {"name": "relu_forward", "points": 5, "earned": 0.0, "rows": [row]}
-    result = {
-        "student": f"={evil}",
-        "score": 0.0,
-        "points": 100,
-        "tasks": [task],
-        "problems": [evil],
-        "flags": [evil],
-        "prints": {},
-    }
     assignment = load_assignment("hw1")
-    shown = {
-        "html": feedback.to_html(assignment, result, ""),
-        "markdown": feedback.to_markdown(assignment, result, ""),
-        "junit": tables.to_junit(assignment, [result], {}),
-        "json": tables.to_gradescope(assignment, result, ""),
-        "csv": tables.to_csv(assignment, [result], {}),
-    }
+    result = result_saying(evil, assignment, student=f"={evil}")
+    shown = feedback_files(assignment, result, "")
+    shown["junit.xml"] = to_junit(assignment, [result], {})
+    shown["results.csv"] = to_csv(assignment, [result], {})
     for name, text in shown.items():
         assert "\x1b" not in text and "\u202e" not in text, name
-    assert "<script" not in shown["html"] + shown["markdown"] + shown["junit"]
-    assert "[a](" not in shown["markdown"]
-    for sandboxes in csv.reader(io.StringIO(shown["csv"])):
-        assert not any(sandbox.startswith(("=", "+", "-", "@", "\t")) for sandbox in sandboxes)
-    ElementTree.fromstring(shown["junit"])
+    assert "<script" not in shown["feedback.html"] + shown["feedback.md"] + shown["junit.xml"]
+    assert "[a](" not in shown["feedback.md"]
+    for cells in csv.reader(io.StringIO(shown["results.csv"])):
+        assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for cell in cells)
+    ElementTree.fromstring(shown["junit.xml"])
 
 
 def test_results_json_is_what_gradescope_documents():
     assignment = load_assignment("hw1")
-    rows = [
-        {"test": "t", "passed": True, "hidden": False, "sentence": "", "mistake": "", "chapter": 0}
-    ]
-    result = {
-        "student": "a",
-        "score": 5.0,
-        "points": 100,
-        "problems": [],
-        "flags": [],
-        "prints": {},
-    }
-    result["tasks"] = [{"name": "relu_forward", "points": 5, "earned": 5.0, "rows": rows}]
+    result = result_saying("y is late", assignment)
+    result["score"] = result["tasks"][0]["earned"] = 5.0
     result["leaderboard"] = [{"name": "error", "value": 0.1, "order": "asc"}]
-    whole = json.loads(tables.to_gradescope(assignment, result, "said", 1.5))
+    whole = json.loads(results_json(assignment, result, "said", 1.5))
     holds(whole, GRADESCOPE)
     assert whole["score"] == sum(test["score"] for test in whole["tests"])
     with pytest.raises(AssertionError):

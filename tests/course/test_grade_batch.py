@@ -20,10 +20,9 @@ from typer.testing import CliRunner
 
 from scratchae.cli import app
 from scratchae.course.assignment import load_assignment
-from scratchae.course.grading.batch import course_secret, grade_batch
-from scratchae.course.grading.journal import Journal
+from scratchae.course.grading.batch import Journal, course_secret, grade_batch
+from scratchae.course.grading.flags import near_identical
 from scratchae.course.grading.outputs import write_batch
-from scratchae.course.grading.similar import near_identical
 from scratchae.course.release import student_files
 from scratchae.course.sandbox import InfrastructureError, Limits
 from scratchae.course.sandbox.files import PREFIX
@@ -135,10 +134,10 @@ def test_a_worker_that_is_killed_is_replaced_and_the_results_are_the_same(course
     "every",
     [pytest.param(3, id="during"), pytest.param(50, id="after", marks=pytest.mark.slow)],
 )
-def test_what_was_graded_since_the_last_canary_is_void_when_the_sandbox_falls_ill(
+def test_what_was_graded_since_the_last_self_check_is_discarded_when_the_next_one_fails(
     course, tmp_path, monkeypatch, every
 ):
-    monkeypatch.setattr("scratchae.course.grading.pool.EVERY", every)
+    monkeypatch.setattr("scratchae.course.grading.workers.CHECK_EVERY", every)
     ill = []
 
     def progress(done, of):
@@ -149,7 +148,7 @@ def test_what_was_graded_since_the_last_canary_is_void_when_the_sandbox_falls_il
                 shutil.rmtree(library)
                 ill.append(library)
 
-    with pytest.raises(InfrastructureError, match="the answers themselves earn"):
+    with pytest.raises(InfrastructureError, match="the reference earns only"):
         graded(course, tmp_path / "out", 1, progress=progress)
     kept = Journal(tmp_path / "out" / "journal.jsonl").results
     assert ill and len(kept) == (3 if every == 3 else 0)
@@ -271,7 +270,7 @@ def test_grading_on_the_command_line_tells_where_the_report_is(course, tmp_path)
 MISTAKEN = {
     "grade nowhere --assignment hw9": "there is no assignment 'hw9': did you mean",
     "grade nowhere --assignment hw1": "there is no nowhere: give the folder",
-    "grade file.txt --assignment hw1": "file.txt is no zip file that can be read",
+    "grade file.txt --assignment hw1": "file.txt is not a readable zip file",
     "grade empty.zip --assignment hw1": "there are no submissions in empty.zip",
     "grade empty --assignment hw1": "there are no submissions in empty",
     "grade class --assignment hw1 --out file.txt": "cannot write file.txt",

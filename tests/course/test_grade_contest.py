@@ -5,8 +5,9 @@ import torch
 from safetensors.torch import save
 
 from scratchae.course.assignment import load_assignment
-from scratchae.course.grading.contest import CANARY, ContestGrader, contest_is_well
-from scratchae.course.grading.grader import Submission
+from scratchae.course.grading.contest import ContestGrader
+from scratchae.course.grading.self_check import REFERENCE_MODEL, check_contest
+from scratchae.course.grading.submissions import Submission
 from scratchae.course.release import student_files
 from tests.helpers.grading import needs_sandbox
 
@@ -14,14 +15,14 @@ from tests.helpers.grading import needs_sandbox
 @needs_sandbox
 def test_a_contest_is_ranked_by_error_and_budget(grader):
     hw6 = grader("hw6", ContestGrader)
-    contest_is_well(hw6)
+    check_contest(hw6)
     weights = {
         "encoder.0.weight": torch.zeros(2, 784),
         "encoder.0.bias": torch.zeros(2),
         "decoder.0.weight": torch.zeros(784, 2),
         "decoder.0.bias": torch.full((784,), -0.8),
     }
-    files = {"model.py": CANARY.encode(), "weights.safetensors": save(weights)}
+    files = {"model.py": REFERENCE_MODEL.encode(), "weights.safetensors": save(weights)}
     result = hw6.grade(Submission("ada", files))
     board = {entry["name"]: entry["value"] for entry in result["leaderboard"]}
     assert board["parameters"] == sum(w.numel() for w in weights.values()) and board["code"] == 2
@@ -69,7 +70,7 @@ def build(generator=None):
     return Model()
 """
 ON_IMAGES = (
-    CANARY.replace("(784,)", "(1, 28, 28)")
+    REFERENCE_MODEL.replace("(784,)", "(1, 28, 28)")
     .replace("Linear(784, 2,", "Flatten(), Linear(784, 2,")
     .replace("import Linear", "import Flatten, Linear")
 )
@@ -85,7 +86,7 @@ def test_a_contest_measures_the_same_model_alike_however_it_is_written(grader):
     state = {k: v if v.ndim == 2 else torch.zeros_like(v) for k, v in state.items()}
     flattened = {name.replace("encoder.0", "encoder.1"): value for name, value in state.items()}
     boards = []
-    for source, weights in ((CANARY, state), (OWN_LAYERS, state), (ON_IMAGES, flattened)):
+    for source, weights in ((REFERENCE_MODEL, state), (OWN_LAYERS, state), (ON_IMAGES, flattened)):
         files = {"model.py": source.encode(), "weights.safetensors": save(weights)}
         result = hw6.grade(Submission("ada", files))
         assert not result["problems"]

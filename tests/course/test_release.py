@@ -21,9 +21,9 @@ from scratchae.course.blanked_sources import (
     original,
 )
 from scratchae.course.bug_injection import choose
-from scratchae.course.examine import examine
+from scratchae.course.check import examine
+from scratchae.course.handout import notebook
 from scratchae.course.leaks import find_leaks, secrets
-from scratchae.course.notebook import notebook
 from scratchae.course.release import release, student_files
 from scratchae.errors import ScratchaeError
 
@@ -214,7 +214,7 @@ def test_the_answers_stand_on_the_blanked_library(name, tmp_path):
     assignment = load_assignment(name)
     for file, text in master_sources(assignment).items():
         (tmp_path / Path(file).name).write_text(text)
-    assert [r.said for r in examine(assignment, tmp_path)] == ["all is right"] * len(
+    assert [r.first_sentence for r in examine(assignment, tmp_path)] == ["all is right"] * len(
         assignment.tasks
     )
 

@@ -1,31 +1,31 @@
-"""Every attack on the grader that is known is really tried here, and contained.
+"""Every known attack on the grader is really tried here, and contained.
 
-Where a machine can have no sandbox these tests are skipped, visibly: nothing was shown there.
+On a machine that can have no sandbox these tests are skipped, visibly.
 """
 
 import pytest
 
-from scratchae.course.sandbox import why_no_bubblewrap
-from scratchae.course.selftest.attack import Attack
-from scratchae.course.selftest.endings import ENDINGS
-from scratchae.course.selftest.run import ATTACKS, Stage, judge, names
+from scratchae.course.selftest.attack import Attack, Targets, probe
+from scratchae.course.selftest.denial_of_service import DENIAL_OF_SERVICE
+from scratchae.course.selftest.run import ATTACKS, AttackRunner, judge, names
+from tests.helpers.grading import needs_sandbox
 
-pytestmark = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "sandbox")
+pytestmark = needs_sandbox
 QUICK = {"infinite loop", "os._exit(0)", "segfault", "source with deep nesting"}
-LONG = {attack.name for attack in ENDINGS} - QUICK | {"markers left for the next run"}
+LONG = {attack.name for attack in DENIAL_OF_SERVICE} - QUICK | {"markers left for the next run"}
 
 
 @pytest.fixture(scope="module")
-def stage():
-    with Stage("bubblewrap") as stage:
-        yield stage
+def runner():
+    with AttackRunner("bubblewrap") as runner:
+        yield runner
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in names()]
 )
-def test_the_attack_is_contained(stage, name):
-    tried = stage.try_attack(name)
+def test_the_attack_is_contained(runner, name):
+    tried = runner.try_attack(name)
     assert tried.contained, tried.how
 
 
@@ -54,7 +54,7 @@ def test_no_two_attacks_have_one_name():
 
 
 def result(passed, sentence, flags=()):
-    """A grade of the hostile task and of an unhurt one."""
+    """The result of the hostile task and of one that must not be hurt."""
     rows = [{"passed": passed, "sentence": sentence}]
     hostile = {"earned": 5.0 if passed else 0, "points": 5, "rows": rows}
     return {"tasks": [hostile, {"earned": 5.0, "points": 5, "rows": rows}], "flags": list(flags)}
@@ -66,10 +66,29 @@ def result(passed, sentence, flags=()):
         ("probe", result(False, "it stopped with RuntimeError in line 3: reached: /etc/passwd")),
         ("probe", result(False, "it used more than 2 seconds of CPU time")),
         ("score", result(True, "")),
-        ("ends", result(False, "y is zero everywhere")),
+        ("crash", result(False, "y is zero everywhere")),
         ("flag", result(True, "")),
     ],
 )
 def test_an_attack_that_works_is_told_from_one_that_does_not(kind, graded):
-    contained, _ = judge(Attack("a", kind, lambda scene: "", "CPU time of another kind"), graded)
+    contained, _ = judge(Attack("a", kind, lambda targets: "", "CPU time of another kind"), graded)
     assert not contained
+
+
+@pytest.mark.parametrize(
+    ("body", "report"),
+    [
+        ("return successes({'a': lambda: 1, 'b': lambda: 1 / 0})", "reached: ['a']"),
+        ("return successes({'a': lambda: 1 / 0})", "refused: ZeroDivisionError: division by zero"),
+        ("return successes({'a': lambda: unknown})", "the attack is broken"),
+        ("return system_call(10**6)", "refused: OSError: [Errno 38] system call 1000000"),
+        ("return open(SECRET).read()", "reached: the secret"),
+    ],
+)
+def test_a_probe_reports_what_it_reached(body, report, tmp_path):
+    (tmp_path / "secret").write_text("the secret")
+    module = {}
+    exec(probe("", body).source(Targets(tmp_path, 9, 1, tmp_path / "secret")), module)
+    with pytest.raises(RuntimeError) as told:
+        module["relu_forward"](None)
+    assert str(told.value).startswith(report)

@@ -4,9 +4,8 @@ import zipfile
 
 import pytest
 
-from scratchae.course.grading.grader import Submission
 from scratchae.course.grading.outputs import folder_of
-from scratchae.course.grading.submissions import find_submissions
+from scratchae.course.grading.submissions import Submission, find_submissions
 from scratchae.errors import ScratchaeError
 
 
@@ -90,7 +89,7 @@ def test_a_moodle_zip_without_folders_is_read(tmp_path):
         file.writestr("Bob B_56_assignsubmission_file_hw1.zip", "no zip")
     found = submitted(tmp_path / "moodle.zip")
     assert found["Ada Lovelace_55"].files == {"linear.py": b"a"}
-    assert found["Bob B_56"].problems == ("refused: hw1.zip is no zip file that can be read",)
+    assert found["Bob B_56"].problems == ("refused: hw1.zip is not a readable zip file",)
 
 
 def test_a_folder_in_a_zip_is_looked_into(tmp_path):

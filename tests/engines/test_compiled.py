@@ -82,7 +82,7 @@ def test_epochs_are_those_of_eager_and_each_batch_size_is_compiled_once():
         engine.epoch(images, torch.arange(11).roll(-4).split(4))
     assert caught.value.step == 1 and engine.optimizer.steps == steps
     assert same_bits(before, weights(engine.model))
-    with pytest.raises(ScratchaeError, match=r"Linear.* wants .* but got"):
+    with pytest.raises(ScratchaeError, match=r"Linear.* expects .* but got"):
         engine.step(torch.randn(3, 5, dtype=torch.float64))
 
 

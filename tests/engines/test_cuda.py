@@ -8,7 +8,7 @@ import torch
 
 from scratchae.data import Batches, load
 from scratchae.engines import CompiledEngine, Engine, GraphEngine, NotFiniteError
-from scratchae.engines.device.capture import STEPS_A_REPLAY
+from scratchae.engines.device.cuda_graph import STEPS_A_REPLAY
 from scratchae.errors import ScratchaeError
 from scratchae.layers import BatchNorm1d, Linear, Sequential
 from scratchae.models import build
@@ -181,7 +181,7 @@ def test_in_bf16_the_final_loss_is_that_of_float32_within_two_percent(name, kind
 
 
 def test_products_of_float32_are_exact_unless_tf32_is_asked_for():
-    from scratchae.training.evaluation import float32_products
+    from scratchae.training.floating_point import float32_products
 
     if torch.cuda.get_device_capability()[0] < 8:
         pytest.skip("this GPU has no TF32")

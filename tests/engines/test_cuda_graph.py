@@ -14,8 +14,8 @@ import torch
 
 from scratchae.data import Batches
 from scratchae.engines import Engine, NotFiniteError
-from scratchae.engines.device import DeviceEngine, capture
-from scratchae.engines.device.capture import STEPS_A_REPLAY
+from scratchae.engines.device import DeviceEngine, cuda_graph
+from scratchae.engines.device.cuda_graph import STEPS_A_REPLAY
 from scratchae.layers import BatchNorm1d, Linear, Sequential, Tanh
 from scratchae.optim import Adam
 
@@ -56,7 +56,7 @@ def on_a_cpu(monkeypatch):
         "current_stream": Stream,
         "stream": lambda stream: nullcontext(),
     }.items():
-        monkeypatch.setattr(capture.torch.cuda, name, value)
+        monkeypatch.setattr(cuda_graph.torch.cuda, name, value)
 
 
 class Recorded(DeviceEngine):
@@ -132,7 +132,7 @@ def test_several_steps_are_made_by_one_replay(on_a_cpu):
 
 def test_recording_carries_nothing_out(on_a_cpu):
     _, engine = pair()
-    tensors = engine.gather(numbers(12), torch.arange(12).view(3, 4))
+    tensors = engine.gather({"images": numbers(12)}, torch.arange(12).view(3, 4))
     before = {name: tensor.clone() for name, tensor in tensors.items()}
     engine.recording(engine.laid_out(tensors), tensors)
     assert all(torch.equal(tensors[name], tensor) for name, tensor in before.items())

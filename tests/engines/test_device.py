@@ -173,7 +173,7 @@ def test_two_engines_of_one_model_take_turns():
 
 def test_what_a_layer_refuses_is_refused_in_the_same_sentence():
     _, device = pair(small(), Adam)
-    with pytest.raises(ScratchaeError, match=r"Linear\(5, 4\) wants .* but got"):
+    with pytest.raises(ScratchaeError, match=r"Linear\(5, 4\) expects .* but got"):
         device.step(torch.randn(3, 6, dtype=torch.float64))
     with pytest.raises(ScratchaeError, match="which has no spread"):
         device.epoch(numbers(5), torch.arange(5).split(4))
@@ -182,15 +182,31 @@ def test_what_a_layer_refuses_is_refused_in_the_same_sentence():
 class Lion(Adam):
     """A user's own optimizer."""
 
-    def update(self, value, grad, t):
-        value.sub_(self.lr * grad.sign())
+    def update(self, value, grad, t, lr, state):
+        value.sub_(lr * grad.sign() / t)
+
+
+class Rounding(Adam):
+    """A user's own optimizer, which does more in a step than to update."""
+
+    def step(self):
+        super().step()
+        self.value.copy_(self.value.round(decimals=3))
+
+
+def test_an_optimizer_of_ones_own_needs_no_more_than_an_update():
+    eager, device = pair(small(), Lion)
+    rows = torch.arange(10).split(4)
+    for _ in range(2):
+        device.epoch(numbers(10), rows), eager.epoch(numbers(10), rows)
+    assert_same(eager, device)
 
 
 @pytest.mark.parametrize(
     ("optimizer", "said"),
     [
-        (Lion, "has no form of Lion"),
-        (lambda p: SGD(p[2:], lr=0.1), "wants an optimizer of all the model's parameters"),
+        (Rounding, "has no form of Rounding, whose step is its own"),
+        (lambda p: SGD(p[2:], lr=0.1), "needs an optimizer of all the model's parameters"),
     ],
 )
 def test_without_a_device_form_it_says_why_and_makes_the_steps_of_eager(optimizer, said):
@@ -281,7 +297,7 @@ class TestBf16:
 def test_the_graph_engine_and_the_formats_of_a_gpu_want_cuda_in_one_sentence():
     model = build("fc")
     with pytest.raises(
-        ScratchaeError, match="the graph engine wants CUDA, but the model is on cpu"
+        ScratchaeError, match="the graph engine needs CUDA, but the model is on cpu"
     ):
         GraphEngine(model, Adam(model.parameters()))
     with pytest.raises(ScratchaeError, match="the eager engine computes in float32"):

@@ -8,7 +8,7 @@ import torch
 
 from scratchae.models import build
 from scratchae.training import fit, loop
-from scratchae.training.evaluation import float32_products
+from scratchae.training.floating_point import float32_products
 from tests.helpers.runs import few_digits
 
 TINY = torch.finfo(torch.float32).tiny

@@ -306,7 +306,7 @@ def test_an_epoch_adds_up_the_losses_of_all_images(name):
 def test_what_a_layer_refuses_the_buffered_engine_refuses_in_the_same_sentence():
     model = Sequential(Linear(4, 4), BatchNorm1d(4))
     engine = BufferedEngine(model, Adam(model.parameters()))
-    with pytest.raises(ScratchaeError, match=r"wants .* but got"):
+    with pytest.raises(ScratchaeError, match=r"expects .* but got"):
         engine.step(torch.randn(3, 5))
     with pytest.raises(ScratchaeError, match="which has no spread"):
         engine.step(torch.randn(1, 4))

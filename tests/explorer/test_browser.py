@@ -23,6 +23,7 @@ from scratchae.layers import (
     Conv2d,
     ConvTranspose2d,
     Flatten,
+    Layer,
     LeakyReLU,
     Linear,
     ReLU,
@@ -31,7 +32,7 @@ from scratchae.layers import (
     Tanh,
     Unflatten,
 )
-from scratchae.models import build
+from scratchae.models import Autoencoder, build
 from scratchae.training import Run, Settings, fit
 from scratchae.training.evaluation import evaluating
 from tests.helpers.browser import DESK, PHONE, chromium, frame, opened
@@ -174,6 +175,77 @@ def test_fifty_digits_are_given_back_as_python_gives_them_back(browser, trained,
         expected = run.model.forward(x.reshape(-1, *run.model.input_shape)).flatten(1)
     off = (torch.tensor(found) - expected).abs()
     assert off.max() <= NEAR and off.mean() < 0.01
+
+
+class Normalised(Layer):
+    """Mean 0 and spread 1 over the channels of each pixel, and then a weight and a bias of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.bias = torch.rand(4), torch.rand(4)
+
+    def forward(self, x):
+        pixels = x.movedim(1, -1)
+        centred = pixels - pixels.mean(-1, keepdim=True)
+        spread = (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+        return self.remember(torch.addcmul(self.bias, self.weight, centred / spread).movedim(-1, 1))
+
+
+class Softmax(Layer):
+    def forward(self, x):
+        powers = (x - x.amax(1, keepdim=True)).exp_()
+        return self.remember(powers / powers.sum(1, keepdim=True))
+
+
+class TwiceLinear(Linear):
+    def forward(self, x):
+        return self.remember(super().forward(x) * 2)
+
+
+class Attention(Layer):
+    """The rows of each picture, mixed by how alike they are: products of matrices and slices."""
+
+    def forward(self, x):
+        rows = x.flatten(1, 2)  # (N, 28, 28)
+        alike = rows @ rows.mT / 28
+        return self.remember(1 - (alike.clamp(-0.5, 0.5) @ rows[:, :, 2:26] - 0.25))
+
+
+class Activations(Layer):
+    def forward(self, x):
+        y = torch.where(x > 0.1, x, x.tanh()) ** 2 + 0.5
+        y = y.rsqrt().clamp(max=3) + y.sub(x, alpha=0.5).abs()
+        return self.remember(torch.maximum(y, x.neg().exp().reciprocal()) * x.sign())
+
+
+def test_layers_that_the_page_does_not_know_by_name_are_run_as_python_runs_them(browser, tmp_path):
+    torch.manual_seed(0)
+    encoder = Sequential(
+        *(Unflatten(1, (4, 14, 14)), Normalised(), Flatten(), LeakyReLU(0.2), Activations()),
+        *(TwiceLinear(784, 20), Softmax(), Sigmoid(), Linear(20, 5)),
+    )
+    decoder = Sequential(
+        *(Linear(5, 784), Unflatten(1, (1, 28, 28)), Attention(), Flatten(), TwiceLinear(672, 30)),
+        *(Tanh(), Linear(30, 784)),
+    )
+    model = Autoencoder(encoder, decoder, (784,))
+    model.name = "own"
+    run = Run(model, Settings("own", "", None, "", 1, 64, 1e-3, 0.0, 0))
+    write_page(run, few_digits(), tmp_path / "page.html")
+    x = few_digits().test.normalised()[:5].flatten(1)
+    with opened(browser, tmp_path / "page.html") as watched, evaluating(model):
+        found = watched.page.evaluate(
+            "(all) => all.map((x) => [encoder, decoder].map((net) => {"
+            "  x = net.forward(Float32Array.from(x));"
+            "  return net.layers.map((layer) => Array.from(layer.y)); }))",
+            x.tolist(),
+        )
+    assert not watched.complaints
+    for network, i in ((encoder, 0), (decoder, 1)):
+        for j, (_, layer) in enumerate(network.leaves()):
+            x = layer.forward(x)
+            theirs = torch.tensor([each[i][j] for each in found]).view(x.shape)
+            assert (theirs - x).abs().max() <= 0.02 * x.abs().max(), layer
 
 
 @pytest.mark.parametrize("name", ["fc", "conv"])

@@ -1,23 +1,31 @@
-"""The library's random layers, each beside its torch.nn twin."""
+"""The library's random layers, each with its torch.nn twin."""
 
 from __future__ import annotations
 
+from hypothesis import strategies as st
 from torch import nn
 
 from reference.twins import twin
 from scratchae import layers
-from scratchae.checking.layer_cases import LAYER_CASES, LayerCase
+from scratchae.checking.layer_cases import FEW, LAYER_CASES, LayerCase, layer_strategy
+
+few = st.sampled_from(FEW)
+
+
+def pair_or_number(element: st.SearchStrategy[int]) -> st.SearchStrategy:
+    """One number for both axes of an image, or one for each."""
+    return element | st.tuples(element, element)
 
 
 class Case(LayerCase):
-    """A layer's name and arguments, the shapes of its inputs, and how their numbers lie."""
+    """A random layer of the library, with its torch.nn twin."""
 
     def module(self) -> nn.Module:
-        """torch.nn's of the same name, newly made from the same arguments."""
+        """Make torch.nn's layer of the same name from the same arguments."""
         return getattr(nn, self.name)(**self.arguments)
 
     def pair(self, device: str = "cpu") -> tuple[layers.Layer, nn.Module]:
-        """Ours in float64 with random weights and statistics, and its twin."""
+        """Make our layer in float64, with random weights and statistics, and its twin."""
         layer = self.random_layer(device)
         return layer, twin(layer)
 
@@ -27,4 +35,4 @@ def with_twin(case: LayerCase) -> Case:
     return Case(**values)
 
 
-CASES = {name: strategy.map(with_twin) for name, strategy in LAYER_CASES.items()}
+CASES = {name: layer_strategy(name).map(with_twin) for name in LAYER_CASES}

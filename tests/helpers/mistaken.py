@@ -12,31 +12,31 @@ CATALOGUE = "scratchae.checking.catalogue."
 
 
 def handed_in_with(assignment, mistake):
-    """{file: text}: the answers, but for one function, which is the mistake's."""
+    """{file: text}: the answers, except for one function, which is the mistake's."""
     files = {Path(file).name: text for file, text in master_sources(assignment).items()}
     (task,) = (t for t in assignment.tasks if t.exercise == mistake.exercise)
     function = EXERCISES[task.exercise].reference.__name__
     blank = {name for names in blanked_functions(assignment).values() for name in names}
-    text = inlined(mistake.function.__module__, blank, set())
-    # the mistake has names of its own: where it calls the right function it means ours
+    text = f"{helpers(mistake.names['__name__'], blank)}\n{mistake.source}"
+    # the helpers have names of their own: they must not take the place of ours
     files[Path(task.file).name] += (
-        f"\n\nnames = dict(globals())\nexec({text!r}, names)\n{function} = names[{mistake.name!r}]\n"
+        f"\n\nnames = dict(globals(), right={function})\nexec({text!r}, names)\n"
+        f"{function} = names[{mistake.name!r}]\n"
     )
     return files
 
 
-def inlined(module, blank, seen):
-    """A module of the catalogue without imports of the catalogue or of what is blanked."""
-    if module in seen:
-        return ""
-    seen.add(module)
-    parts = ["def mistake(*_, **__):\n    return lambda function: function"]
+def helpers(module, blank):
+    """What a file of the catalogue defines for its rows, without imports of what is blanked."""
+    parts = []
     for node in ast.parse(inspect.getsource(sys.modules[module])).body:
-        if not isinstance(node, ast.ImportFrom):
-            parts.append(ast.unparse(node))
-        elif node.module.startswith(CATALOGUE):
-            parts.append(inlined(node.module, blank, seen))
-        elif node.module not in ("__future__", "scratchae.checking.mistake"):
+        if isinstance(node, ast.ImportFrom):
+            if node.module.startswith(CATALOGUE):
+                parts.append(helpers(node.module, blank))
+                continue
             node.names = [alias for alias in node.names if alias.name not in blank]
-            parts += [ast.unparse(node)] if node.names else []
+            if node.module == "__future__" or not node.names:
+                continue
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)):
+            parts.append(ast.unparse(node))
     return "\n".join(parts)

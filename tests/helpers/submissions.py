@@ -5,8 +5,8 @@ from pathlib import Path
 from scratchae.checking import mistakes
 from scratchae.course.assignment import load_assignment
 from scratchae.course.release import master_sources, student_files
-from scratchae.course.selftest.attack import Scene
-from scratchae.course.selftest.endings import ENDINGS
+from scratchae.course.selftest.attack import Targets
+from scratchae.course.selftest.denial_of_service import DENIAL_OF_SERVICE
 from scratchae.course.selftest.forgeries import FORGERIES
 from tests.helpers.mistaken import handed_in_with
 from tests.helpers.otherwise import OTHERWISE
@@ -78,10 +78,10 @@ def class_of_every_kind(folder: Path, count: int) -> dict[str, str]:
             ]
     for task in hw1.tasks:
         kinds += [(m.name, handed_in_with(hw1, m)) for m in mistakes(task.exercise)]
-    nowhere = Scene(Path("/nowhere"), 9, 2**22, Path("/nowhere/secret"))
+    nowhere = Targets(Path("/nowhere"), 9, 2**22, Path("/nowhere/secret"))
     kinds += [
         ("hostile", right | {"activations.py": attack.source(nowhere)})
-        for attack in (*ENDINGS, *FORGERIES)
+        for attack in (*DENIAL_OF_SERVICE, *FORGERIES)
         if attack.kind != "flag"
     ]
     kinds += [

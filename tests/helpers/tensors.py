@@ -1,4 +1,4 @@
-"""Awkward tensors, and how far two tensors are apart."""
+"""Devices to test on, and comparisons of tensors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEVICES = [
 
 
 def relative_difference(got: Tensor, expected: Tensor, scale: float = 0.0) -> float:
-    """The largest deviation over the largest expected element, or over `scale` if that is more."""
+    """The largest difference, divided by the largest expected element, or by `scale` if that is larger."""
     if expected.numel() == 0:
         return 0.0
     deviation = (got - expected).abs().max().item()
@@ -32,7 +32,7 @@ def relative_difference(got: Tensor, expected: Tensor, scale: float = 0.0) -> fl
 def assert_close(
     name: str, got: Tensor, expected: Tensor, tolerance: float = 1e-10, scale: float = 0.0
 ) -> None:
-    """Same shape and dtype, finite, and relatively closer than the tolerance."""
+    """Assert the same shape and dtype, and a relative difference of at most the tolerance."""
     expected = expected.detach()
     assert got.shape == expected.shape, f"{name}: {tuple(got.shape)}, not {tuple(expected.shape)}"
     assert got.dtype == expected.dtype, f"{name}: {got.dtype}, not {expected.dtype}"
@@ -42,7 +42,7 @@ def assert_close(
 
 @contextmanager
 def unchanged(**tensors: Tensor | None) -> Iterator[None]:
-    """Within, none of these tensors may change by a bit, a shape or a stride."""
+    """Assert that inside the block no bit, shape or stride of these tensors changes."""
     before = {
         name: (tensor.clone(), tensor.stride(), tensor.storage_offset())
         for name, tensor in tensors.items()
@@ -55,5 +55,5 @@ def unchanged(**tensors: Tensor | None) -> Iterator[None]:
 
 
 def share_memory(a: Tensor, b: Tensor) -> bool:
-    """Whether the two tensors lie in one storage."""
+    """Whether the two tensors share memory."""
     return a.numel() > 0 and a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()

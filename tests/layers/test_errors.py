@@ -74,12 +74,12 @@ say(
 )
 say(
     *("wrong_dtype", lambda: Linear(3, 2)(ones(5, 3, dtype=torch.float64))),
-    *("Linear(3, 2)", "wants float32 but got float64", "x.to(torch.float32)", ".to("),
+    *("Linear(3, 2)", "expects float32 but got float64", "x.to(torch.float32)", ".to("),
 )
 say("conv_dtype", lambda: Conv2d(1, 2, 3)(ones(1, 1, 5, 5).double()), "Conv2d(1, 2", "float64")
 say(
     *("transposed_dtype", lambda: ConvTranspose2d(1, 2, 3)(ones(1, 1, 5, 5).double())),
-    *("ConvTranspose2d(1, 2", "wants float32"),
+    *("ConvTranspose2d(1, 2", "expects float32"),
 )
 say("norm_dtype", lambda: BatchNorm1d(3)(ones(5, 3).double()), "BatchNorm1d(3", "float32", ".to(")
 say(
@@ -184,7 +184,9 @@ say(
     *("transposed_groups", lambda: ConvTranspose2d(4, 6, 3, groups=4)),
     *("ConvTranspose2d", "4 input", "6 output", "groups=4"),
 )
-say("transposed_channels_0", lambda: ConvTranspose2d(0, 6, 3), "ConvTranspose2d wants in_channels")
+say(
+    "transposed_channels_0", lambda: ConvTranspose2d(0, 6, 3), "ConvTranspose2d expects in_channels"
+)
 say("channels_float", lambda: Conv2d(3.0, 6, 3), "in_channels", "whole number", "got 3.0")
 say("channels_0", lambda: Conv2d(0, 6, 3), "Conv2d", "in_channels", "got 0")
 say(
@@ -243,7 +245,9 @@ say("key_shape", lambda: loading(bias=ones(3)), "bias", "(2,)", "(3,)", "sizes")
 say("loss_shapes", lambda: MSELoss()(ones(2, 3), ones(3)), "MSELoss", "(2, 3)", "(3,)", "reshape")
 say("loss_empty", lambda: MSELoss()(ones(0, 3), ones(0, 3)), "MSELoss", "empty batch")
 say("loss_dtypes", lambda: MSELoss()(ones(2), ones(2).double()), "target", "float32", "float64")
-say("loss_integers", lambda: MSELoss()(*2 * [ones(2, dtype=torch.long)]), "MSELoss wants", "int64")
+say(
+    "loss_integers", lambda: MSELoss()(*2 * [ones(2, dtype=torch.long)]), "MSELoss expects", "int64"
+)
 say("loss_backward_first", lambda: MSELoss().backward(), "MSELoss.backward", "call loss(")
 
 

@@ -9,12 +9,12 @@ import torch
 
 from scratchae import layers, losses
 from scratchae.errors import ScratchaeError
-from scratchae.layers import Conv2d, ConvTranspose2d, Layer, LeakyReLU, Linear, ReLU
+from scratchae.layers import BatchNorm1d, Conv2d, ConvTranspose2d, Layer, LeakyReLU, Linear, ReLU
 from tests.helpers.tensors import assert_close
 from tests.helpers.torch_samples import MODULES, torch_samples
 
 WITHOUT_PARAMETERS = ("LeakyReLU", "MSELoss", "ReLU", "Sigmoid", "Tanh")
-WAITING = ("BatchNorm1d", "BatchNorm2d", "MSELoss")
+WAITING = ("MSELoss",)
 OURS = [name for name in MODULES if hasattr(layers, name) and name not in WAITING]
 
 # (module, sample) -> a piece of the sentence
@@ -71,6 +71,7 @@ def test_a_layer_is_called_with_input_by_name():
         (Linear, torch.nn.Linear, (7, 5)),
         (Conv2d, torch.nn.Conv2d, (2, 5, 3)),
         (ConvTranspose2d, torch.nn.ConvTranspose2d, (2, 5, 3)),
+        (BatchNorm1d, torch.nn.BatchNorm1d, (5,)),
     ],
 )
 def test_a_layer_is_made_in_a_dtype_and_on_a_device_with_the_numbers_of_torch(
@@ -82,7 +83,10 @@ def test_a_layer_is_made_in_a_dtype_and_on_a_device_with_the_numbers_of_torch(
     layer = ours(*arguments, dtype=dtype, device="cpu")
     for key, tensor in layer.named_parameters():
         assert tensor.grad.dtype == dtype and torch.equal(tensor, module.get_parameter(key))
-    assert ours(*arguments, device="meta").weight.device.type == "meta"
+    for key, tensor in layer.named_buffers():
+        assert tensor.dtype == module.get_buffer(key).dtype
+    state = ours(*arguments, device="meta").state_dict()
+    assert all(tensor.device.type == "meta" for tensor in state.values())
 
 
 @pytest.mark.parametrize("output_size", [None, (11, 12), [12, 11], (2, 3, 11, 12)])

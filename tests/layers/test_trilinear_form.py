@@ -6,11 +6,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scratchae.checking.layer_cases import both as pair
-from scratchae.checking.layer_cases import few, pair_or_number
 from scratchae.checking.layouts import on, random_tensor
 from scratchae.layers import conv2d_backward, conv2d_forward, conv_transpose2d_forward
 from scratchae.layers.convolution import Geometry
-from tests.helpers.cases import CASES
+from tests.helpers.cases import CASES, few, pair_or_number
 from tests.helpers.tensors import DEVICES
 
 

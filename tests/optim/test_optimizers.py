@@ -28,6 +28,7 @@ def sgd(draw) -> dict:
         "dampening": 0.0 if nesterov else draw(st.just(0.0) | share),
         "weight_decay": draw(st.just(0.0) | share),
         "nesterov": nesterov,
+        "maximize": draw(st.booleans()),
     }
 
 
@@ -39,6 +40,7 @@ def adam(draw) -> dict:
         "eps": draw(st.sampled_from([1e-12, 1e-8, 1e-3, 0.5])),
         "weight_decay": draw(st.just(0.0) | share),
         "amsgrad": draw(st.booleans()),
+        "maximize": draw(st.booleans()),
     }
 
 
@@ -72,13 +74,15 @@ def test_fifty_steps_equal_torch_optim(name, device, data):
     ours, theirs = both_sides(generator, device)
     mine = getattr(optim, name)(ours, **given_settings)
     other = getattr(torch.optim, name)(theirs, **given_settings)
+    largest = [b.abs().max().item() for b in theirs]  # on its way; rounding is relative to it
     for _ in range(50):
         for a, b in zip(ours, theirs, strict=True):
             b.grad = gradient(tuple(a.shape), generator, device)
             a.grad = b.grad.clone()  # set by hand, outside the flat buffer
         mine.step(), other.step()
-        for a, b in zip(ours, theirs, strict=True):
-            assert_close("parameter", a, b, 1e-12, scale=1e-3)
+        largest = [max(m, b.abs().max().item()) for m, b in zip(largest, theirs, strict=True)]
+        for a, b, scale in zip(ours, theirs, largest, strict=True):
+            assert_close("parameter", a, b, 1e-12, scale=scale)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -180,3 +184,44 @@ def test_a_saved_state_is_a_dict_of_its_own():
 
 def test_sgd_without_momentum_remembers_nothing():
     assert not optim.SGD([torch.ones(2)]).state and optim.SGD([torch.ones(2)], momentum=0.1).state
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_the_step_number_and_the_learning_rate_may_be_tensors(name, data):
+    chosen = data.draw(SETTINGS[name])
+    generator = torch.Generator().manual_seed(data.draw(seeds))
+    value, grad = normal((7,), generator, "cpu"), normal((7,), generator, "cpu")
+    of_numbers = getattr(optim, name)([value.clone()], **chosen)
+    of_tensors = getattr(optim, name)([value.clone()], **chosen)
+    of_columns = getattr(optim, name)([value.clone()], **chosen)
+    rates = torch.full((7,), chosen["lr"], dtype=torch.float64)  # one for each parameter
+    for t in range(1, 6):
+        number = torch.tensor(float(t), dtype=torch.float64)
+        for optimizer, step, lr in (
+            (of_numbers, t, chosen["lr"]),
+            (of_tensors, number, torch.tensor(chosen["lr"], dtype=torch.float64)),
+            (of_columns, t, rates),
+        ):
+            optimizer.update(optimizer.value, grad, step, lr, optimizer.state)
+        for other in (of_tensors, of_columns):
+            assert_close("value", other.value, of_numbers.value, 1e-12, scale=1.0)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_large_buffer_is_moved_in_pieces_as_if_it_were_one(name, monkeypatch):
+    value = torch.randn(1000, dtype=torch.float64)
+    whole = getattr(optim, name)([value.clone()], lr=0.1, weight_decay=0.1)
+    monkeypatch.setattr("scratchae.optim.base.PIECE", 64)
+    parts = getattr(optim, name)([value.clone()], lr=0.1, weight_decay=0.1)
+    parts.lr = torch.full_like(value, 0.1)
+    for _ in range(3):
+        grad = torch.randn(1000, dtype=torch.float64)
+        for optimizer in (whole, parts):
+            optimizer.grad.copy_(grad)
+        monkeypatch.setattr("scratchae.optim.base.PIECE", 10_000)
+        whole.step()
+        monkeypatch.setattr("scratchae.optim.base.PIECE", 64)
+        parts.step()
+    assert_close("value", parts.value, whole.value, 1e-12)

@@ -33,7 +33,7 @@ from scratchae.models import build
 from scratchae.optim import Adam
 from scratchae.profiling import Counter, Rates, profile
 from scratchae.profiling.counting import size
-from scratchae.profiling.pieces import WARM_UP, count_step, run_step
+from scratchae.profiling.pieces import WARM_UP, count_step, measured_step
 from scratchae.profiling.result import digits
 from tests.helpers.figures import words
 
@@ -156,10 +156,11 @@ def test_the_peak_is_that_of_torch_s_own_allocator(name):
     model = build(name)
     parts, x = list(model.leaves()), torch.rand(9, *model.input_shape)
     optimizer = Adam(model.parameters(), weight_decay=1e-5)
-    counter, _ = count_step(parts, optimizer, x, x)
+    counter, _ = count_step(model, parts, optimizer, x, x)
     model.forget()
-    with torch.profiler.profile(profile_memory=True) as profiler:
-        run_step(parts, optimizer, x, x, lambda key, call, *args: call(*args))
+    calling = measured_step(model, parts, optimizer, lambda key, call, *args: call(*args))
+    with torch.profiler.profile(profile_memory=True) as profiler, calling as step:
+        step(x, x)
     events = profiler.profiler.kineto_results.events()
     sizes = [event.nbytes() for event in events if event.name() == "[memory]"]
     peak = max(accumulate(sizes))
@@ -198,7 +199,7 @@ def test_every_leaf_appears_once_and_in_order():
     passes = [("forward", "backward")] * (len(names) + 1) + [("update",)]
     assert result.table["pass"].tolist() == [one for pair in passes for one in pair]
     assert result.parts["layer"].tolist() == [
-        *("Linear(6, 5)", "BatchNorm1d(5)", "ReLU()", "Linear(5, 6)", "Tanh()", "MSE", "Adam")
+        *("Linear(6, 5)", "BatchNorm1d(5)", "ReLU()", "Linear(5, 6)", "Tanh()", "MSELoss()", "Adam")
     ]
 
 
@@ -347,7 +348,7 @@ def test_a_model_without_parameters_and_one_of_another_output_shape():
         (Sequential(Tanh()), {"input_shape": (3,), "batch_size": 0}, "batch_size to be an integer"),
         (Sequential(Tanh()), {"input_shape": (3,), "steps": 1.5}, "steps to be an integer"),
         (Sequential(Tanh()), {"input_shape": (3,), "threads": 10**6}, "threads to be an integer"),
-        (Sequential(Linear(4, 4)), {"input_shape": (3,)}, r"wants \(..., 4\) but got \(64, 3\)"),
+        (Sequential(Linear(4, 4)), {"input_shape": (3,)}, r"expects \(..., 4\) but got \(64, 3\)"),
         (
             Sequential(Tanh()),
             {"input_shape": (2**30,), "batch_size": 2**29},

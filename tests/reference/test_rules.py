@@ -7,7 +7,7 @@ import pytest
 
 from reference.rules import CLASSES, OURS, RESULTS, RULES, caught_once, markdown
 from scratchae.checking import EXERCISES, mistakes
-from scratchae.checking.cases import Case
+from scratchae.checking.exercises import Case
 
 RECORDED = json.loads((RESULTS / "rules.json").read_text())
 

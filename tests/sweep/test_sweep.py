@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from scratchae import plots
-from scratchae.checking.layer_cases import LAYER_CASES
+from scratchae.checking.layer_cases import LAYER_CASES, layer_strategy
 from scratchae.cli import main
 from scratchae.data import Dataset, load
 from scratchae.errors import ScratchaeError
@@ -61,7 +61,7 @@ def fitted(settings, data=DATA, **more):
 @given(data=st.data())
 def test_a_stacked_layer_does_what_its_layers_do(name, device, data):
     """Output, dx, every gradient, added up over two passes, and every buffer."""
-    case = data.draw(LAYER_CASES[name])
+    case = data.draw(layer_strategy(name))
     layers = [case.random_layer(device) for _ in range(data.draw(st.integers(1, 4)))]
     stacked = stack(layers)
     for shape, training in zip(case.shapes, case.training, strict=True):

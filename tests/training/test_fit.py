@@ -16,8 +16,8 @@ from scratchae.losses import mse_backward, mse_forward
 from scratchae.models import Autoencoder, build, register
 from scratchae.optim import Adam
 from scratchae.training import evaluate, fit, open_run, train_step
-from scratchae.training.denormals import flushing_denormals
-from scratchae.training.loop import keepsakes, pixels_for
+from scratchae.training.floating_point import flushing_denormals
+from scratchae.training.preparation import keepsakes, pixels_for
 from tests.helpers.runs import few_digits, same_bits, weights
 
 DATA = few_digits()

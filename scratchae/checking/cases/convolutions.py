@@ -1,35 +1,54 @@
-"""Inputs of Conv2d and ConvTranspose2d: sizes that fit the stride, and sizes that leave a rest."""
+"""Cases of Conv2d and ConvTranspose2d: sizes that fit the stride, and sizes that leave a rest."""
 
 from __future__ import annotations
 
+from random import Random
+from typing import Any
+
 from torch import Tensor
 
-from scratchae.checking.cases.draw import Draw
+from scratchae.checking.exercises import FLOAT32, STRIDED, Draw, exercise
+from scratchae.checking.layer_cases import FEW, both, flip, layer_case, pair_or_number
+from scratchae.layers import (
+    conv2d_backward,
+    conv2d_forward,
+    conv_transpose2d_backward,
+    conv_transpose2d_forward,
+)
+
+GRADIENTS = ("dx", "dweight", "dbias")
+SETTINGS = ("stride", "padding", "dilation", "groups")
+CORNERS = ("random sizes", "one sample", *SETTINGS, STRIDED, FLOAT32)
+TRANSPOSED = (*CORNERS, "output_padding")
 
 
-def conv2d_forward(draw: Draw) -> dict:
-    settings, x, weight, _, bias = conv(draw)
+@exercise(conv2d_forward, "y", corners=CORNERS)
+def conv2d_forward_inputs(draw: Draw) -> dict:
+    settings, x, weight, _, bias = conv2d_inputs(draw)
     return {"x": x, "weight": weight, "bias": bias, **settings}
 
 
-def conv2d_backward(draw: Draw) -> dict:
-    settings, x, weight, dy, _ = conv(draw)
+@exercise(conv2d_backward, *GRADIENTS, corners=CORNERS)
+def conv2d_backward_inputs(draw: Draw) -> dict:
+    settings, x, weight, dy, _ = conv2d_inputs(draw)
     return {"dy": dy, "x": x, "weight": weight, **settings}
 
 
-def conv_transpose2d_forward(draw: Draw) -> dict:
-    settings, x, weight, _, bias = conv_transpose2d(draw)
+@exercise(conv_transpose2d_forward, "y", corners=TRANSPOSED)
+def conv_transpose2d_forward_inputs(draw: Draw) -> dict:
+    settings, x, weight, _, bias = conv_transpose2d_inputs(draw)
     order = ("stride", "padding", "output_padding", "groups", "dilation")
     return {"x": x, "weight": weight, "bias": bias, **{name: settings[name] for name in order}}
 
 
-def conv_transpose2d_backward(draw: Draw) -> dict:
-    settings, x, weight, dy, _ = conv_transpose2d(draw)
+@exercise(conv_transpose2d_backward, *GRADIENTS, corners=TRANSPOSED)
+def conv_transpose2d_backward_inputs(draw: Draw) -> dict:
+    settings, x, weight, dy, _ = conv_transpose2d_inputs(draw)
     order = ("stride", "padding", "groups", "dilation")
     return {"dy": dy, "x": x, "weight": weight, **{name: settings[name] for name in order}}
 
 
-def conv(draw: Draw) -> tuple[dict, Tensor, Tensor, Tensor, Tensor]:
+def conv2d_inputs(draw: Draw) -> tuple[dict[str, Any], Tensor, Tensor, Tensor, Tensor]:
     """settings, image x (N, C, H, W), weight (O, C/G, kH, kW), y-sized dy, bias."""
     settings, kernel, positions = geometry(draw)
     groups = settings["groups"]
@@ -48,7 +67,7 @@ def conv(draw: Draw) -> tuple[dict, Tensor, Tensor, Tensor, Tensor]:
     return settings, x, weight, draw.normal(N, O, *P), draw.normal(O)
 
 
-def conv_transpose2d(draw: Draw) -> tuple[dict, Tensor, Tensor, Tensor, Tensor]:
+def conv_transpose2d_inputs(draw: Draw) -> tuple[dict[str, Any], Tensor, Tensor, Tensor, Tensor]:
     """settings, x (N, O, P, Q), weight (O, C/G, kH, kW), dy (N, C, H, W), bias (C,)."""
     settings, kernel, positions = geometry(draw)
     groups = settings["groups"]
@@ -66,10 +85,10 @@ def conv_transpose2d(draw: Draw) -> tuple[dict, Tensor, Tensor, Tensor, Tensor]:
     return settings, x, weight, draw.normal(N, C, *size), draw.normal(C)
 
 
-def geometry(draw: Draw) -> tuple[dict, tuple[int, int], tuple[int, int]]:
+def geometry(draw: Draw) -> tuple[dict[str, Any], tuple[int, int], tuple[int, int]]:
     """Stride, padding, dilation, groups; the kernel's size; the number of positions."""
     kernel = draw.pick.choice([(3, 2), (2, 3), (3, 3)])
-    settings = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+    settings: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
     if draw.corner == "stride":
         settings |= {"stride": draw.pick.choice([2, (2, 1), (1, 2), (3, 2)])}
     elif draw.corner == "padding":
@@ -84,15 +103,62 @@ def geometry(draw: Draw) -> tuple[dict, tuple[int, int], tuple[int, int]]:
 
 
 def channels(draw: Draw, groups: int) -> tuple[int, int]:
-    """(C, O), differing; with groups at least two channels in each, so that their order shows."""
-    return tuple(groups * per for per in draw.pick.sample([1, 2, 3] if groups == 1 else [2, 3], 2))
+    """(C, O), which differ; at least two channels in each group, so that their order shows."""
+    C, O = draw.pick.sample([1, 2, 3] if groups == 1 else [2, 3], 2)
+    return groups * C, groups * O
 
 
 def pair(draw: Draw, *choices: int) -> tuple[int, int]:
     return draw.pick.choice(choices), draw.pick.choice(choices)
 
 
-def along(axis: int, settings: dict, *names: str) -> tuple[int, ...]:
-    """The settings of that axis: a number stands for both."""
-    values = (settings[name] for name in names)
-    return tuple(v[axis] if isinstance(v, tuple) else v for v in values)
+def along(axis: int, settings: dict[str, Any], *names: str) -> list[int]:
+    """The settings of that axis."""
+    return [both(settings[name])[axis] for name in names]
+
+
+def drawn_arguments(pick: Random) -> dict[str, Any]:
+    """The arguments that both layers have in common."""
+    groups = pick.randint(1, 3)
+    return {
+        "in_channels": groups * pick.randint(1, 3),
+        "out_channels": groups * pick.randint(1, 3),
+        "kernel_size": pair_or_number(pick, 1, 4),
+        "stride": pair_or_number(pick, 1, 4),
+        "dilation": pair_or_number(pick, 1, 3),
+        "groups": groups,
+        "bias": flip(pick),
+    }
+
+
+@layer_case("Conv2d")
+def conv2d(pick: Random, name: str) -> tuple[dict, tuple]:
+    arguments = drawn_arguments(pick)
+    padding: Any = pick.choice(("number", "number", "same", "valid"))
+    if padding == "number":
+        padding = pair_or_number(pick, 0, 3)
+    if padding == "same":
+        arguments["stride"] = 1
+    image = []
+    for axis in (0, 1):
+        k, d = along(axis, arguments, "kernel_size", "dilation")
+        reach = d * (k - 1) + 1
+        pads = {"valid": 0, "same": reach // 2}
+        pad = pads[padding] if padding in pads else both(padding)[axis]
+        image.append(max(1, reach - 2 * pad) + pick.randint(0, 5))
+    shape = (pick.choice(FEW), arguments["in_channels"], *image)
+    return {**arguments, "padding": padding}, shape
+
+
+@layer_case("ConvTranspose2d")
+def conv_transpose2d(pick: Random, name: str) -> tuple[dict, tuple]:
+    arguments = drawn_arguments(pick)
+    image, paddings, extras = [], [], []
+    for axis in (0, 1):
+        k, s, d = along(axis, arguments, "kernel_size", "stride", "dilation")
+        extras.append(pick.randint(0, max(s, d) - 1))
+        paddings.append(pick.randint(0, 5))  # also beyond the kernel's reach
+        lost = 2 * paddings[-1] - d * (k - 1) - extras[-1]  # what one pixel does not fill
+        image.append(1 + max(0, -(-lost // s)) + pick.randint(0, 3))
+    shape = (pick.choice(FEW), arguments["in_channels"], *image)
+    return {**arguments, "padding": tuple(paddings), "output_padding": tuple(extras)}, shape

@@ -1,149 +1,235 @@
-"""Mistakes in ReLU (chapter 3): max(x, 0), and dy where the output y is positive."""
+"""Mistakes in ReLU, Tanh and Sigmoid; their derivatives are 1 if y > 0 else 0, 1 − y², y (1 − y)."""
 
 from __future__ import annotations
 
-from functools import partial
+CHAPTER = 3
 
-import torch
+RELU_FORWARD = {
+    "absolute": (
+        "y = x.abs()",
+        "This is |x|: negative x comes out as −x. ReLU gives 0 for every negative x.",
+    ),
+    "negatives_kept": (
+        "y = x.clamp(max=0)",
+        "The wrong side is kept: negative x passes and positive x becomes 0. Use x.clamp(min=0), not "
+        "max=0.",
+    ),
+    "mask_returned": (
+        "y = (x > 0).to(x.dtype)",
+        "This is the mask: 1 where x > 0, and 0 elsewhere. Multiply the mask by x.",
+    ),
+    "x_overwritten": (
+        "y = x.clamp_(min=0)",
+        "y is right, but the caller's x has been overwritten. Use x.clamp(min=0), which makes a new "
+        "tensor, not x.clamp_(min=0).",
+    ),
+    "leaky": (
+        "y = leaky_relu_forward(x)",
+        "This is the leaky ReLU: negative x comes out as 0.01 x. The plain ReLU gives 0 there.",
+    ),
+    "capped_at_one": (
+        "y = x.clamp(min=0, max=1)",
+        "y stops at 1. ReLU has no upper limit, every positive x passes unchanged: omit max=1.",
+    ),
+    "positives_picked_out": (
+        "y = x[x > 0]",
+        "Only the positive numbers are left, in one long list. Keep the shape of x, with 0 where x is "
+        "negative.",
+    ),
+    "softplus": (
+        "y = torch.log1p(torch.exp(x))",
+        "This is the softplus log(1 + eˣ), a ReLU with a rounded corner. It is larger than max(x, 0) "
+        "everywhere, by 0.69 at x = 0.",
+    ),
+}
 
-from scratchae.checking.mistake import mistake
-from scratchae.layers.activations import leaky_relu_forward, relu_backward, relu_forward
+RELU_BACKWARD = {
+    "slope_one_at_zero": (
+        "dx = dy * (y >= 0)",
+        "dx is dy everywhere. The derivative is 1 only where y > 0; y >= 0 is always true, because y is "
+        "never negative.",
+    ),
+    "dy_thresholded": (
+        "dx = relu_forward(dy)",
+        "The mask looks at dy instead of y. A negative dy passes where y > 0, and no dy passes where y "
+        "is 0.",
+    ),
+    "dy_and_y_thresholded": (
+        "dy = relu_forward(dy); ...",
+        "dx is dy only where both dy and y are positive. Only y decides: a negative dy passes where "
+        "y > 0.",
+    ),
+    "mask_reversed": (
+        "dx = dy * (y <= 0)",
+        "The mask is reversed: dy passes where y is 0 and stops where y > 0. Let it pass where y > 0.",
+    ),
+    "dy_forgotten": (
+        "dx = y.sign()",
+        "This is the derivative alone, 1 where y > 0 and 0 elsewhere. Multiply it by dy.",
+    ),
+    "dy_times_output": (
+        "dx = dy * y",
+        "dy is multiplied by y. The derivative is 1 where y > 0, however large y is: multiply by "
+        "(y > 0).",
+    ),
+    "leaky_slope": (
+        "dx = torch.where(y > 0, dy, 0.01 * dy)",
+        "Where y is 0, dx is 0.01 dy: that is the leaky ReLU. The plain ReLU has derivative 0 there.",
+    ),
+    "slope_half_at_zero": (
+        "dx = torch.where(y > 0, dy, 0.5 * dy)",
+        "Where y is 0, dx is dy / 2. But y is 0 for every negative x too, and the derivative there is "
+        "0.",
+    ),
+    "dy_overwritten": (
+        "dy[y == 0] = 0; dx = dy",
+        "dx is right, but it was written into the caller's dy. Make a new tensor, dy * (y > 0), instead "
+        "of dy[y == 0] = 0.",
+    ),
+    "y_overwritten": (
+        "dx = dy * y.sign_()",
+        "dx is right, but y, which the layer has saved, was overwritten. Use y.sign(), not y.sign_().",
+    ),
+}
 
-wrong_forward = partial(mistake, "relu_forward", chapter=3)
-wrong_backward = partial(mistake, "relu_backward", chapter=3)
+TANH_FORWARD = {
+    "sigmoid_for_tanh": (
+        "y = sigmoid_forward(x)",
+        "This is sigmoid x, from 0 to 1. tanh x runs from −1 to 1.",
+    ),
+    "argument_halved": (
+        "y = (1 - torch.exp(-x)) / (1 + torch.exp(-x))",
+        "This is tanh(x / 2). Write e⁻²ˣ instead of e⁻ˣ in both places: (1 − e⁻²ˣ) / (1 + e⁻²ˣ).",
+    ),
+    "sinh_for_tanh": (
+        "y = torch.sinh(x)",
+        "This is sinh x = (eˣ − e⁻ˣ) / 2, which grows without limit. Divide by eˣ + e⁻ˣ, not by 2.",
+    ),
+    "fraction_reversed": (
+        "y = 1 / torch.tanh(x)",
+        "The fraction is upside down, so |y| is above 1. tanh x is (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ).",
+    ),
+    "tanh_sign_swapped": (
+        "...; y = -y",
+        "The sign is wrong. The numerator is eˣ − e⁻ˣ, not e⁻ˣ − eˣ: a positive x gives a positive y.",
+    ),
+    "cut_off": (
+        "y = x.clamp(-1, 1)",
+        "This is x cut off at −1 and 1, a line with two corners. tanh is smooth: tanh 1 is 0.76.",
+    ),
+    "tan_for_tanh": (
+        "y = torch.tan(x)",
+        "This is tan x. Call torch.tanh, with an h.",
+    ),
+    "tanh_in_place": (
+        "y = x.tanh_()",
+        "y is right, but the caller's x has been overwritten. Use torch.tanh(x), not x.tanh_().",
+    ),
+}
 
+TANH_BACKWARD = {
+    "tanh_twice": (
+        "y = tanh_forward(y); ...",
+        "tanh is applied twice. y is already tanh x: the derivative is 1 − y², not 1 − tanh(y)².",
+    ),
+    "y_not_squared": (
+        "dx = dy * (1 - y)",
+        "y is not squared. The derivative is 1 − y², not 1 − y.",
+    ),
+    "sigmoid_slope": (
+        "dx = sigmoid_backward(dy, y)",
+        "This uses the derivative of sigmoid, y (1 − y). That of tanh is 1 − y².",
+    ),
+    "tanh_dy_forgotten": (
+        "dx = 1 - y * y",
+        "This is the derivative 1 − y² alone. Multiply it by dy.",
+    ),
+    "tanh_brackets_forgotten": (
+        "dx = dy * 1 - y * y",
+        "This is dy · 1 − y². Brackets are missing, since dy multiplies the whole derivative: "
+        "dy * (1 - y * y).",
+    ),
+    "slope_sign_swapped": (
+        "...; dx = -dx",
+        "The sign is wrong. The derivative is 1 − y², which is never negative, not y² − 1.",
+    ),
+    "squared_added": (
+        "dx = dy * (1 + y * y)",
+        "This uses 1 + y². The derivative is 1 − y²: tanh gets flatter as |y| grows.",
+    ),
+    "tanh_dy_overwritten": (
+        "dx = dy.mul_(1 - y * y)",
+        "dx is right, but it was written into the caller's dy. Use dy * (1 - y * y), not dy.mul_.",
+    ),
+}
 
-@wrong_forward("Negative x comes out as −x: this is |x|; ReLU makes every negative x zero.")
-def absolute(x):
-    return x.abs()
+SIGMOID_FORWARD = {
+    "tanh_for_sigmoid": (
+        "y = tanh_forward(x)",
+        "This is tanh x, from −1 to 1. Sigmoid runs from 0 to 1.",
+    ),
+    "exponent_sign_forgotten": (
+        "x = -x; ...",
+        "This is 1 / (1 + eˣ), which falls where sigmoid rises. The exponent is −x.",
+    ),
+    "sigmoid_brackets_forgotten": (
+        "y = 1 / 1 + torch.exp(-x)",
+        "This is 1 / 1 + e⁻ˣ, which Python reads as 1 + e⁻ˣ. Put brackets around the denominator: "
+        "1 / (1 + e⁻ˣ).",
+    ),
+    "minus_for_plus": (
+        "y = 1 / (1 - torch.exp(-x))",
+        "This is 1 / (1 − e⁻ˣ). The denominator is 1 + e⁻ˣ.",
+    ),
+    "softmax_for_sigmoid": (
+        "y = torch.exp(x) / torch.exp(x).sum(dim=-1, keepdim=True)",
+        "This is softmax: eˣ is divided by its sum over the last axis, so each row adds up to 1. Sigmoid "
+        "looks at one number alone, 1 / (1 + e⁻ˣ).",
+    ),
+    "sigmoid_in_place": (
+        "y = x.sigmoid_()",
+        "y is right, but the caller's x has been overwritten. Make a new tensor: "
+        "1 / (1 + torch.exp(-x)).",
+    ),
+}
 
+SIGMOID_BACKWARD = {
+    "sigmoid_twice": (
+        "y = sigmoid_forward(y); ...",
+        "Sigmoid is applied twice. y is already sigmoid x: the derivative is y (1 − y), with y as it "
+        "is.",
+    ),
+    "tanh_slope": (
+        "dx = tanh_backward(dy, y)",
+        "This uses the derivative of tanh, 1 − y². That of sigmoid is y (1 − y).",
+    ),
+    "one_minus_y_forgotten": (
+        "dx = dy * y",
+        "The factor 1 − y is missing. The derivative is y (1 − y).",
+    ),
+    "y_forgotten": (
+        "dx = dy * (1 - y)",
+        "The factor y is missing. The derivative is y (1 − y).",
+    ),
+    "sigmoid_dy_forgotten": (
+        "dx = y * (1 - y)",
+        "This is the derivative y (1 − y) alone. Multiply it by dy.",
+    ),
+    "slope_brackets_forgotten": (
+        "dx = dy * (y * 1 - y)",
+        "The derivative is written y * 1 - y, which is 0 everywhere. Put brackets around 1 - y.",
+    ),
+    "sigmoid_dy_overwritten": (
+        "dx = dy.mul_(y * (1 - y))",
+        "dx is right, but it was written into the caller's dy. Use dy * (y * (1 - y)), not dy.mul_.",
+    ),
+}
 
-@wrong_forward(
-    "The wrong side is kept: negative x passes and positive x becomes 0; use x.clamp(min=0), not "
-    "max=0."
-)
-def negatives_kept(x):
-    return x.clamp(max=0)
-
-
-@wrong_forward(
-    "This is the mask, 1 where x > 0 and 0 elsewhere: y is x itself where x > 0, so multiply the "
-    "mask by x."
-)
-def mask_returned(x):
-    return (x > 0).to(x.dtype)
-
-
-@wrong_forward(
-    "y is right, but the caller's x has been overwritten: x.clamp(min=0) makes a new tensor, "
-    "x.clamp_(min=0) does not."
-)
-def x_overwritten(x):
-    return x.clamp_(min=0)
-
-
-@wrong_forward(
-    "Negative x comes out as 0.01 x: this is the leaky ReLU; the plain one gives 0 there."
-)
-def leaky(x):
-    return leaky_relu_forward(x)
-
-
-@wrong_forward(
-    "y stops at 1: ReLU has no upper end, every positive x passes unchanged; leave max=1 away."
-)
-def capped_at_one(x):
-    return x.clamp(min=0, max=1)
-
-
-@wrong_forward(
-    "Only the positive numbers are left, in one long list: keep x's shape and put zeros where x "
-    "is negative."
-)
-def positives_picked_out(x):
-    return x[x > 0]
-
-
-@wrong_forward(
-    "This is log(1 + eˣ), a ReLU with its corner rounded: it is above max(x, 0) everywhere, by "
-    "0.69 at x = 0."
-)
-def softplus(x):
-    return torch.log1p(torch.exp(x))
-
-
-@wrong_backward(
-    "dx is dy everywhere, also where y is 0: the slope is 1 only where y > 0; a mask y >= 0 "
-    "always holds, because y is never negative."
-)
-def slope_one_at_zero(dy, y):
-    return dy * (y >= 0)
-
-
-@wrong_backward(
-    "The mask is on dy, not on y: a negative dy has to pass where y > 0, and any dy stops where "
-    "y is 0."
-)
-def dy_thresholded(dy, y):
-    return relu_forward(dy)
-
-
-@wrong_backward(
-    "dx is dy where both dy and y are positive: only y decides, so a negative dy has to pass "
-    "where y > 0."
-)
-def dy_and_y_thresholded(dy, y):
-    return relu_backward(relu_forward(dy), y)
-
-
-@wrong_backward(
-    "The mask is upside down: dy passes where y is 0 and stops where y > 0; it has to be the "
-    "other way round."
-)
-def mask_reversed(dy, y):
-    return dy * (y <= 0)
-
-
-@wrong_backward("This is the slope alone, 1 where y > 0 and 0 elsewhere: dx is the slope times dy.")
-def dy_forgotten(dy, y):
-    return y.sign()
-
-
-@wrong_backward(
-    "dy is multiplied by y: the slope where y > 0 is 1, whatever the size of y, so multiply by "
-    "(y > 0)."
-)
-def dy_times_output(dy, y):
-    return dy * y
-
-
-@wrong_backward(
-    "Where y is 0, dx is 0.01 dy: that is the slope of the leaky ReLU; the plain one has slope 0 "
-    "there."
-)
-def leaky_slope(dy, y):
-    return torch.where(y > 0, dy, 0.01 * dy)
-
-
-@wrong_backward(
-    "Where y is 0, dx is dy / 2: y is 0 for every negative x too, and the slope there is 0."
-)
-def slope_half_at_zero(dy, y):
-    return torch.where(y > 0, dy, 0.5 * dy)
-
-
-@wrong_backward(
-    "dx is right, but it was written into the caller's dy: make a new tensor, dy * (y > 0), in "
-    "place of dy[y == 0] = 0."
-)
-def dy_overwritten(dy, y):
-    dy[y == 0] = 0
-    return dy
-
-
-@wrong_backward(
-    "dx is right, but y, the output that the layer remembers, has been overwritten by the slope: "
-    "y.sign(), not y.sign_()."
-)
-def y_overwritten(dy, y):
-    return dy * y.sign_()
+MISTAKES = {
+    "relu_forward": RELU_FORWARD,
+    "relu_backward": RELU_BACKWARD,
+    "tanh_forward": TANH_FORWARD,
+    "tanh_backward": TANH_BACKWARD,
+    "sigmoid_forward": SIGMOID_FORWARD,
+    "sigmoid_backward": SIGMOID_BACKWARD,
+}

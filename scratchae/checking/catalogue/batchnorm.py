@@ -1,181 +1,225 @@
-"""Mistakes of BatchNorm, forward. Backward: batchnorm_backward.py, running: batchnorm_running.py."""
+"""Mistakes in BatchNorm, forward: y = w x̂ + b with x̂ = (x − μ) / √(σ² + ε), and running statistics."""
 
 from __future__ import annotations
 
-from functools import partial
+from torch import Tensor
 
-from scratchae.checking.mistake import mistake
-from scratchae.layers.batchnorm import affine, batchnorm_forward, other_axes, per_channel
+from scratchae.layers.batchnorm import affine, per_channel
 
-wrong_forward = partial(mistake, "batchnorm_forward", chapter=7)
+CHAPTER = 7
 
 
-def normalised(x, weight, bias, mean, var, s):
-    """The four results, with a given standard deviation s."""
+def normalised(
+    x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, s: Tensor
+) -> tuple[Tensor, Tensor]:
+    """y and x̂ with this mean and this standard deviation s."""
     xhat = (x - per_channel(mean, x)) / per_channel(s, x)
-    return affine(xhat, weight, bias), xhat, mean, var
+    return affine(xhat, weight, bias), xhat
 
 
-def over(axes, x, weight, bias, eps):
-    """The four results with statistics over these axes, whatever those are."""
+def over(
+    axes: tuple[int, ...], x: Tensor, weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, ...]:
+    """The four results, with mean and variance over these axes."""
     mean, var = x.mean(axes, keepdim=True), x.var(axes, correction=0, keepdim=True)
     xhat = (x - mean) / (var + eps).sqrt()
     return affine(xhat, weight, bias), xhat, mean.squeeze(axes), var.squeeze(axes)
 
 
-@wrong_forward(
-    "x is normalised with the unbiased variance, over m − 1: σ² = mean((x − μ)²) divides by m. Only "
-    "the running variance takes m − 1 (torch.var wants correction=0)."
-)
-def unbiased_variance(x, weight, bias, eps=1e-5):
-    _, _, mean, _ = batchnorm_forward(x, weight, bias, eps)
-    var = x.var(other_axes(x), correction=1)
-    return normalised(x, weight, bias, mean, var, (var + eps).sqrt())
+FORWARD = {
+    "unbiased_variance": (
+        """
+        ...
+        var = x.var(other_axes(x), correction=1)
+        y, xhat = normalised(x, weight, bias, mean, (var + eps).sqrt())
+        """,
+        "x is normalised with the unbiased variance, divided by m − 1. Divide by m: "
+        "σ² = mean((x − μ)²), torch.var with correction=0. Only the running variance uses m − 1.",
+    ),
+    "unbiased_variance_given_back": (
+        "...; var = x.var(other_axes(x), correction=1)",
+        "y is right, but the variance that is returned is the unbiased one, divided by m − 1. backward "
+        "needs the one that normalised x, divided by m.",
+    ),
+    "eps_outside_root": (
+        "...; y, xhat = normalised(x, weight, bias, mean, var.sqrt() + eps)",
+        "eps is added outside the root, √σ² + ε. Add it to the variance: √(σ² + ε).",
+    ),
+    "eps_missing": (
+        "...; y, xhat = normalised(x, weight, bias, mean, var.sqrt())",
+        "eps is missing, so a constant channel divides by zero. Compute x̂ = (x − μ) / √(σ² + ε).",
+    ),
+    "eps_in_variance_given_back": (
+        "...; var = var + eps",
+        "The variance that is returned contains eps, so backward adds eps a second time. Return σ² "
+        "itself.",
+    ),
+    "deviation_for_variance": (
+        "...; var = (var + eps).sqrt()",
+        "The fourth result is the standard deviation √(σ² + ε). Return the variance σ², without root "
+        "and without eps.",
+    ),
+    "divided_by_variance": (
+        "...; y, xhat = normalised(x, weight, bias, mean, var + eps)",
+        "x − μ is divided by the variance. Take the root first: x̂ = (x − μ) / √(σ² + ε).",
+    ),
+    "squares_summed": (
+        """
+        ...
+        var = var * (x.numel() // x.shape[1])
+        y, xhat = normalised(x, weight, bias, mean, (var + eps).sqrt())
+        """,
+        "The variance is the sum of the squares (x − μ)², not their mean. Divide by m, the number of "
+        "values per channel.",
+    ),
+    "variance_before_centring": (
+        """
+        ...
+        var = x.square().mean(other_axes(x))
+        y, xhat = normalised(x, weight, bias, mean, (var + eps).sqrt())
+        """,
+        "The variance is mean(x²): the mean was not subtracted first. It is mean((x − μ)²), or "
+        "mean(x²) − μ².",
+    ),
+    "not_centred": (
+        "...; y, xhat = normalised(x, weight, bias, 0 * mean, (var + eps).sqrt())",
+        "The mean is not subtracted: this is x / √(σ² + ε). Compute x̂ = (x − μ) / √(σ² + ε).",
+    ),
+    "statistics_over_batch_only": (
+        "y, xhat, mean, var = over((0,), x, weight, bias, eps)",
+        "Mean and variance run over the batch alone, so every position has its own. For images average "
+        "over axes (0, 2, 3): each channel has one μ and one σ².",
+    ),
+    "statistics_over_positions_only": (
+        """
+        flat = x.flatten(2) if x.ndim > 2 else x[..., None]
+        y, xhat, mean, var = over((2,), flat, weight, bias, eps)
+        y, xhat = y.view(x.shape), xhat.view(x.shape)
+        """,
+        "Mean and variance run over the positions alone, so every image has its own: that is instance "
+        "normalisation. Average over the batch, axis 0, too.",
+    ),
+    "statistics_of_samples": (
+        "y, xhat, mean, var = over(tuple(range(1, x.ndim)), x, weight, bias, eps)",
+        "Mean and variance run over the channels and positions of each sample: that is layer "
+        "normalisation. Every channel has its own, over the batch and the positions.",
+    ),
+    "statistics_of_everything": (
+        "y, xhat, mean, var = over(tuple(range(x.ndim)), x, weight, bias, eps)",
+        "All channels share one mean and one variance. Keep axis 1 of x, so that there are C of each: "
+        "x.mean(dim=(0, 2, 3)) for images.",
+    ),
+    "statistics_of_last_axis": (
+        "y, xhat, mean, var = over(tuple(range(x.ndim - 1)), x, weight, bias, eps)",
+        "The last axis is taken for the channels. Channels are axis 1: for images average over axes "
+        "(0, 2, 3), not (0, 1, 2).",
+    ),
+    "weight_and_bias_exchanged": (
+        "weight, bias = bias, weight; ...",
+        "weight and bias are exchanged. Compute y = weight·x̂ + bias.",
+    ),
+    "bias_scaled": (
+        "bias = None if bias is None else weight * bias; ...",
+        "The bias is multiplied by the weight too. Compute y = weight·x̂ + bias, not weight·(x̂ + bias).",
+    ),
+    "affine_forgotten": (
+        "weight = bias = None; ...",
+        "weight and bias are not used: y is x̂ itself. Compute y = weight·x̂ + bias.",
+    ),
+    "xhat_overwritten": (
+        "...; xhat = y",
+        "y is right, but it was computed in place in x̂, so x̂ is y too. backward needs x̂ without weight "
+        "and bias.",
+    ),
+    "x_centred_in_place": (
+        "...; x -= per_channel(mean, x)",
+        "The results are right, but x -= mean has changed the caller's x. Write x − mean into a new "
+        "tensor.",
+    ),
+}
 
+RUNNING = {
+    "momentum_the_other_way": (
+        "momentum = 1 - momentum; ...",
+        "momentum is used the wrong way round. It is the share of the new batch: "
+        "(1 − momentum)·running + momentum·batch.",
+    ),
+    "variance_stays_biased": (
+        "var = var * (m - 1) / m; ...",
+        "The running variance takes the biased variance. It keeps the unbiased estimate, "
+        "var·m / (m − 1).",
+    ),
+    "correction_inverted": (
+        "var = var * ((m - 1) / m) ** 2; ...",
+        "The correction is upside down, var·(m − 1) / m. The unbiased variance is the larger one, "
+        "var·m / (m − 1).",
+    ),
+    "variance_taken_for_a_sum": (
+        "var = var / m; ...",
+        "var is divided by m − 1, as if it were a sum of squares. It is their mean already: the "
+        "unbiased variance is var·m / (m − 1).",
+    ),
+    "correction_of_the_whole": (
+        "running_var = running_var * m / (m - 1); ...",
+        "The correction m / (m − 1) is applied to the old running variance too, so it grows with every "
+        "batch. Correct only the batch's var.",
+    ),
+    "correction_of_the_mean": (
+        "mean = mean * m / (m - 1); ...",
+        "The batch's mean is multiplied by m / (m − 1) too. Only the variance needs that correction: a "
+        "mean is unbiased.",
+    ),
+    "deviation_for_variance": (
+        """
+        unbiased = var * m / (m - 1)
+        ...
+        running_var = running_var + momentum * (unbiased.sqrt() - unbiased)
+        """,
+        "The running variance moves towards the batch's standard deviation. It averages variances: take "
+        "no root.",
+    ),
+    "replaced": (
+        "momentum = 1.0; ...",
+        "The old statistics are replaced by the batch's. Keep a share of 1 − momentum of them.",
+    ),
+    "variance_not_moved": (
+        "old = running_var.clone(); ...; running_var = old",
+        "Only the running mean moves. Move running_var in the same way, towards var·m / (m − 1).",
+    ),
+    "mean_not_moved": (
+        "old = running_mean.clone(); ...; running_mean = old",
+        "Only the running variance moves. Move running_mean in the same way, towards mean.",
+    ),
+    "mean_and_variance_exchanged": (
+        "...; running_mean, running_var = running_var, running_mean",
+        "The two results are exchanged. Return first the running mean, then the running variance.",
+    ),
+    "old_share_not_reduced": (
+        "return running_mean + momentum * mean, running_var + momentum * var * m / (m - 1)",
+        "momentum·batch is added, but the old value is kept in full, so the sum grows for ever. Keep "
+        "only a share of 1 − momentum of it.",
+    ),
+    "batch_share_not_reduced": (
+        """
+        ...
+        running_mean = running_mean + (1 - momentum) * mean
+        running_var = running_var + (1 - momentum) * var * m / (m - 1)
+        """,
+        "The batch's statistics are added in full. Their share is momentum: "
+        "(1 − momentum)·running + momentum·batch.",
+    ),
+    "steps_alone": (
+        "return momentum * (mean - running_mean), momentum * (var * m / (m - 1) - running_var)",
+        "These are the steps momentum·(batch − running) alone. Add them to the old running statistics.",
+    ),
+    "changed_in_place": (
+        """
+        moved = right(running_mean, running_var, mean, var, m, momentum)
+        return running_mean.copy_(moved[0]), running_var.copy_(moved[1])
+        """,
+        "The results are right, but running_mean and running_var are changed in place. Return new "
+        "tensors: the layer copies them.",
+    ),
+}
 
-@wrong_forward(
-    "y is right, but the variance given back is the unbiased one, over m − 1: backward needs the "
-    "one that normalised x, over m."
-)
-def unbiased_variance_given_back(x, weight, bias, eps=1e-5):
-    y, xhat, mean, _ = batchnorm_forward(x, weight, bias, eps)
-    return y, xhat, mean, x.var(other_axes(x), correction=1)
-
-
-@wrong_forward("eps is added outside the root, √σ² + ε: it stands beside the variance, √(σ² + ε).")
-def eps_outside_root(x, weight, bias, eps=1e-5):
-    _, _, mean, var = batchnorm_forward(x, weight, bias, eps)
-    return normalised(x, weight, bias, mean, var, var.sqrt() + eps)
-
-
-@wrong_forward(
-    "eps is missing: x̂ = (x − μ) / √(σ² + ε), or a channel that is constant divides by zero."
-)
-def eps_missing(x, weight, bias, eps=1e-5):
-    _, _, mean, var = batchnorm_forward(x, weight, bias, eps)
-    return normalised(x, weight, bias, mean, var, var.sqrt())
-
-
-@wrong_forward(
-    "The variance given back has eps in it already, so backward will add eps a second time: give "
-    "back σ² itself."
-)
-def eps_in_variance_given_back(x, weight, bias, eps=1e-5):
-    y, xhat, mean, var = batchnorm_forward(x, weight, bias, eps)
-    return y, xhat, mean, var + eps
-
-
-@wrong_forward(
-    "The fourth result is the standard deviation √(σ² + ε): give back the variance σ², without root "
-    "and without eps."
-)
-def deviation_for_variance(x, weight, bias, eps=1e-5):
-    y, xhat, mean, var = batchnorm_forward(x, weight, bias, eps)
-    return y, xhat, mean, (var + eps).sqrt()
-
-
-@wrong_forward("x − μ is divided by the variance: take the root first, x̂ = (x − μ) / √(σ² + ε).")
-def divided_by_variance(x, weight, bias, eps=1e-5):
-    _, _, mean, var = batchnorm_forward(x, weight, bias, eps)
-    return normalised(x, weight, bias, mean, var, var + eps)
-
-
-@wrong_forward(
-    "The variance is the sum of the squares (x − μ)², not their mean: divide by m, the number of "
-    "values of a channel."
-)
-def squares_summed(x, weight, bias, eps=1e-5):
-    _, _, mean, var = batchnorm_forward(x, weight, bias, eps)
-    var = var * (x.numel() // x.shape[1])
-    return normalised(x, weight, bias, mean, var, (var + eps).sqrt())
-
-
-@wrong_forward(
-    "The variance is taken before centring, mean(x²): it is mean((x − μ)²), or mean(x²) − μ²."
-)
-def variance_before_centring(x, weight, bias, eps=1e-5):
-    _, _, mean, _ = batchnorm_forward(x, weight, bias, eps)
-    var = x.square().mean(other_axes(x))
-    return normalised(x, weight, bias, mean, var, (var + eps).sqrt())
-
-
-@wrong_forward("The mean is not taken off: x̂ = (x − μ) / √(σ² + ε), and this is x / √(σ² + ε).")
-def not_centred(x, weight, bias, eps=1e-5):
-    _, _, mean, var = batchnorm_forward(x, weight, bias, eps)
-    _, xhat, *_ = normalised(x, weight, bias, 0 * mean, var, (var + eps).sqrt())
-    return affine(xhat, weight, bias), xhat, mean, var
-
-
-@wrong_forward(
-    "Mean and variance run over the batch alone, one of each for every position: in an image they "
-    "run over axes (0, 2, 3), so that a channel has one μ and one σ²."
-)
-def statistics_over_batch_only(x, weight, bias, eps=1e-5):
-    return over((0,), x, weight, bias, eps)
-
-
-@wrong_forward(
-    "Mean and variance run over the positions alone, one of each for every image (instance "
-    "normalisation): the batch, axis 0, belongs to the mean too."
-)
-def statistics_over_positions_only(x, weight, bias, eps=1e-5):
-    y, xhat, mean, var = over((2,), x.flatten(2) if x.ndim > 2 else x[..., None], weight, bias, eps)
-    return y.view(x.shape), xhat.view(x.shape), mean, var
-
-
-@wrong_forward(
-    "Mean and variance run over the channels and positions of each sample (layer normalisation): "
-    "every channel has its own, over the batch and the positions."
-)
-def statistics_of_samples(x, weight, bias, eps=1e-5):
-    return over(tuple(range(1, x.ndim)), x, weight, bias, eps)
-
-
-@wrong_forward(
-    "One mean and one variance serve all channels: keep axis 1 of x, x.mean(dim=(0, 2, 3)) for "
-    "images, so that there are C of each."
-)
-def statistics_of_everything(x, weight, bias, eps=1e-5):
-    return over(tuple(range(x.ndim)), x, weight, bias, eps)
-
-
-@wrong_forward(
-    "The last axis is taken for the channels: they are axis 1, so in an image the means run over "
-    "axes (0, 2, 3), not (0, 1, 2)."
-)
-def statistics_of_last_axis(x, weight, bias, eps=1e-5):
-    return over(tuple(range(x.ndim - 1)), x, weight, bias, eps)
-
-
-@wrong_forward("weight and bias have changed places: y = weight·x̂ + bias.")
-def weight_and_bias_exchanged(x, weight, bias, eps=1e-5):
-    return batchnorm_forward(x, bias, weight, eps)
-
-
-@wrong_forward("The bias is scaled as well: y = weight·x̂ + bias, not weight·(x̂ + bias).")
-def bias_scaled(x, weight, bias, eps=1e-5):
-    return batchnorm_forward(x, weight, None if bias is None else weight * bias, eps)
-
-
-@wrong_forward("weight and bias are forgotten, and y is x̂ itself: y = weight·x̂ + bias.")
-def affine_forgotten(x, weight, bias, eps=1e-5):
-    return batchnorm_forward(x, None, None, eps)
-
-
-@wrong_forward(
-    "y is right, but it was made in place out of x̂, so x̂ is y now: backward needs the x̂ without "
-    "weight and bias."
-)
-def xhat_overwritten(x, weight, bias, eps=1e-5):
-    y, _, mean, var = batchnorm_forward(x, weight, bias, eps)
-    return y, y, mean, var
-
-
-@wrong_forward(
-    "The results are right, but x is centred in place (x -= mean), and the caller's x has changed: "
-    "write x − mean into a new tensor."
-)
-def x_centred_in_place(x, weight, bias, eps=1e-5):
-    y, xhat, mean, var = batchnorm_forward(x, weight, bias, eps)
-    x -= per_channel(mean, x)
-    return y, xhat, mean, var
+MISTAKES = {"batchnorm_forward": FORWARD, "running_statistics": RUNNING}

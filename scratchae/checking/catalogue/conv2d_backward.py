@@ -1,28 +1,29 @@
-"""Mistakes of Conv2d, backward: dx. Those of dweight and dbias are in conv2d_parameters.py."""
+"""Mistakes in Conv2d, backward. The rows with an arrow change the text of the library's function."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import replace  # noqa: F401 - for rows
 from functools import partial
 
 import torch
+from torch import Tensor
 
-from scratchae.checking.mistake import mistake
-from scratchae.layers.conv2d import conv2d_backward, conv2d_geometry
-from scratchae.layers.conv_transpose2d import conv_transpose2d_size
-from scratchae.layers.convolution import image_to_rows, kernel_matrix, partial_x, windows
+from scratchae.layers.convolution import Geometry, image_to_rows, kernel_matrix, windows
 from scratchae.layers.geometry import counts, padding_of
 
-wrong_backward = partial(mistake, "conv2d_backward", chapter=9)
+CHAPTER = 9
+Pair = tuple[int, int]
 
 
-def overwritten(w, y, size, geometry, window_by_window=True):
-    """partial_x with = in place of +=: where windows overlap, the last one written stays."""
-    (N, _, *positions), (top, left), G = y.shape, geometry.padding, geometry.groups
+def overwritten(
+    w: Tensor, y: Tensor, size: Pair, geometry: Geometry, window_by_window: bool = True
+) -> Tensor:
+    """partial_x with = instead of +=: where windows overlap, the last one written stays."""
+    (N, _, P, Q), (top, left), G = y.shape, geometry.padding, geometry.groups
     dcols = image_to_rows(y, G) @ kernel_matrix(w, G)
-    dcols = dcols.view(G, N, *positions, *geometry.kernel_size, w.shape[1])
-    framed = y.new_zeros(N, *geometry.padded_size(size, positions), w.shape[1] * G)
-    where = windows(framed, positions, geometry)
+    dcols = dcols.view(G, N, P, Q, *geometry.kernel_size, w.shape[1])
+    framed = y.new_zeros(N, *geometry.padded_size(size, (P, Q)), w.shape[1] * G)
+    where = windows(framed, (P, Q), geometry)
     kH, kW = geometry.kernel_size
     taps = [(i, j) for i in range(kH) for j in range(kW)]
     for i, j in reversed(taps) if window_by_window else taps:  # a later window: an earlier tap
@@ -30,142 +31,201 @@ def overwritten(w, y, size, geometry, window_by_window=True):
     return framed[:, top : top + size[0], left : left + size[1]].permute(0, 3, 1, 2)
 
 
-def right_dx_apart(dy, x, weight, stride, padding, dilation, groups):
-    """The geometry, dweight and dbias: what stays right in a mistake of dx."""
-    geometry, _ = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation, groups)
-    return geometry, *conv2d_backward(dy, x, weight, stride, padding, dilation, groups)[1:]
+overwritten_by_taps = partial(overwritten, window_by_window=False)
 
 
-@wrong_backward(
-    "dx uses the kernel turned by 180 degrees: adding dy·w[i, j] to row s·p + d·i − pad needs no "
-    "flip; only sliding the kernel over dy needs weight.flip(2, 3)."
-)
-def dx_kernel_flipped(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    geometry, dweight, dbias = right_dx_apart(dy, x, weight, stride, padding, dilation, groups)
-    return partial_x(weight.flip(2, 3), dy, x.shape[2:], geometry), dweight, dbias
+def overwritten_by_channels(w: Tensor, y: Tensor, size: Pair, geometry: Geometry) -> Tensor:
+    """Only the last output channel of each group, in the last window."""
+    last_w = w.unflatten(0, (geometry.groups, -1))[:, -1]
+    last_y = y.unflatten(1, (geometry.groups, -1))[:, :, -1]
+    return overwritten(last_w, last_y, size, geometry)
 
 
-@wrong_backward(
-    "dx is assigned window by window, so where windows overlap only the last one stays: a pixel "
-    "collects from every window that held it, dx[...] += ..."
-)
-def dx_overwritten_by_windows(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    geometry, dweight, dbias = right_dx_apart(dy, x, weight, stride, padding, dilation, groups)
-    return overwritten(weight, dy, x.shape[2:], geometry), dweight, dbias
-
-
-@wrong_backward(
-    "dx is assigned tap by tap, so a later tap wipes out what an earlier one left at the same "
-    "pixel: in the loop over i and j, write += instead of =."
-)
-def dx_overwritten_by_taps(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    geometry, dweight, dbias = right_dx_apart(dy, x, weight, stride, padding, dilation, groups)
-    dx = overwritten(weight, dy, x.shape[2:], geometry, window_by_window=False)
-    return dx, dweight, dbias
-
-
-@wrong_backward(
-    "The loops over output channels and positions assign dx, so the last channel o (of its group) "
-    "in the last window wins: every o and every window adds, dx[...] += dy[n, o, p, q]·w[o]."
-)
-def dx_overwritten_by_channels(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    geometry, dweight, dbias = right_dx_apart(dy, x, weight, stride, padding, dilation, groups)
-    last_w, last_dy = weight.unflatten(0, (groups, -1))[:, -1], dy.unflatten(1, (groups, -1))
-    return overwritten(last_w, last_dy[:, :, -1], x.shape[2:], geometry), dweight, dbias
-
-
-@wrong_backward(
-    "dx comes from the last tap w[:, :, kH − 1, kW − 1] alone: the sum over i and j has to keep all "
-    "of them (is a line outside the loop that belongs inside?)."
-)
-def dx_last_tap_only(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    geometry, dweight, dbias = right_dx_apart(dy, x, weight, stride, padding, dilation, groups)
+def last_tap(weight: Tensor) -> Tensor:
     last = torch.zeros_like(weight)
     last[:, :, -1, -1] = weight[:, :, -1, -1]
-    return partial_x(last, dy, x.shape[2:], geometry), dweight, dbias
+    return last
 
 
-@wrong_backward(
-    "dx still has its frame, (H + 2·pad, W + 2·pad): the padding is no part of x, so cut dx to "
-    "rows pad : pad + H and columns pad : pad + W."
-)
-def dx_not_cropped(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    geometry, dweight, dbias = right_dx_apart(dy, x, weight, stride, padding, dilation, groups)
-    before, after = padding_of(padding, weight.shape[2:], counts(dilation))
-    size = tuple(n + a + b for n, a, b in zip(x.shape[2:], before, after, strict=True))
-    return partial_x(weight, dy, size, replace(geometry, padding=(0, 0))), dweight, dbias
+def last_window(dy: Tensor) -> Tensor:
+    last = torch.zeros_like(dy)
+    last[-1, :, -1, -1] = dy[-1, :, -1, -1]
+    return last
 
 
-@wrong_backward(
-    "dx is cut from the wrong corner of its frame, [:H, :W], so it is shifted by the padding: x "
-    "lies at rows pad : pad + H and columns pad : pad + W."
-)
-def dx_cropped_from_the_corner(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    geometry, dweight, dbias = right_dx_apart(dy, x, weight, stride, padding, dilation, groups)
-    return partial_x(weight, dy, x.shape[2:], replace(geometry, padding=(0, 0))), dweight, dbias
+def framed_size(x: Tensor, weight: Tensor, padding: int | Pair, dilation: int | Pair) -> Pair:
+    _, _, kH, kW = weight.shape
+    before, after = padding_of(padding, (kH, kW), counts(dilation))
+    return x.shape[2] + before[0] + after[0], x.shape[3] + before[1] + after[1]
 
 
-@wrong_backward(
-    "dx is cut with [pad:-pad], which is empty where pad is 0, since −0 is 0: write "
-    "[pad : pad + H] and [pad : pad + W]."
-)
-def dx_cropped_to_nothing(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    dx, dweight, dbias = conv2d_backward(dy, x, weight, stride, padding, dilation, groups)
-    (top, left), _ = padding_of(padding, weight.shape[2:], counts(dilation))
-    return dx[:, :, : None if top else 0, : None if left else 0], dweight, dbias
+def reached(dy: Tensor, geometry: Geometry) -> Pair:
+    """The size of the part of x that the windows reach."""
+    s, d, k, pad = geometry.stride, geometry.dilation, geometry.kernel_size, geometry.padding
+    P, Q = dy.shape[2:]
+    H = s[0] * (P - 1) + d[0] * (k[0] - 1) + 1 - 2 * pad[0]
+    return H, s[1] * (Q - 1) + d[1] * (k[1] - 1) + 1 - 2 * pad[1]
 
 
-@wrong_backward(
-    "dx ends where the last window ends: rows and columns of x that the stride leaves over are part "
-    "of x too, with gradient 0. Give dx the shape of x, torch.zeros_like(x)."
-)
-def dx_without_leftover(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    geometry, dweight, dbias = right_dx_apart(dy, x, weight, stride, padding, dilation, groups)
-    reached = conv_transpose2d_size(dy.shape[2:], geometry, (0, 0))
-    return partial_x(weight, dy, reached, geometry), dweight, dbias
+DX = {
+    "dx_kernel_flipped": (
+        "partial_x(weight, → partial_x(weight.flip(2, 3),",
+        "dx uses the kernel rotated by 180 degrees. Adding dy·w[i, j] to row s·p + d·i − pad needs no "
+        "flip: only sliding the kernel over dy needs weight.flip(2, 3).",
+    ),
+    "dx_overwritten_by_windows": (
+        "partial_x( → overwritten(",
+        "dx is assigned window by window, so where windows overlap only the last one stays. A pixel "
+        "collects from every window that contains it: dx[...] += ...",
+    ),
+    "dx_overwritten_by_taps": (
+        "partial_x( → overwritten_by_taps(",
+        "dx is assigned tap by tap, so a later tap overwrites what an earlier one left at the same "
+        "pixel. In the loop over i and j, write += instead of =.",
+    ),
+    "dx_overwritten_by_channels": (
+        "partial_x( → overwritten_by_channels(",
+        "The loops over channels and positions assign dx, so only the last channel o (of its group) in "
+        "the last window stays. Add instead: dx[...] += dy[n, o, p, q]·w[o].",
+    ),
+    "dx_last_tap_only": (
+        "partial_x(weight, → partial_x(last_tap(weight),",
+        "dx comes from the last tap w[:, :, kH − 1, kW − 1] alone. Sum over all i and j: is a line "
+        "outside the loop that belongs inside?",
+    ),
+    "dx_not_cropped": (
+        "(H, W), geometry) → framed_size(x, weight, padding, dilation), "
+        "replace(geometry, padding=(0, 0)))",
+        "dx still has its frame, (H + 2·pad, W + 2·pad). The padding is not part of x: crop dx to rows "
+        "pad : pad + H and columns pad : pad + W.",
+    ),
+    "dx_cropped_from_the_corner": (
+        "(H, W), geometry) → (H, W), replace(geometry, padding=(0, 0)))",
+        "dx is cropped from the corner of its frame, [:H, :W], so it is shifted by the padding. x is at "
+        "rows pad : pad + H and columns pad : pad + W.",
+    ),
+    "dx_cropped_to_nothing": (
+        "(top, left), _ = padding_of(padding, weight.shape[2:], counts(dilation))\n"
+        "...; dx = dx[:, :, : None if top else 0, : None if left else 0]",
+        "dx is cropped with [pad:-pad], which is empty if pad is 0, since −0 is 0. Write "
+        "[pad : pad + H] and [pad : pad + W].",
+    ),
+    "dx_without_leftover": (
+        "(H, W), geometry) → reached(dy, geometry), geometry)",
+        "dx ends where the last window ends. The rows and columns that the stride skips belong to x too, "
+        "with gradient 0: begin with torch.zeros_like(x).",
+    ),
+    "dx_stride_ignored": (
+        "(H, W), geometry) → (H, W), replace(geometry, stride=(1, 1)))",
+        "dx ignores the stride. Window (p, q) adds to the pixels from row s·p − pad and column s·q − pad "
+        "on, not from p − pad and q − pad.",
+    ),
+    "dx_stride_pair_exchanged": (
+        "(H, W), geometry) → (H, W), replace(geometry, stride=geometry.stride[::-1]))",
+        "dx uses the stride pair the wrong way round. stride[0] goes with p and the rows, stride[1] with "
+        "q and the columns.",
+    ),
+    "dx_dilation_ignored": (
+        "(H, W), geometry) → (H, W), replace(geometry, dilation=(1, 1)))",
+        "dx ignores the dilation. Tap (i, j) adds to row s·p + d·i − pad and column s·q + d·j − pad: "
+        "taps are d pixels apart.",
+    ),
+    "dx_groups_interleaved": (
+        "...; dx = dx.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)",
+        "The groups' parts of dx alternate along axis 1. Put one block of C/G channels after the other: "
+        "torch.cat(parts, dim=1).",
+    ),
+    "dx_written_into_x": (
+        "...; dx = x.copy_(dx)",
+        "The numbers are right, but dx is written into x itself, which the caller still needs. Begin "
+        "with a new tensor: torch.zeros_like(x).",
+    ),
+}
 
+DWEIGHT = {
+    "dweight_averaged_over_batch": (
+        "...; dweight = dweight / len(x)",
+        "dweight is averaged over the batch. Every image uses the same kernel: sum over n. The mean of "
+        "the loss is already in dy.",
+    ),
+    "dweight_averaged_over_positions": (
+        "...; dweight = dweight / dy[0, 0].numel()",
+        "dweight is averaged over the positions, divided by P·Q. Every window uses the same kernel: sum "
+        "over p and q.",
+    ),
+    "dweight_flipped": (
+        "...; dweight = dweight.flip(2, 3)",
+        "dweight is rotated by 180 degrees. Tap (i, j) collects "
+        "dy[p, q]·x[s·p + d·i − pad, s·q + d·j − pad], with no flip.",
+    ),
+    "dweight_of_last_image": (
+        "...; dweight = right(dy[-1:], x[-1:], weight, stride, padding, dilation, groups)[1]",
+        "dweight comes from the last image of the batch alone. In the loop over n, add to it (+=) "
+        "instead of assigning.",
+    ),
+    "dweight_of_last_window": (
+        "...; dweight = right(last_window(dy), x, weight, stride, padding, dilation, groups)[1]",
+        "dweight comes from the last window of the last image alone. In the loops over n, p and q add: "
+        "dweight[o] += dy[n, o, p, q]·window.",
+    ),
+    "dweight_stride_ignored": (
+        "positions, geometry) → positions, replace(geometry, stride=(1, 1)))",
+        "dweight ignores the stride. dy[p, q] meets the window that starts at row s·p − pad and column "
+        "s·q − pad, as in the forward pass.",
+    ),
+    "dweight_padding_ignored": (
+        "positions, geometry) → positions, replace(geometry, padding=(0, 0)))",
+        "dweight is computed from x without its padding. Window (p, q) starts at row s·p − pad: use the "
+        "framed x of the forward pass here too.",
+    ),
+    "dweight_dilation_ignored": (
+        "positions, geometry) → positions, replace(geometry, dilation=(1, 1)))",
+        "dweight ignores the dilation. Tap (i, j) reads x at row s·p + d·i − pad and column "
+        "s·q + d·j − pad.",
+    ),
+    "dweight_groups_ignored": (
+        "first = x[:, : weight.shape[1]].repeat(1, groups, 1, 1)\n"
+        "...; dweight = right(dy, first, weight, stride, padding, dilation, groups)[1]",
+        "Every group computes dweight from the first C/G channels of x. Group g has used "
+        "x[:, g·C/G : (g + 1)·C/G].",
+    ),
+    "dweight_reshaped_not_transposed": (
+        "...; dweight = dweight.reshape(len(weight), -1).T.reshape(weight.shape)",
+        "The matrix of dweight, (C/G·kH·kW, O), is reshaped to (O, C/G, kH, kW) without being "
+        "transposed. Take .T first, or compute dyᵀ cols.",
+    ),
+}
 
-@wrong_backward(
-    "dx ignores the stride: window (p, q) gives back to the pixels from row s·p − pad and column "
-    "s·q − pad on, not from p − pad and q − pad."
-)
-def dx_stride_ignored(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    geometry, dweight, dbias = right_dx_apart(dy, x, weight, stride, padding, dilation, groups)
-    return partial_x(weight, dy, x.shape[2:], replace(geometry, stride=(1, 1))), dweight, dbias
+DBIAS = {
+    "dbias_over_batch_only": (
+        "...; dbias = dy.sum(0)",
+        "dbias is summed over the batch alone and keeps P and Q. b[o] is added at every position too: "
+        "dy.sum(dim=(0, 2, 3)).",
+    ),
+    "dbias_over_positions_only": (
+        "...; dbias = dy.sum((2, 3))",
+        "dbias is summed over the positions alone and has one row per image. Sum over the batch, axis 0 "
+        "of dy, as well.",
+    ),
+    "dbias_averaged": (
+        "...; dbias = dy.mean((0, 2, 3))",
+        "dbias is the mean of dy over batch and positions. b[o] is added N·P·Q times, so its gradient is "
+        "the sum.",
+    ),
+    "dbias_averaged_over_batch": (
+        "...; dbias = dbias / len(dy)",
+        "dbias is averaged over the batch, divided by N. Sum dy over n, p and q, and do not divide.",
+    ),
+    "dbias_of_columns": (
+        "...; dbias = dy.sum((0, 1, 2))",
+        "dbias has one sum for every column q of dy. The channels are axis 1: sum over the other axes, "
+        "dim=(0, 2, 3).",
+    ),
+    "dbias_one_number": (
+        "...; dbias = dy.sum()",
+        "dbias is a single number, the sum of all of dy. Every output channel has its own b[o]: keep "
+        "axis 1, dy.sum(dim=(0, 2, 3)).",
+    ),
+}
 
-
-@wrong_backward(
-    "dx uses the stride pair the wrong way round: stride[0] goes with p and the rows, stride[1] "
-    "with q and the columns."
-)
-def dx_stride_pair_exchanged(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    geometry, dweight, dbias = right_dx_apart(dy, x, weight, stride, padding, dilation, groups)
-    swapped = replace(geometry, stride=geometry.stride[::-1])
-    return partial_x(weight, dy, x.shape[2:], swapped), dweight, dbias
-
-
-@wrong_backward(
-    "dx ignores the dilation: tap (i, j) gives back to row s·p + d·i − pad and column "
-    "s·q + d·j − pad, d pixels apart."
-)
-def dx_dilation_ignored(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    geometry, dweight, dbias = right_dx_apart(dy, x, weight, stride, padding, dilation, groups)
-    return partial_x(weight, dy, x.shape[2:], replace(geometry, dilation=(1, 1))), dweight, dbias
-
-
-@wrong_backward(
-    "The groups' parts of dx are shuffled together along axis 1: they come one block of C/G "
-    "channels after the other, torch.cat(parts, dim=1)."
-)
-def dx_groups_interleaved(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    dx, dweight, dbias = conv2d_backward(dy, x, weight, stride, padding, dilation, groups)
-    return dx.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2), dweight, dbias
-
-
-@wrong_backward(
-    "The numbers are right, but dx is written into x itself, which the caller still needs: begin "
-    "with a new tensor, torch.zeros_like(x)."
-)
-def dx_written_into_x(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    dx, dweight, dbias = conv2d_backward(dy, x, weight, stride, padding, dilation, groups)
-    return x.copy_(dx), dweight, dbias
+MISTAKES = {"conv2d_backward": DX | DWEIGHT | DBIAS}

@@ -1,197 +1,121 @@
-"""Mistakes of ConvTranspose2d, backward."""
+"""Mistakes in ConvTranspose2d, backward. Arrows change the text of the library's function."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from dataclasses import replace  # noqa: F401 - for rows
 
-from scratchae.checking.catalogue.conv_transpose2d import geometry_and_size
-from scratchae.checking.mistake import mistake
-from scratchae.layers.conv_transpose2d import conv_transpose2d_backward
-from scratchae.layers.convolution import partial_w, partial_y, patches
+from torch import Tensor
 
-wrong_backward = partial(mistake, "conv_transpose2d_backward", chapter=9)
+from scratchae.layers.conv_transpose2d import conv_transpose2d_size
+from scratchae.layers.convolution import Geometry
 
-
-def with_geometry(wrong, dy, x, weight, stride, padding, groups, dilation, changed):
-    """The right gradients, but dx or dweight (`wrong` says which) with this changed in the geometry."""
-    dx, dweight, dbias = conv_transpose2d_backward(dy, x, weight, stride, padding, groups, dilation)
-    geometry, _ = geometry_and_size(x, weight, stride, padding, 0, groups, dilation)
-    positions = tuple(x.shape[2:])
-    cols = patches(dy, positions, replace(geometry, **changed))
-    if wrong == "dx":
-        return partial_y(cols, weight, positions), dweight, dbias
-    return dx, partial_w(cols, x, weight.shape[2:]), dbias
+CHAPTER = 9
 
 
-@wrong_backward(
-    "dx uses the kernel turned by 180 degrees: dx is Conv2d's forward pass over dy, which slides "
-    "weight as it is, dx[p, q] = Σ dy[s·p + d·i − pad, ...]·w[i, j]."
-)
-def dx_kernel_flipped(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    geometry = stride, padding, groups, dilation
-    _, dweight, dbias = conv_transpose2d_backward(dy, x, weight, *geometry)
-    return conv_transpose2d_backward(dy, x, weight.flip(2, 3), *geometry)[0], dweight, dbias
+def end_of(dy: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
+    """dy without its first rows and columns, as many as output_padding has added."""
+    H, W = conv_transpose2d_size(positions, geometry, (0, 0))
+    return dy[:, :, dy.shape[2] - H :, dy.shape[3] - W :]
 
 
-@wrong_backward(
-    "dx ignores the stride: input pixel (p, q) has stamped at row s·p − pad and column s·q − pad of "
-    "y, so read dy there."
-)
-def dx_stride_ignored(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    return with_geometry("dx", dy, x, weight, stride, padding, groups, dilation, {"stride": (1, 1)})
+DX = {
+    "dx_kernel_flipped": (
+        "partial_y(cols, weight, → partial_y(cols, weight.flip(2, 3),",
+        "dx uses the kernel rotated by 180 degrees. dx is Conv2d's forward pass over dy, which slides "
+        "weight as it is: dx[p, q] = Σ dy[s·p + d·i − pad, ...]·w[i, j].",
+    ),
+    "dx_stride_ignored": (
+        "partial_y(cols, → partial_y(patches(dy, (P, Q), replace(geometry, stride=(1, 1))),",
+        "dx ignores the stride. Input pixel (p, q) has stamped at row s·p − pad and column s·q − pad of "
+        "y: read dy there.",
+    ),
+    "dx_padding_ignored": (
+        "partial_y(cols, → partial_y(patches(dy, (P, Q), replace(geometry, padding=(0, 0))),",
+        "dx ignores the padding. The forward pass has cropped pad rows and columns: put dy into a frame "
+        "of zeros, or read it at s·p + d·i − pad.",
+    ),
+    "dx_dilation_ignored": (
+        "partial_y(cols, → partial_y(patches(dy, (P, Q), replace(geometry, dilation=(1, 1))),",
+        "dx ignores the dilation. The taps have stamped d pixels apart: tap (i, j) reads dy at row "
+        "s·p + d·i − pad and column s·q + d·j − pad.",
+    ),
+    "dx_output_padding_before": (
+        "partial_y(cols, → partial_y(patches(end_of(dy, (P, Q), geometry), (P, Q), geometry),",
+        "dx treats the output_padding as the first rows and columns of dy. They are the last ones: count "
+        "windows from the first row, s·p − pad.",
+    ),
+    "dx_first_channel_only": (
+        "first = dy.unflatten(1, (groups, -1))[:, :, 0]\n"
+        "...; dx = right(first, x, weight[:, :1], stride, padding, groups, dilation)[0]",
+        "dx comes from the first output channel (of each group) alone. Input pixels stamp onto all of "
+        "them: sum over c, axis 1 of weight and of dy.",
+    ),
+    "dx_written_into_x": (
+        "...; dx = x.copy_(dx)",
+        "The numbers are right, but dx is written into x itself, which the caller still needs. Make a "
+        "new tensor for dx.",
+    ),
+}
 
+DWEIGHT = {
+    "dweight_x_and_dy_exchanged": (
+        "partial_w(cols, x, → partial_w(patches(x, tuple(dy.shape[2:]), geometry), dy,",
+        "x and dy are exchanged in dweight. Here dy is the large image that is cut into windows, and "
+        "x[p, q] multiplies them.",
+    ),
+    "dweight_axes_exchanged": (
+        "...; dweight = dweight.transpose(0, 1)",
+        "The first two axes of dweight are exchanged. Like weight it is (in, out / groups, kH, kW): the "
+        "input channels come first.",
+    ),
+    "dweight_flipped": (
+        "...; dweight = dweight.flip(2, 3)",
+        "dweight is rotated by 180 degrees. Tap (i, j) collects "
+        "x[p, q]·dy[s·p + d·i − pad, s·q + d·j − pad], with no flip.",
+    ),
+    "dweight_stride_ignored": (
+        "partial_w(cols, → partial_w(patches(dy, (P, Q), replace(geometry, stride=(1, 1))),",
+        "dweight ignores the stride. x[p, q] meets dy from row s·p − pad and column s·q − pad on, where "
+        "it has stamped.",
+    ),
+    "dweight_padding_ignored": (
+        "partial_w(cols, → partial_w(patches(dy, (P, Q), replace(geometry, padding=(0, 0))),",
+        "dweight ignores the padding. x[p, q] meets dy from row s·p − pad on, with zeros outside dy: use "
+        "the framed dy here too.",
+    ),
+    "dweight_averaged_over_batch": (
+        "...; dweight = dweight / len(x)",
+        "dweight is averaged over the batch. The same kernel stamps for every image: sum over n, and do "
+        "not divide by N.",
+    ),
+}
 
-@wrong_backward(
-    "dx ignores the padding: the forward pass has cut pad rows and columns off, so put dy into a "
-    "frame of zeros, or read it at s·p + d·i − pad."
-)
-def dx_padding_ignored(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    return with_geometry(
-        "dx", dy, x, weight, stride, padding, groups, dilation, {"padding": (0, 0)}
-    )
+DBIAS = {
+    "dbias_over_batch_only": (
+        "...; dbias = dy.sum(0)",
+        "dbias is summed over the batch alone and keeps H and W. b[c] is added at every pixel too: "
+        "dy.sum(dim=(0, 2, 3)).",
+    ),
+    "dbias_over_pixels_only": (
+        "...; dbias = dy.sum((2, 3))",
+        "dbias is summed over the pixels alone and has one row per image. Sum over the batch, axis 0 of "
+        "dy, as well.",
+    ),
+    "dbias_averaged": (
+        "...; dbias = dy.mean((0, 2, 3))",
+        "dbias is the mean of dy over batch and pixels. b[c] is added to all N·H·W of them, so its "
+        "gradient is the sum.",
+    ),
+    "dbias_from_x": (
+        "...; dbias = x.sum((0, 2, 3))",
+        "dbias is summed over x: one number per input channel. The bias is added to y: sum dy over axes "
+        "(0, 2, 3).",
+    ),
+    "dbias_of_columns": (
+        "...; dbias = dy.sum((0, 1, 2))",
+        "dbias has one sum for every column of dy. The channels are axis 1: sum over the other axes, "
+        "dim=(0, 2, 3).",
+    ),
+}
 
-
-@wrong_backward(
-    "dx ignores the dilation: tap (i, j) has stamped d pixels apart, so it reads dy at row "
-    "s·p + d·i − pad and column s·q + d·j − pad."
-)
-def dx_dilation_ignored(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    return with_geometry(
-        "dx", dy, x, weight, stride, padding, groups, dilation, {"dilation": (1, 1)}
-    )
-
-
-@wrong_backward(
-    "dx takes the output_padding for rows and columns at the beginning of dy: they are its last "
-    "ones, so windows are counted from the first row, s·p − pad."
-)
-def dx_output_padding_before(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    geometry = stride, padding, groups, dilation
-    _, dweight, dbias = conv_transpose2d_backward(dy, x, weight, *geometry)
-    _, (H, W) = geometry_and_size(x, weight, stride, padding, 0, groups, dilation)
-    shifted = dy[:, :, dy.shape[2] - H :, dy.shape[3] - W :]
-    return conv_transpose2d_backward(shifted, x, weight, *geometry)[0], dweight, dbias
-
-
-@wrong_backward(
-    "dx holds the first output channel (of each group) alone: input pixels stamp onto all of them, "
-    "so sum over c, axis 1 of weight and of dy."
-)
-def dx_first_channel_only(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    geometry = stride, padding, groups, dilation
-    _, dweight, dbias = conv_transpose2d_backward(dy, x, weight, *geometry)
-    first = dy.unflatten(1, (groups, -1))[:, :, 0]  # (N, G, H, W)
-    return conv_transpose2d_backward(first, x, weight[:, :1], *geometry)[0], dweight, dbias
-
-
-@wrong_backward(
-    "The numbers are right, but dx is written into x itself, which the caller still needs: give dx "
-    "a tensor of its own."
-)
-def dx_written_into_x(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    dx, dweight, dbias = conv_transpose2d_backward(dy, x, weight, stride, padding, groups, dilation)
-    return x.copy_(dx), dweight, dbias
-
-
-@wrong_backward(
-    "x and dy have changed places in dweight: here dy is the large image that is cut into windows, "
-    "and x[p, q] is what multiplies them."
-)
-def dweight_x_and_dy_exchanged(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    dx, _, dbias = conv_transpose2d_backward(dy, x, weight, stride, padding, groups, dilation)
-    geometry, _ = geometry_and_size(x, weight, stride, padding, 0, groups, dilation)
-    cols = patches(x, tuple(dy.shape[2:]), geometry)
-    return dx, partial_w(cols, dy, weight.shape[2:]), dbias
-
-
-@wrong_backward(
-    "The first two axes of dweight have changed places: like weight it is (in, out / groups, kH, "
-    "kW), the input channels first."
-)
-def dweight_axes_exchanged(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    dx, dweight, dbias = conv_transpose2d_backward(dy, x, weight, stride, padding, groups, dilation)
-    return dx, dweight.transpose(0, 1), dbias
-
-
-@wrong_backward(
-    "dweight is turned by 180 degrees: tap (i, j) collects x[p, q]·dy[s·p + d·i − pad, "
-    "s·q + d·j − pad], with no flip."
-)
-def dweight_flipped(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    dx, dweight, dbias = conv_transpose2d_backward(dy, x, weight, stride, padding, groups, dilation)
-    return dx, dweight.flip(2, 3), dbias
-
-
-@wrong_backward(
-    "dweight ignores the stride: x[p, q] meets dy from row s·p − pad and column s·q − pad on, where "
-    "it has stamped."
-)
-def dweight_stride_ignored(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    return with_geometry(
-        "dweight", dy, x, weight, stride, padding, groups, dilation, {"stride": (1, 1)}
-    )
-
-
-@wrong_backward(
-    "dweight ignores the padding: x[p, q] meets dy from row s·p − pad on, and what lies outside dy "
-    "is zero. Use the framed dy here too."
-)
-def dweight_padding_ignored(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    return with_geometry(
-        "dweight", dy, x, weight, stride, padding, groups, dilation, {"padding": (0, 0)}
-    )
-
-
-@wrong_backward(
-    "dweight is averaged over the batch: the same kernel stamps for every image, so sum over n and "
-    "do not divide by N."
-)
-def dweight_averaged_over_batch(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    dx, dweight, dbias = conv_transpose2d_backward(dy, x, weight, stride, padding, groups, dilation)
-    return dx, dweight / len(x), dbias
-
-
-@wrong_backward(
-    "dbias is summed over the batch alone and keeps H and W: b[c] is added at every pixel too, so "
-    "dy.sum(dim=(0, 2, 3))."
-)
-def dbias_over_batch_only(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    dx, dweight, _ = conv_transpose2d_backward(dy, x, weight, stride, padding, groups, dilation)
-    return dx, dweight, dy.sum(0)
-
-
-@wrong_backward(
-    "dbias is summed over the pixels alone and has one row for every image: sum over the batch, "
-    "axis 0 of dy, as well."
-)
-def dbias_over_pixels_only(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    dx, dweight, _ = conv_transpose2d_backward(dy, x, weight, stride, padding, groups, dilation)
-    return dx, dweight, dy.sum((2, 3))
-
-
-@wrong_backward(
-    "dbias is the mean of dy over batch and pixels: b[c] is added to all N·H·W of them, so its "
-    "gradient is the sum."
-)
-def dbias_averaged(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    dx, dweight, _ = conv_transpose2d_backward(dy, x, weight, stride, padding, groups, dilation)
-    return dx, dweight, dy.mean((0, 2, 3))
-
-
-@wrong_backward(
-    "dbias is summed over x, one number for every input channel: the bias is added to y, so sum dy "
-    "over axes (0, 2, 3)."
-)
-def dbias_from_x(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    dx, dweight, _ = conv_transpose2d_backward(dy, x, weight, stride, padding, groups, dilation)
-    return dx, dweight, x.sum((0, 2, 3))
-
-
-@wrong_backward(
-    "dbias is one sum for every column of dy: the channels are axis 1, so sum over the other axes, "
-    "dim=(0, 2, 3)."
-)
-def dbias_of_columns(dy, x, weight, stride=1, padding=0, groups=1, dilation=1):
-    dx, dweight, _ = conv_transpose2d_backward(dy, x, weight, stride, padding, groups, dilation)
-    return dx, dweight, dy.sum((0, 1, 2))
+MISTAKES = {"conv_transpose2d_backward": DX | DWEIGHT | DBIAS}

@@ -1,194 +1,153 @@
-"""SGD as it is miswritten: the sign, the momentum's memory. Mistakes of nesterov and of the weight
-decay are in sgd_decay.py.
-
-Right is, with g = grad + weight_decay · value,
-
-    v ← momentum · v + (1 − dampening) g      (v = g in the first step)
-    value ← value − lr · v,   or with nesterov  value ← value − lr (g + momentum · v)
-"""
+"""Mistakes in SGD with momentum. The function below is right; the rows change its text."""
 
 from __future__ import annotations
 
-from functools import partial
-
-from torch import Tensor
-
-from scratchae.checking.mistake import mistake
-
-wrong = partial(mistake, "sgd_update", chapter=4)
+CHAPTER = 4
 
 
-def remember(v: Tensor, g: Tensor, t: int, momentum: float, dampening: float) -> None:
-    """The momentum buffer as it should move."""
-    if t == 1:
-        v.copy_(g)
-    else:
-        v.mul_(momentum).add_((1 - dampening) * g)
-
-
-def direction(g: Tensor, v: Tensor, momentum: float, nesterov: bool) -> Tensor:
-    """Where to go, once the buffer has moved."""
-    return g + momentum * v if nesterov else v
-
-
-@wrong(
-    "The step goes uphill: value grows by lr times the direction; the gradient points to "
-    "where the loss grows, so subtract, value -= lr * g."
-)
-def uphill(value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov):
+def sgd_update(value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov):
     g = grad + weight_decay * value
     if momentum:
-        remember(momentum_buffer, g, t, momentum, dampening)
-        g = direction(g, momentum_buffer, momentum, nesterov)
-    value += lr * g
-
-
-@wrong(
-    "The step is value -= g, without the learning rate: every move is 1 / lr times too long; "
-    "write value -= lr * g."
-)
-def lr_forgotten(value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov):
-    g = grad + weight_decay * value
-    if momentum:
-        remember(momentum_buffer, g, t, momentum, dampening)
-        g = direction(g, momentum_buffer, momentum, nesterov)
-    value -= g
-
-
-@wrong(
-    "The learning rate is stored inside momentum_buffer: it collects lr * g where torch "
-    "collects g; let the buffer collect g and multiply by lr only in value -= lr * v."
-)
-def lr_inside_buffer(
-    value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov
-):
-    g = grad + weight_decay * value
-    step = lr * g
-    if momentum:
-        remember(momentum_buffer, lr * g, t, momentum, dampening)
-        step = direction(lr * g, momentum_buffer, momentum, nesterov)
-    value -= step
-
-
-@wrong(
-    "Momentum plays no part: value moves by lr * g and momentum_buffer stays as it came; "
-    "update the buffer and let it be the direction."
-)
-def momentum_ignored(
-    value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov
-):
-    g = grad + weight_decay * value
+        v = momentum_buffer
+        if t == 1:
+            v.copy_(g)
+        else:
+            v.mul_(momentum).add_((1 - dampening) * g)
+        g = g + momentum * v if nesterov else v
     value -= lr * g
 
 
-@wrong(
-    "The new gradient enters momentum_buffer with the weight 1 - momentum, as in Adam; in SGD "
-    "its weight is 1 - dampening, and 1 in the first step."
-)
-def running_mean(value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov):
-    g = grad + weight_decay * value
-    if momentum:
-        momentum_buffer.mul_(momentum).add_((1 - momentum) * g)
-        g = direction(g, momentum_buffer, momentum, nesterov)
-    value -= lr * g
+MOMENTUM = {
+    "uphill": (
+        "value -= → value +=",
+        "The step goes uphill: lr times the direction is added to value. The loss grows along the "
+        "gradient: subtract, value -= lr * g.",
+    ),
+    "lr_forgotten": (
+        "lr * g → g",
+        "The learning rate is missing: the step is value -= g. Write value -= lr * g.",
+    ),
+    "lr_inside_buffer": (
+        """
+        grad + weight_decay * value → lr * (grad + weight_decay * value)
+        value -= lr * g → value -= g
+        """,
+        "momentum_buffer collects lr * g; in torch it collects g. Multiply by lr only in the last line, "
+        "value -= lr * v.",
+    ),
+    "momentum_ignored": (
+        "if momentum: → if False:",
+        "Momentum is not used: value moves by lr * g, and momentum_buffer stays as it was. Update the "
+        "buffer and use it as the direction.",
+    ),
+    "running_mean": (
+        """
+        t == 1 → False
+        1 - dampening → 1 - momentum
+        """,
+        "The new gradient enters momentum_buffer with the weight 1 - momentum, as in Adam. In SGD its "
+        "weight is 1 - dampening, and 1 in the first step.",
+    ),
+    "momentum_around_both": (
+        "v.mul_(momentum).add_((1 - dampening) * g) → v.add_((1 - dampening) * g).mul_(momentum)",
+        "From the second step on, momentum multiplies the new gradient too. It belongs to the old "
+        "buffer only: momentum * v + (1 - dampening) * g.",
+    ),
+    "dampening_in_first_step": (
+        "t == 1 → False",
+        "In the first step, t == 1, momentum_buffer becomes (1 - dampening) * g. It has to be g itself "
+        "there: dampening begins with the second step.",
+    ),
+    "dampening_forgotten": (
+        "(1 - dampening) * g → g",
+        "Dampening is not used: from the second step on, the new gradient enters momentum_buffer with "
+        "the weight 1. Its weight is 1 - dampening.",
+    ),
+    "dampening_is_the_weight": (
+        "1 - dampening → dampening",
+        "From the second step on, the new gradient enters momentum_buffer with the weight dampening. "
+        "Its weight is 1 - dampening.",
+    ),
+    "old_buffer": (
+        """
+        v = momentum_buffer → v, old = momentum_buffer, momentum_buffer.clone()
+        g + momentum * v if nesterov else v → g + momentum * old if nesterov else old
+        """,
+        "The step uses momentum_buffer from before this gradient was added. Update the buffer first, "
+        "then move value along it.",
+    ),
+    "buffer_not_kept": (
+        "v = momentum_buffer → v = momentum_buffer.clone()",
+        "The new momentum is a new tensor, so momentum_buffer stays as it was and the next step does "
+        "not know it. Write into it, with copy_, mul_ and add_.",
+    ),
+    "value_replaced": (
+        "value -= → value = value -",
+        "value = value - lr * g makes a new tensor, which is lost when the function ends, and the "
+        "caller's value stays as it was. Change it in place: value -= lr * g.",
+    ),
+}
 
+NESTEROV = {
+    "nesterov_forgotten": (
+        "g + momentum * v if nesterov else v → v",
+        "nesterov has no effect: the direction is always v, the momentum_buffer. With nesterov=True it "
+        "is g + momentum * v.",
+    ),
+    "nesterov_always": (
+        "momentum * v if nesterov else v → momentum * v",
+        "The direction is always g + momentum * v, which is Nesterov's. With nesterov=False it is v, "
+        "the momentum_buffer alone.",
+    ),
+    "nesterov_without_factor": (
+        "momentum * v if → v if",
+        "With nesterov=True the direction is g + v. Multiply the momentum_buffer by momentum once more: "
+        "g + momentum * v.",
+    ),
+    "nesterov_without_gradient": (
+        "g + momentum * v → momentum * v",
+        "With nesterov=True the direction is momentum * v, without the gradient. It is "
+        "g + momentum * v.",
+    ),
+    "nesterov_into_buffer": (
+        "g + momentum * v if → v.mul_(momentum).add_(g) if",
+        "With nesterov=True the direction g + momentum * v is written back into momentum_buffer, so the "
+        "next step applies it again. Keep v in the buffer.",
+    ),
+}
 
-@wrong(
-    "From the second step on momentum multiplies the new gradient too, as in momentum * (v + "
-    "g); it belongs only to the old buffer: momentum * v + (1 - dampening) * g."
-)
-def momentum_around_both(
-    value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov
-):
-    g = grad + weight_decay * value
-    if momentum and t == 1:
-        momentum_buffer.copy_(g)
-    elif momentum:
-        momentum_buffer.add_((1 - dampening) * g).mul_(momentum)
-    if momentum:
-        g = direction(g, momentum_buffer, momentum, nesterov)
-    value -= lr * g
+DECAY = {
+    "decay_forgotten": (
+        "grad + weight_decay * value → grad",
+        "weight_decay is not used. Begin with g = grad + weight_decay * value, and use g wherever the "
+        "formula has the gradient.",
+    ),
+    "decay_subtracted": (
+        "grad + → grad -",
+        "The weight decay has the wrong sign: grad - weight_decay * value makes the weights grow. It is "
+        "grad + weight_decay * value.",
+    ),
+    "decay_decoupled": (
+        """
+        grad + weight_decay * value → grad
+        lr * g → lr * (g + weight_decay * value)
+        """,
+        "The weight decay goes to value directly, past the momentum, as in AdamW. Here momentum_buffer "
+        "collects grad + weight_decay * value.",
+    ),
+    "decay_without_lr": (
+        """
+        grad + weight_decay * value → grad
+        lr * g → lr * g + weight_decay * value
+        """,
+        "The weight decay shrinks value by weight_decay * value, without the learning rate. Add it to "
+        "the gradient: g = grad + weight_decay * value.",
+    ),
+    "decay_into_grad": (
+        "grad + weight_decay * value → grad.add_(weight_decay * value)",
+        "The weight decay is added to grad in place, which changes the caller's gradient. Make a new "
+        "tensor: g = grad + weight_decay * value.",
+    ),
+}
 
-
-@wrong(
-    "In the first step, t == 1, momentum_buffer is (1 - dampening) * g: it has to be g itself "
-    "there, dampening begins with the second step."
-)
-def dampening_in_first_step(
-    value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov
-):
-    g = grad + weight_decay * value
-    if momentum:
-        momentum_buffer.mul_(momentum).add_((1 - dampening) * g)
-        g = direction(g, momentum_buffer, momentum, nesterov)
-    value -= lr * g
-
-
-@wrong(
-    "Dampening is not used: from the second step on the new gradient enters momentum_buffer "
-    "with the weight 1 - dampening, here it enters with the weight 1."
-)
-def dampening_forgotten(
-    value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov
-):
-    g = grad + weight_decay * value
-    if momentum:
-        momentum_buffer.mul_(momentum).add_(g)
-        g = direction(g, momentum_buffer, momentum, nesterov)
-    value -= lr * g
-
-
-@wrong(
-    "From the second step on the new gradient enters momentum_buffer with the weight "
-    "dampening: it has to be 1 - dampening."
-)
-def dampening_is_the_weight(
-    value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov
-):
-    g = grad + weight_decay * value
-    if momentum:
-        remember(momentum_buffer, g, t, momentum, 1 - dampening)
-        g = direction(g, momentum_buffer, momentum, nesterov)
-    value -= lr * g
-
-
-@wrong(
-    "The step uses momentum_buffer as it was before this gradient entered it: update the "
-    "buffer first, then move value by it."
-)
-def old_buffer(value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov):
-    g = grad + weight_decay * value
-    if momentum:
-        old = momentum_buffer.clone()
-        remember(momentum_buffer, g, t, momentum, dampening)
-        g = direction(g, old, momentum, nesterov)
-    value -= lr * g
-
-
-@wrong(
-    "The new momentum is computed into a tensor of its own, momentum_buffer stays as it was: "
-    "write into it, with copy_, mul_ and add_, or the next step forgets this one."
-)
-def buffer_not_kept(
-    value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov
-):
-    g = grad + weight_decay * value
-    if momentum:
-        momentum_buffer = momentum_buffer.clone()
-        remember(momentum_buffer, g, t, momentum, dampening)
-        g = direction(g, momentum_buffer, momentum, nesterov)
-    value -= lr * g
-
-
-@wrong(
-    "value = value - lr * g makes a new tensor that is lost when the function ends, and the "
-    "caller's value stays: change it in place, value -= lr * g."
-)
-def value_replaced(
-    value, grad, momentum_buffer, t, lr, momentum, dampening, weight_decay, nesterov
-):
-    g = grad + weight_decay * value
-    if momentum:
-        remember(momentum_buffer, g, t, momentum, dampening)
-        g = direction(g, momentum_buffer, momentum, nesterov)
-    value = value - lr * g
+MISTAKES = {"sgd_update": MOMENTUM | NESTEROV | DECAY}

@@ -1,1 +1,1 @@
-"""Grading: submissions in, points and feedback out, on the trusted side of the sandbox."""
+"""Grading: turn submissions into points and feedback. This is the trusted side of the sandbox."""

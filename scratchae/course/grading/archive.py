@@ -1,7 +1,7 @@
-"""Archive: the files of a folder or of a zip, looked at but never extracted and never followed.
+"""Archive: read the files of a folder or of a zip without extracting anything or following a link.
 
-Links, odd names, encrypted members and whatever is too large are refused with a sentence; a zip bomb
-is read only as far as the cap.
+Links, paths that leave the archive, encrypted members and files that are too large are refused with a
+sentence. A zip bomb is read only up to the size limit.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import stat
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
-MOST_ENTRIES, DEEPEST = 20_000, 8
-LARGEST_FILE, LARGEST_ZIP = 8 * 1024 * 1024, 64 * 1024 * 1024
+MAX_ENTRIES, MAX_DEPTH = 20_000, 8
+MAX_FILE_BYTES, MAX_ZIP_BYTES = 8 * 1024 * 1024, 64 * 1024 * 1024
 
 
 class RefusedError(Exception):
@@ -24,81 +25,91 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A file: where it lies, and how at most so many of its bytes are read (RefusedError)."""
+    """A file in a folder or a zip.
+
+    path: relative to the folder or the zip. read: returns the bytes, given the most that there may be;
+    raises RefusedError.
+    """
 
     path: PurePosixPath
     read: Callable[[int], bytes]
 
 
 def entries_of_folder(folder: Path) -> list[Entry]:
-    """Every file in a folder and those below it, links too (reading one is refused), in order."""
-    found: list[Entry] = []
+    """Return every file in a folder and its subfolders, in order.
 
-    def look(place: Path, inside: PurePosixPath, depth: int) -> None:
-        for item in sorted(os.scandir(place), key=lambda item: item.name):
+    Links are listed too, but reading one is refused.
+    """
+    entries: list[Entry] = []
+
+    def visit(directory: Path, inside: PurePosixPath, depth: int) -> None:
+        for item in sorted(os.scandir(directory), key=lambda item: item.name):
             path = inside / item.name
-            if len(found) >= MOST_ENTRIES or depth > DEEPEST:
+            if len(entries) >= MAX_ENTRIES or depth > MAX_DEPTH:
                 return
             if item.is_dir(follow_symlinks=False):
-                look(Path(item.path), path, depth + 1)
+                visit(Path(item.path), path, depth + 1)
             else:
-                found.append(Entry(path, lambda most, at=Path(item.path): read_file(at, most)))
+                entries.append(Entry(path, partial(read_file, Path(item.path))))
 
-    look(folder, PurePosixPath(), 0)
-    return found
+    visit(folder, PurePosixPath(), 0)
+    return entries
 
 
-def read_file(path: Path, most: int) -> bytes:
-    """The bytes of a plain file; anything else, a link above all, is refused."""
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """Return the bytes of a regular file. Raises RefusedError for anything else, such as a link."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        kind = "is a link" if path.is_symlink() else f"cannot be read ({error.strerror})"
-        raise RefusedError(f"{path.name} {kind}") from error
+        problem = "is a link" if path.is_symlink() else f"cannot be read ({error.strerror})"
+        raise RefusedError(f"{path.name} {problem}") from error
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise RefusedError(f"{path.name} is no plain file")
-        return capped(file.read(most + 1), most, path.name)
+            raise RefusedError(f"{path.name} is not a regular file")
+        return checked_size(file.read(max_bytes + 1), max_bytes, path.name)
 
 
 def entries_of_zip(data: bytes | Path, name: str) -> list[Entry]:
-    """Every file in a zip, in order; RefusedError where it is none or has too many."""
+    """Return every file in a zip, in order.
+
+    Raises RefusedError if it is not a zip or holds too many files.
+    """
     try:
         archive = zipfile.ZipFile(io.BytesIO(data) if isinstance(data, bytes) else data)
-        infos = archive.infolist()
+        members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise RefusedError(f"{name} is no zip file that can be read") from error
-    if len(infos) > MOST_ENTRIES:
-        raise RefusedError(f"{name} has more than {MOST_ENTRIES} files in it")
+        raise RefusedError(f"{name} is not a readable zip file") from error
+    if len(members) > MAX_ENTRIES:
+        raise RefusedError(f"{name} holds more than {MAX_ENTRIES} files")
     return [
-        Entry(
-            PurePosixPath(info.filename.replace("\\", "/")),
-            lambda most, info=info: read_member(archive, info, most),
-        )
-        for info in sorted(infos, key=lambda info: info.filename)
-        if not info.is_dir()
+        Entry(path_of(member), partial(read_member, archive, member))
+        for member in sorted(members, key=lambda member: member.filename)
+        if not member.is_dir()
     ]
 
 
-def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
-    """The bytes of one member, read as far as the cap."""
-    path = PurePosixPath(info.filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in info.filename:
+def path_of(member: zipfile.ZipInfo) -> PurePosixPath:
+    return PurePosixPath(member.filename.replace("\\", "/"))
+
+
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: int) -> bytes:
+    """Return the bytes of one member of a zip, read no further than the limit."""
+    path = path_of(member)
+    if path.is_absolute() or ".." in path.parts or ":" in member.filename:
         raise RefusedError(f"{path.name} has a path that leads out of its zip file")
-    if stat.S_ISLNK(info.external_attr >> 16):
+    if stat.S_ISLNK(member.external_attr >> 16):
         raise RefusedError(f"{path.name} is a link in a zip file")
-    if info.flag_bits & 1:
+    if member.flag_bits & 1:
         raise RefusedError(f"{path.name} is encrypted")
     try:
-        with archive.open(info) as file:
-            return capped(file.read(most + 1), most, path.name)
-    except RefusedError:
-        raise
-    except Exception as error:  # a damaged member may raise whatever its decompressor does
+        with archive.open(member) as file:
+            data = file.read(max_bytes + 1)
+    except Exception as error:  # a damaged member raises whatever its decompressor raises
         raise RefusedError(f"{path.name} is damaged in its zip file") from error
+    return checked_size(data, max_bytes, path.name)
 
 
-def capped(data: bytes, most: int, name: str) -> bytes:
-    if len(data) > most:
-        raise RefusedError(f"{name} is larger than {most // 1024} KB")
+def checked_size(data: bytes, max_bytes: int, name: str) -> bytes:
+    if len(data) > max_bytes:
+        raise RefusedError(f"{name} is larger than {max_bytes // 1024} KB")
     return data

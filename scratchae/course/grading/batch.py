@@ -1,8 +1,10 @@
-"""Batch: a whole course's submissions, graded, resumed, reported."""
+"""Batch: grade the submissions of a whole class. It can be interrupted and goes on where it was."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
+import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -13,11 +15,8 @@ import scratchae
 from scratchae.course.assignment import Assignment
 from scratchae.course.blanked_sources import ROOT, library_sources, master_sources
 from scratchae.course.grading.cluster import Cluster
-from scratchae.course.grading.grader import Submission
-from scratchae.course.grading.journal import Journal
-from scratchae.course.grading.pool import Pool
-from scratchae.course.grading.submissions import Waiting, find_submissions
-from scratchae.course.grading.worker import Setup
+from scratchae.course.grading.submissions import Submission, UnreadSubmission, find_submissions
+from scratchae.course.grading.workers import GradingConfig, Pool, SelfCheckError
 from scratchae.course.sandbox import Limits
 from scratchae.errors import ScratchaeError
 from scratchae.files import reason
@@ -25,92 +24,141 @@ from scratchae.files import reason
 
 @dataclass
 class Batch:
-    """results: by student, in order. troubled: {student: why there is no grade}. kept: how many results
-    were there before."""
+    """results: one for each student, in order. not_graded: {student: the trouble of the machine}.
+    kept: how many results are from an earlier call."""
 
     assignment: Assignment
     isolation: str
     results: list[dict] = field(default_factory=list)
-    troubled: dict[str, str] = field(default_factory=dict)
+    not_graded: dict[str, str] = field(default_factory=dict)
     kept: int = 0
 
 
 def grade_batch(
     assignment: Assignment,
-    place: Path,
+    submissions: Path,
     out: Path,
     secret: bytes,
     isolation: str,
     workers: int,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     limits: Limits | None = None,
     dask: str = "",
 ) -> Batch:
-    """Grade everything in `place` that is not yet graded in `out`.
+    """Grade everything in `submissions` that has no result in the journal in `out` yet.
 
-    dask: the address of a scheduler, whose workers are used in place of `workers` of this machine.
-    Raises InfrastructureError where a canary fails; submissions that the machine failed are in
-    `troubled`, without a grade.
+    dask: the address of a Dask scheduler. Its workers are then used in place of `workers` processes of
+    this machine.
+
+    Raises InfrastructureError if a self-check fails. A submission that the machine failed to grade is
+    in `not_graded` and has no result.
     """
-    waiting = find_submissions(place, wanted_files(assignment))
+    unread = find_submissions(submissions, tuple(assignment.submitted))
     journal = Journal(out / "journal.jsonl")
-    salt = fingerprint(assignment, secret)
+    base = fingerprint(assignment, secret)
     batch = Batch(assignment, isolation)
-    shipped = assignment.path.is_relative_to(ROOT)
-    setup = Setup(
-        assignment.name if shipped else assignment.path, secret, isolation, limits or Limits()
-    )
-    progress(0, len(waiting))
+    name = assignment.name if assignment.path.is_relative_to(ROOT) else assignment.path
+    config = GradingConfig(name, secret, isolation, limits or Limits())
     keys: dict[str, str] = {}
-    done: dict[str, dict] = {}
+    results: dict[str, dict] = {}
 
-    def fresh() -> Iterator[Submission]:
-        for submission in map(Waiting.load, waiting):
-            key = hashlib.sha256((salt + submission.digest()).encode()).hexdigest()
+    def show_progress() -> None:
+        progress(len(results) + len(batch.not_graded), len(unread))
+
+    def without_result() -> Iterator[Submission]:
+        for submission in map(UnreadSubmission.load, unread):
+            key = hashlib.sha256((base + submission.digest()).encode()).hexdigest()
             keys[submission.student] = key
             if key in journal.results:
-                done[submission.student] = journal.results[key]
+                results[submission.student] = journal.results[key]
                 batch.kept += 1
-                progress(len(done), len(waiting))
+                show_progress()
             else:
                 yield submission
 
-    def void(submissions: list[Submission]) -> None:
-        journal.void([keys[submission.student] for submission in submissions])
-
+    show_progress()
     try:
-        todo = fresh()
-        first = next(todo, None)
-        if first is not None:
-            with Cluster(setup, dask) if dask else Pool(setup, min(workers, len(waiting))) as pool:
-                pool.canary(task.name for task in assignment.tasks if assignment.kind != "contest")
-                for graded in pool.grade(chain_of(first, todo), void):
-                    student = graded.submission.student
-                    if graded.table is None:
-                        batch.troubled[student] = graded.trouble
+        remaining = without_result()
+        first = next(remaining, None)
+        if first is not None:  # workers start only if there is something to grade
+            with Cluster(config, dask) if dask else Pool(config, min(workers, len(unread))) as pool:
+                pool.self_check(t.name for t in assignment.tasks if assignment.kind != "contest")
+                for graded in pool.grade(itertools.chain([first], remaining)):
+                    if graded.result is None:
+                        batch.not_graded[graded.student] = graded.trouble
                     else:
-                        journal.add(keys[student], graded.table, graded.seconds)
-                        done[student] = graded.table
-                    progress(len(done) + len(batch.troubled), len(waiting))
-                pool.last_canary(void)
+                        journal.add(keys[graded.student], graded.result, graded.seconds)
+                        results[graded.student] = graded.result
+                    show_progress()
+    except SelfCheckError as error:
+        journal.discard([keys[student] for student in error.students])
+        raise
     finally:
         journal.close()
-    batch.results = [done[student] for student in sorted(done)]
+    batch.results = [results[student] for student in sorted(results)]
     return batch
 
 
-def chain_of(first: Submission, rest: Iterator[Submission]) -> Iterator[Submission]:
-    yield first
-    yield from rest
+class Journal:
+    """Results by key, in memory and in a file of JSON lines.
 
+    A line is written, down to the disk, as soon as a submission is graded. So no work is lost if the
+    grader is killed. The key is a hash of the submission and of everything else that a grade depends on.
+    """
 
-def wanted_files(assignment: Assignment) -> tuple[str, ...]:
-    """The names of files that are read of a submission."""
-    return tuple(assignment.submitted)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.results: dict[str, dict] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = path.read_bytes() if path.exists() else b""
+            for line in content.split(b"\n"):
+                self.read_line(line)
+            self.file = path.open("ab")
+            if content and not content.endswith(b"\n"):
+                self.file.write(b"\n")  # a line that was cut off stays a line of its own
+        except OSError as error:
+            raise ScratchaeError(f"cannot write {path}: {reason(error)}") from error
+
+    def read_line(self, line: bytes) -> None:
+        """Read a line of the file. A line that is not JSON was cut off by a crash and is ignored."""
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            return
+        for key in entry.get("discard", ()):
+            self.results.pop(key, None)
+        if "key" in entry:
+            self.results[entry["key"]] = entry["result"]
+
+    def add(self, key: str, result: dict, seconds: float) -> None:
+        """Write a result."""
+        self.write({"key": key, "result": result, "seconds": round(seconds, 3)})
+        self.results[key] = result
+
+    def discard(self, keys: list[str]) -> None:
+        """Write that these results are not valid."""
+        self.write({"discard": keys})
+        for key in keys:
+            self.results.pop(key, None)
+
+    def write(self, entry: dict) -> None:
+        try:
+            self.file.write(json.dumps(entry).encode() + b"\n")
+            self.file.flush()
+            os.fsync(self.file.fileno())
+        except OSError as error:
+            raise ScratchaeError(f"cannot write {self.path}: {reason(error)}") from error
+
+    def close(self) -> None:
+        self.file.close()
 
 
 def fingerprint(assignment: Assignment, secret: bytes) -> str:
-    """What a grade depends on besides the submission: another one means that all is graded anew."""
+    """Return a hash of everything that a grade depends on, besides the submission.
+
+    If it changes, everything is graded again.
+    """
     parts = [scratchae.__version__, assignment.path.read_text(encoding="utf-8")]
     parts += [repr(sorted(library_sources(assignment, task).items())) for task in assignment.tasks]
     if assignment.kind != "contest":
@@ -118,14 +166,17 @@ def fingerprint(assignment: Assignment, secret: bytes) -> str:
     for folder in ("checking", "course"):
         for path in sorted((Path(scratchae.__file__).parent / folder).rglob("*.py")):
             parts.append(path.read_text(encoding="utf-8"))
-    whole = hashlib.sha256(secret)
+    content = hashlib.sha256(secret)
     for part in parts:
-        whole.update(part.encode())
-    return whole.hexdigest()
+        content.update(part.encode())
+    return content.hexdigest()
 
 
 def course_secret(path: Path) -> bytes:
-    """The secret that hidden cases come from; made where there is none, for the owner's eyes alone."""
+    """Return the secret that hidden cases are made from.
+
+    If there is none it is made, and only its owner can read it. Raises ScratchaeError.
+    """
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,10 +185,10 @@ def course_secret(path: Path) -> bytes:
                 file.write(secrets.token_hex(32) + "\n")
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = reason(error) if isinstance(error, OSError) else "it is no text"
+        why = reason(error) if isinstance(error, OSError) else "it is not text"
         raise ScratchaeError(f"cannot use the secret {path}: {why}") from error
     if len(secret) < 16:
         raise ScratchaeError(
-            f"the secret {path} is shorter than 16 letters: remove it for a new one"
+            f"the secret {path} is shorter than 16 letters: remove the file to get a new one"
         )
     return secret.encode()

@@ -1,37 +1,36 @@
-"""Cluster: grading on a Dask cluster, beyond one machine.
+"""Cluster: grade on a Dask cluster, beyond one machine.
 
-Submissions travel in batches; each worker has its own sandbox, and the canary sings before and after every
+Submissions travel in batches. Each worker has its own sandbox and checks itself before and after every
 batch. The workers need this library with the extra `course`, bubblewrap, and the assignment under the
 same name or path. The course's secret travels too: use a cluster of your own, with TLS.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, as_completed
 from itertools import islice
+from typing import TypeVar
 
-from scratchae.course.grading.grader import Submission
-from scratchae.course.grading.pool import Graded
-from scratchae.course.grading.worker import Bench, Setup
-from scratchae.course.sandbox import InfrastructureError
+from scratchae.course.grading.submissions import Submission
+from scratchae.course.grading.workers import Graded, GradingConfig, GradingSession, SelfCheckError
 from scratchae.errors import ScratchaeError
 
 BATCH = 50  # submissions that travel together
+T = TypeVar("T")
 
 
 class Cluster:
-    """The workers of a Dask scheduler, used as a `Pool` is."""
+    """The workers of a Dask scheduler. It is used like a `Pool`."""
 
-    def __init__(self, setup: Setup, address: str) -> None:
+    def __init__(self, config: GradingConfig, address: str) -> None:
         try:
             from distributed import Client
         except ImportError as error:
             raise ScratchaeError(
                 "--dask needs Dask distributed: pip install 'scratchae[dask]'"
             ) from error
-        self.setup = setup
+        self.config = config
         try:
             self.client = Client(address, timeout=30, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -40,73 +39,57 @@ class Cluster:
             ) from error
         self.executor = self.client.get_executor(pure=False, retries=1)
 
-    def canary(self, tasks: Iterable[str] = ()) -> None:
-        """The answers, and the mistakes of `tasks`, shared out; InfrastructureError."""
-        futures = [self.executor.submit(sing, self.setup, task) for task in ("", *tasks)]
+    def self_check(self, tasks: Iterable[str] = ()) -> None:
+        """Share out the checks of the reference and of the mistakes of `tasks`.
+
+        Raises SelfCheckError.
+        """
+        futures = [self.executor.submit(check_worker, self.config, task) for task in ("", *tasks)]
         for future in as_completed(futures):
             if trouble := answer_of(future):
-                raise InfrastructureError(trouble)
+                raise SelfCheckError(trouble, ())
 
-    def grade(
-        self, submissions: Iterable[Submission], void: Callable[[list[Submission]], None]
-    ) -> Iterator[Graded]:
-        """Results, batch by batch, in the order in which batches are done."""
+    def grade(self, submissions: Iterable[Submission]) -> Iterator[Graded]:
+        """Yield results, batch by batch, in the order in which the batches are done."""
         source, futures = iter(submissions), {}
-        while together := tuple(islice(source, BATCH)):
-            futures[self.executor.submit(grade_all, self.setup, together)] = together
+        while batch := tuple(islice(source, BATCH)):
+            futures[self.executor.submit(grade_batch, self.config, batch)] = batch
         for future in as_completed(futures):
             found = answer_of(future)
-            if isinstance(found, str):  # nothing of this batch is believed
-                yield from (Graded(s, None, trouble=found) for s in futures[future])
+            if isinstance(found, str):
+                yield from (Graded(s.student, None, trouble=found) for s in futures[future])
             else:
                 yield from found
-
-    def last_canary(self, void: Callable[[list[Submission]], None]) -> None:
-        """Nothing to do: every batch has had its own."""
-
-    def close(self) -> None:
-        self.executor.shutdown()
-        self.client.close()
 
     def __enter__(self) -> Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self.executor.shutdown()
+        self.client.close()
 
 
-def answer_of(future: Future) -> object:
-    """What a worker answered; a worker that is lost is trouble of the machine."""
+def answer_of(future: Future[T]) -> T | str:
+    """Return a worker's answer. A lost worker is trouble of the machine."""
     try:
         return future.result()
-    except Exception as error:  # whatever the cluster makes of a lost worker
+    except Exception as error:  # whatever Dask raises for a lost worker
         return f"a worker of the cluster was lost: {type(error).__name__}"
 
 
-def sing(setup: Setup, task: str) -> str:
-    """On a worker: the canary of a task, or of the answers; the trouble, or ""."""
-    try:
-        with Bench(setup) as bench:
-            bench.canary(task)
-    except InfrastructureError as error:
-        return str(error)
-    return ""
+def check_worker(config: GradingConfig, task: str) -> str:
+    """Run a self-check on a worker. Returns the trouble, or ""."""
+    with GradingSession(config) as session:
+        return session.self_check(task)
 
 
-def grade_all(setup: Setup, submissions: tuple[Submission, ...]) -> list[Graded] | str:
-    """On a worker: a batch between two canaries, or the trouble that makes it void."""
-    found = []
-    try:
-        with Bench(setup) as bench:
-            bench.canary("")
-            for submission in submissions:
-                began = time.monotonic()
-                try:
-                    table = bench.grader.grade(submission)
-                    found.append(Graded(submission, table, time.monotonic() - began))
-                except InfrastructureError as error:
-                    found.append(Graded(submission, None, trouble=str(error)))
-            bench.canary("")
-    except InfrastructureError as error:
-        return str(error)
-    return found
+def grade_batch(config: GradingConfig, submissions: tuple[Submission, ...]) -> list[Graded] | str:
+    """Grade a batch on a worker between two self-checks.
+
+    Returns the trouble if one of them fails; the results of the batch are discarded then.
+    """
+    with GradingSession(config) as session:
+        if trouble := session.self_check():
+            return trouble
+        found = [session.grade(submission) for submission in submissions]
+        return session.self_check() or found

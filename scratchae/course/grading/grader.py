@@ -1,38 +1,19 @@
-"""Grader: one submission in, its points and what to say of them out. Holds the expected values."""
+"""Grader: grade one submission. This is the trusted side: it holds the expected values."""
 
 from __future__ import annotations
-
-import hashlib
-import json
-from dataclasses import dataclass, field
 
 from scratchae.checking.execution import Outcome
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Assignment
-from scratchae.course.grading.policy import flags_of
-from scratchae.course.grading.scoring import Verdict, failed, verdict
-from scratchae.course.grading.submission_run import Sitting, file_of
-from scratchae.course.grading.test_cases import Trial, trials_of
+from scratchae.course.grading.flags import policy_flags
+from scratchae.course.grading.scoring import NOT_YET, TaskScore, is_wrong, score_task
+from scratchae.course.grading.submission_run import SubmissionRun
+from scratchae.course.grading.submissions import Submission
+from scratchae.course.grading.test_cases import CaseGroup, case_groups, submitted_file
 from scratchae.course.sandbox import InfrastructureError, Sandbox
 from scratchae.course.sandbox.inside.protocol import frame
-from scratchae.course.scoring import points_of
 
-LONGEST_SOURCE = 256 * 1024
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A student's files as bytes, by name. problems: what was wrong with the way they came."""
-
-    student: str
-    files: dict[str, bytes]
-    problems: tuple[str, ...] = field(default=())
-
-    def digest(self) -> str:
-        """The same for the same student and files."""
-        hashed = {name: hashlib.sha256(data).hexdigest() for name, data in self.files.items()}
-        whole = json.dumps([self.student, sorted(hashed.items()), list(self.problems)])
-        return hashlib.sha256(whole.encode()).hexdigest()
+MAX_SOURCE_BYTES = 256 * 1024
 
 
 class Grader:
@@ -42,98 +23,116 @@ class Grader:
         self.assignment, self.secret, self.sandbox = assignment, secret, sandbox
 
     def grade(self, submission: Submission) -> dict:
-        """The result as a table that JSON can hold; the same submission gives the same table.
+        """Return the result as a dict that JSON can hold. The same submission gives the same result.
 
-        Raises InfrastructureError where the machine fails twice; that is never a grade.
+        student, score, points: who, and how many of how many points. tasks: name, points, earned and
+        the rows of each task. problems: sentences to the student about the files. flags: sentences to
+        the instructor. prints: {file: fingerprints} for `near_identical`. leaderboard: of a contest.
+
+        Raises InfrastructureError if the machine fails twice. That is never a grade.
         """
         try:
-            return self.attempt(submission)
+            return self.grade_once(submission)
         except InfrastructureError:
             self.sandbox.start()
-            return self.attempt(submission)
+            return self.grade_once(submission)
 
-    def attempt(self, submission: Submission) -> dict:
-        sources, missing = self.sources(submission)
-        analysed = self.analyse(sources)
-        for name, found in analysed.items():
+    def grade_once(self, submission: Submission) -> dict:
+        sources, unloadable = self.read_sources(submission)
+        analysis = self.analyse(sources)
+        for file, found in analysis.items():
             if found["error"]:
-                missing[name] = f"{name} cannot be read by Python: {found['error']}"
-        trials = trials_of(self.assignment, self.secret, submission.student)
-        sitting = Sitting(self.sandbox, sources)
-        sitting.unloadable |= missing
-        outcomes = sitting.run(trials)
-        unsteady = []
-        for trial in trials:
-            if not failed(trial, outcomes[trial]) or sitting.given_up(trial):
+                unloadable[file] = f"{file} cannot be read by Python: {found['error']}"
+        groups = case_groups(self.assignment, self.secret, submission.student)
+        run = SubmissionRun(self.sandbox, sources, unloadable)
+        outcomes = run.run(groups)
+        unstable = []
+        for group in groups:
+            # A failure counts only after a second one, alone in a fresh child.
+            if not is_wrong(group, outcomes[group]) or run.reason_to_skip(group):
                 continue
-            if not is_unwritten(trial, outcomes[trial], analysed):
-                again = sitting.alone(trial)
-                if not failed(trial, again):
-                    outcomes[trial] = again
-                    unsteady.append(f"{trial.task.name}, {trial.corner}: right only when alone")
-        verdicts = [verdict(task, outcomes) for task in self.assignment.tasks]
+            if not is_unwritten(group, outcomes[group], analysis):
+                again = run.run_alone(group)
+                if not is_wrong(group, again):
+                    outcomes[group] = again
+                    unstable.append(f"{group.task.name}, {group.corner}: right only when run alone")
+        scores = [score_task(task, outcomes) for task in self.assignment.tasks]
+        flags = policy_flags(analysis, run.operators) + unstable
+        problems = [*submission.problems, *unloadable.values()]
+        return self.result(submission, scores, problems, flags, analysis)
+
+    def result(
+        self,
+        submission: Submission,
+        scores: list[TaskScore],
+        problems: list[str],
+        flags: list[str],
+        analysis: dict[str, dict],
+    ) -> dict:
+        """Return the result as `grade` describes it."""
         return {
             "student": submission.student,
-            "score": round(sum(v.points for v in verdicts), 2),
+            "score": round(sum(score.points for score in scores), 2),
             "points": self.assignment.points,
-            "tasks": [task_table(v) for v in verdicts],
-            "problems": [*submission.problems, *missing.values()],
-            "flags": flags_of(analysed, sitting.operators) + unsteady,
-            "prints": {name: found["prints"] for name, found in analysed.items()},
+            "tasks": [task_dict(score) for score in scores],
+            "problems": problems,
+            "flags": flags,
+            "prints": {file: found["prints"] for file, found in analysis.items()},
         }
 
-    def sources(self, submission: Submission) -> tuple[dict[str, str], dict[str, str]]:
-        """({file: text}, {file: why it has none}) of the files that the tasks need."""
-        sources, missing = {}, {}
-        for name in dict.fromkeys(file_of(task) for task in self.assignment.tasks):
-            data = submission.files.get(name)
+    def read_sources(self, submission: Submission) -> tuple[dict[str, str], dict[str, str]]:
+        """Return ({file: text}, {file: why there is no text}) of the files that the tasks need."""
+        sources, problems = {}, {}
+        for file in dict.fromkeys(submitted_file(task) for task in self.assignment.tasks):
+            data = submission.files.get(file)
             if data is None:
-                missing[name] = f"{name} is missing"
-            elif len(data) > LONGEST_SOURCE:
-                missing[name] = f"{name} is larger than {LONGEST_SOURCE // 1024} KB"
+                problems[file] = f"{file} is missing"
+            elif len(data) > MAX_SOURCE_BYTES:
+                problems[file] = f"{file} is larger than {MAX_SOURCE_BYTES // 1024} KB"
             else:
                 try:
-                    sources[name] = data.decode("utf-8-sig")
+                    sources[file] = data.decode("utf-8-sig")
                 except UnicodeDecodeError:
-                    missing[name] = f"{name} is no UTF-8 text: save it as UTF-8"
-        return sources, missing
+                    problems[file] = f"{file} is not UTF-8 text: save it as UTF-8"
+        return sources, problems
 
     def analyse(self, sources: dict[str, str]) -> dict[str, dict]:
-        """What can be said of each file without running it; a crash of the parser is an error of the file."""
-        whole = {"error": "", "policy": [], "prints": [], "unwritten": []}
-        answers = [
-            header for header, _ in self.sandbox.run(frame({"analyse": True, "files": sources}))
-        ]
-        if answers:
-            return {name: whole | answers[0]["analyse"][name] for name in sources}
-        if len(sources) > 1:  # it is one of them
-            alone = [self.analyse({name: source}) for name, source in sources.items()]
-            return {name: found for part in alone for name, found in part.items()}
-        return {name: whole | {"error": self.sandbox.ending.reason} for name in sources}
+        """Return what the static analysis says of each file.
+
+        It runs in the sandbox, since a source can crash the parser. A crash is an error of the file.
+        """
+        nothing = {"error": "", "policy": [], "prints": [], "unwritten": []}
+        job = frame({"analyse": True, "files": sources})
+        replies = [header for header, _ in self.sandbox.run(job)]
+        if replies:
+            return {file: nothing | replies[0]["analyse"][file] for file in sources}
+        if len(sources) > 1:  # find out which of them crashes it
+            parts = [self.analyse({file: source}) for file, source in sources.items()]
+            return {file: found for part in parts for file, found in part.items()}
+        return {file: nothing | {"error": self.sandbox.ending.reason} for file in sources}
 
 
-def is_unwritten(trial: Trial, outcomes: list[Outcome], analysed: dict[str, dict]) -> bool:
-    """Whether the source says so as well as what the function did: then no second try is needed."""
-    function = trial.exercise.reference.__name__
-    said = all(outcome.trouble.startswith("not written yet") for outcome in outcomes)
-    return said and function in analysed[file_of(trial)]["unwritten"]
+def is_unwritten(group: CaseGroup, outcomes: list[Outcome], analysis: dict[str, dict]) -> bool:
+    """Return whether both the source and the run say that the function is not written yet."""
+    function = group.exercise.reference.__name__
+    raised = all(outcome.trouble.startswith(NOT_YET) for outcome in outcomes)
+    return raised and function in analysis[group.file]["unwritten"]
 
 
-def task_table(found: Verdict) -> dict:
+def task_dict(score: TaskScore) -> dict:
     return {
-        "name": found.task.name,
-        "points": found.task.points,
-        "earned": points_of(found.task, found.rows),
-        "rows": [row_table(row, row.test in found.hidden) for row in found.rows],
+        "name": score.task.name,
+        "points": score.task.points,
+        "earned": score.points,
+        "rows": [row_dict(row, row.test in score.hidden) for row in score.rows],
     }
 
 
-def row_table(row: Row, hidden: bool) -> dict:
+def row_dict(row: Row, hidden: bool) -> dict:
     return {
         "test": row.test,
         "passed": row.passed,
         "hidden": hidden,
-        "sentence": row.sentence,
+        "sentence": row.text,
         "mistake": row.mistake.name if row.mistake else "",
-        "chapter": row.mistake.chapter if row.mistake else 0,
     }

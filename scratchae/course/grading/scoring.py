@@ -1,7 +1,7 @@
-"""Verdict: a task's outcomes compared with the right ones, as rows that a student may read.
+"""Scoring: compare a task's outcomes with the expected ones, and make rows that a student may read.
 
-A row shows what was wrong in a public case. Of hidden cases it says only that they went wrong, and a
-named mistake where there is one: never their inputs, nor what was expected.
+A row shows what is wrong in a public case. Of a hidden case it says only that it failed, and the named
+mistake if there is one. It never shows a hidden input or the expected value.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scratchae.checking import Exercise
-from scratchae.checking.cases import Case
+from scratchae.checking import EXERCISES, Exercise
 from scratchae.checking.check import wrong_values
 from scratchae.checking.execution import Outcome
+from scratchae.checking.exercises import Case
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Task
 from scratchae.course.custom_exercises import expected_of
-from scratchae.course.grading.test_cases import Trial
-from scratchae.course.scoring import lenient, points_of, scored_rows
+from scratchae.course.grading.test_cases import CaseGroup
+from scratchae.course.scoring import NOT_YET, lenient, points_of, scored_rows, shown_rows
 
 HIDDEN = "right in the public cases of this kind, wrong in hidden ones"
 
-Outcomes = dict[Trial, list[Outcome]]
+Outcomes = dict[CaseGroup, list[Outcome]]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The rows of one task. hidden: names of the tests that only hidden cases failed."""
+class TaskScore:
+    """The rows of one task. hidden: the names of the tests that failed in hidden cases only."""
 
     task: Task
     rows: list[Row]
@@ -39,65 +39,60 @@ class Verdict:
 
 
 @lru_cache(maxsize=20_000)
-def expected(name: str, case: Case) -> Outcome:
-    """What is right on a case; public ones are the same for everybody."""
-    from scratchae.checking import EXERCISES
-
-    return expected_of(EXERCISES[name], case)
+def expected(case: Case) -> Outcome:
+    """Return the outcome of the reference. It is kept, since all students share the public cases."""
+    return expected_of(EXERCISES[case.exercise], case)
 
 
-def failed(trial: Trial, outcomes: list[Outcome]) -> bool:
-    """Whether a case of the trial has wrong values, or ill manners."""
-    exercise = lenient(trial.exercise)
-    for case, got in zip(trial.cases, outcomes, strict=True):
-        if wrong_values(exercise, case, got, expected(exercise.name, case)):
+def is_wrong(group: CaseGroup, outcomes: list[Outcome]) -> bool:
+    """Return whether a case has wrong values, or a side effect that costs points."""
+    exercise = lenient(group.exercise)
+    for case, got in zip(group.cases, outcomes, strict=True):
+        if wrong_values(exercise, case, got, expected(case)):
             return True
         if exercise.call is None and (got.changed or got.shared or not got.repeatable):
             return True
     return False
 
 
-def verdict(task: Task, outcomes: Outcomes) -> Verdict:
-    """The rows of a task from all of its trials."""
-    trials = [trial for trial in outcomes if trial.task is task]
-    exercise = trials[0].exercise
-    public = rows_of(exercise, trials, outcomes, lambda trial: trial.public)
-    whole = rows_of(exercise, trials, outcomes, lambda trial: trial.cases)
-    shown = {row.test: row for row in public}
+def score_task(task: Task, outcomes: Outcomes) -> TaskScore:
+    """Score a task from the outcomes of all of its groups."""
+    groups = [group for group in outcomes if group.task is task]
+    exercise = groups[0].exercise
+    public = {row.test: row for row in rows_of(exercise, groups, outcomes, lambda g: g.public)}
     rows, hidden = [], set()
-    for row in whole:
-        before = shown.get(row.test)
+    for row in rows_of(exercise, groups, outcomes, lambda g: g.cases):
         if row.passed:
             rows.append(row)
-        elif before is not None and not before.passed:
-            rows.append(before)
+        elif row.test in public and not public[row.test].passed:
+            rows.append(public[row.test])
         else:
             hidden.add(row.test)
-            rows.append(Row(row.exercise, row.test, said_of_hidden(row), row.mistake))
-    if not any(row.passed for row in rows if row.test in task.corners):
-        # of a function that is right nowhere it tells nothing that its inputs stay as they are
-        rows = [row for row in rows if row.test in task.corners or not row.passed]
-    return Verdict(task, rows, frozenset(hidden))
+            rows.append(Row(row.exercise, row.test, hidden_sentence(row), row.mistake))
+    return TaskScore(task, shown_rows(task, rows), frozenset(hidden))
 
 
-def said_of_hidden(row: Row) -> str:
-    """A mistake's own sentence is the same for everybody; any other could tell of the inputs."""
+def hidden_sentence(row: Row) -> str:
+    """Return a sentence that tells nothing about the hidden inputs.
+
+    A mistake's sentence is the same for everybody; any other sentence could contain an input.
+    """
     if row.mistake is not None:
         return row.mistake.sentence
-    if row.sentence.startswith("not written yet"):
-        return "not written yet"
+    if row.sentence.startswith(NOT_YET):
+        return NOT_YET
     return HIDDEN
 
 
 def rows_of(
     exercise: Exercise,
-    trials: list[Trial],
+    groups: list[CaseGroup],
     outcomes: Outcomes,
-    which: Callable[[Trial], tuple[Case, ...]],
+    select: Callable[[CaseGroup], tuple[Case, ...]],
 ) -> list[Row]:
-    """Rows on some of the cases."""
+    """Return the rows of the selected cases."""
     seen = []
-    for trial in trials:
-        mine = dict(zip(trial.cases, outcomes[trial], strict=True))
-        seen += [(case, mine[case], expected(exercise.name, case)) for case in which(trial)]
+    for group in groups:
+        got = dict(zip(group.cases, outcomes[group], strict=True))
+        seen += [(case, got[case], expected(case)) for case in select(group)]
     return scored_rows(exercise, seen) if seen else []

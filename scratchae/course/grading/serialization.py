@@ -1,14 +1,20 @@
-"""Exchange: cases as jobs for the sandbox, and answers from it as outcomes that can be compared."""
+"""Serialization: cases become requests to the sandbox, and its replies become outcomes to compare.
+
+A reply comes from the untrusted side. Whatever does not have the expected form becomes an outcome
+without values and with a sentence that says why.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from pathlib import PurePosixPath
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from scratchae.checking.cases import Case
 from scratchae.checking.execution import (
     Outcome,
     name_outputs,
@@ -17,154 +23,211 @@ from scratchae.checking.execution import (
     stopped,
     tensors_of,
 )
-from scratchae.checking.exercises import Exercise
+from scratchae.checking.exercises import Case, Exercise
+from scratchae.course.assignment import file_of
 from scratchae.course.sandbox.inside.protocol import (
     Other,
     Packer,
     ProtocolError,
     Unsent,
+    frame,
     natural,
     unpack,
     word,
 )
 
-LONGEST_TEXT, MOST_NUMBERS = 160, 1_000_000
+MAX_TEXT, MAX_NUMBERS = 160, 1_000_000
 
 
 class TooLargeError(Exception):
-    """More numbers than any right answer has: the diagnosis would take for ever over them."""
+    """A tensor has far more numbers than any right one. Comparing it would take too long."""
 
 
 @dataclass
-class Answer:
-    """What came back for one case: the header of its frame, and its numbers."""
+class Reply:
+    """What the sandbox sent back for one case: the header of the frame, and its numbers as bytes."""
 
     header: dict
     body: bytes
 
 
-def question(exercise: Exercise, case: Case, packer: Packer) -> dict:
-    """The calls that the child has to make, their inputs as arrays."""
+def pack_job(
+    library: str,
+    sources: dict[str, str],
+    packages: dict[str, str],
+    tests: Sequence[tuple[Exercise, Case, str, str]],
+) -> bytes:
+    """Return a job for one child of the sandbox.
+
+    library: the folder of the library that the sources import. sources: {file: text}. packages: {file:
+    the package that the file stands for}. tests: (exercise, case, file, name of the function).
+    """
+    packer = Packer()
+    header = {
+        "library": library,
+        "files": sources,
+        "packages": packages,
+        "tests": [
+            pack_case(exercise, case, packer) | {"id": number, "file": file, "function": function}
+            for number, (exercise, case, file, function) in enumerate(tests)
+        ],
+    }
+    return frame(header, bytes(packer.body))
+
+
+def pack_case(exercise: Exercise, case: Case, packer: Packer) -> dict:
+    """Return the calls that the sandbox has to make, with their inputs as arrays."""
     arguments = case.arguments()
     if exercise.name == "train_step":
-        return session(arguments, packer)
+        return pack_training(arguments, packer)
+    packed = {name: pack(value, packer) for name, value in arguments.items()}
     if exercise.name == "kaiming_uniform":
         seed = arguments["generator"].initial_seed()
-        packed = {name: pack(value, packer) for name, value in arguments.items()}
         seeds = (seed, seed, seed + 1)
         return {"calls": [packed | {"generator": {"generator": s}} for s in seeds], "by_name": True}
-    packed = {name: pack(value, packer) for name, value in arguments.items()}
-    return {"calls": [packed, packed]}
+    return {"calls": [packed, packed]}  # twice, to see whether the function is repeatable
 
 
 def pack(value: object, packer: Packer) -> object:
     return packer.pack_tensor(value, memory=True) if type(value) is Tensor else packer.pack(value)
 
 
-def session(arguments: dict, packer: Packer) -> dict:
-    """A model and an optimiser that live through all calls."""
+def pack_training(arguments: dict, packer: Packer) -> dict:
+    """Return calls that share one model and one optimiser."""
     model, optimizer = arguments["model"], arguments["optimizer"]
-    layers = [[type(layer).__name__, layer.arguments()] for layer in model]
-    spec = {
-        "layers": layers,
+    session = {
+        "layers": [[type(layer).__name__, layer.arguments()] for layer in model],
         "state": {name: packer.pack(value) for name, value in model.state_dict().items()},
         "optimizer": type(optimizer).__name__,
         "settings": {"lr": optimizer.lr, "weight_decay": optimizer.weight_decay},
     }
-    both = {"model": {"object": "model"}, "optimizer": {"object": "optimizer"}}
-    return {"session": spec, "calls": [both | {"x": packer.pack(x)} for x in arguments["batches"]]}
+    objects = {"model": {"object": "model"}, "optimizer": {"object": "optimizer"}}
+    calls = [objects | {"x": packer.pack(x)} for x in arguments["batches"]]
+    return {"session": session, "calls": calls}
 
 
-def outcome(exercise: Exercise, case: Case, answer: Answer) -> Outcome:
-    """What the function did on the case, as far as the answer tells; a forged one is trouble."""
+def unpack_outcome(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
+    """Return what the function did on the case. A forged reply becomes an outcome without values."""
     try:
-        return read(exercise, case, answer)
-    except ProtocolError as error:
-        return Outcome({}, str(error))
-    except TooLargeError as error:
+        return read_reply(exercise, case, reply)
+    except (ProtocolError, TooLargeError) as error:
         return Outcome({}, str(error))
     except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError):
         return Outcome({}, "its answer does not hold what was asked for")
 
 
-def read(exercise: Exercise, case: Case, answer: Answer) -> Outcome:
-    header = answer.header
-    if "absent" in header:
-        return Outcome({}, f"there is no function {word(header['absent'])}: is it named otherwise?")
+def read_reply(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
+    header = reply.header
+    file, name = PurePosixPath(file_of(exercise)).name, exercise.reference.__name__
+    if problem := problem_before_call(header, file, name):
+        return Outcome({}, problem)
     calls = header.get("calls", [])
-    raised = trouble_of(header["raised"]) if "raised" in header else ""
+    raised = raised_sentence(header["raised"]) if "raised" in header else ""
     if raised and (exercise.call is not None or not calls):
         return Outcome({}, raised)
     if exercise.call is not None:
-        return replayed(exercise, case, answer)
-    arguments, first = case.arguments(), calls[0]
-    values, trouble = returned(exercise, arguments, first, answer.body)
+        return replay_calls(exercise, case, reply)
+    first = calls[0]
+    values, trouble = outputs_of(exercise, case.arguments(), first, reply.body)
     if trouble:
         return Outcome({}, trouble)
     repeatable = not raised and len(calls) == 2
     if repeatable:
-        again, trouble = returned(exercise, case.arguments(), calls[1], answer.body)
-        repeatable = not trouble and all(same_bits(values[n], again[n]) for n in values)
-    untouched = tensors_of(case.arguments())
-    mine = set(exercise.outputs) if exercise.in_place else set()
-    after = after_call(first, answer.body)
+        again, trouble = outputs_of(exercise, case.arguments(), calls[1], reply.body)
+        repeatable = not trouble and all(same_bits(values[name], again[name]) for name in values)
+    before, after = tensors_of(case.arguments()), tensors_after(first, reply.body)
+    may_change = set(exercise.outputs) if exercise.in_place else set()
     changed = tuple(
         name
-        for name, tensor in untouched.items()
-        if name not in mine
-        and not (same_shape(after.get(name), tensor) and same_bits(after[name], tensor))
+        for name, tensor in before.items()
+        if name not in may_change
+        and not (same_kind(after.get(name), tensor) and same_bits(after[name], tensor))
     )
-    return Outcome(values, "", changed, shared(exercise, untouched, first), repeatable)
+    return Outcome(values, "", changed, shared_pairs(exercise, before, first), repeatable)
 
 
-def trouble_of(raised: dict) -> str:
-    """The sentence of what a function raised."""
-    kind, line, text = word(raised["kind"]), natural(raised["line"]), str(raised["text"])
-    text = text[:LONGEST_TEXT]
+def problem_before_call(header: dict, file: str, function: str) -> str:
+    """Return why a student's function could not be called at all, or ""."""
+    if "load_error" in header:
+        return load_error_sentence(file, header["load_error"])
+    if "absent" in header:
+        return f"{file} has no function {function}: does it have another name?"
+    if "no_function" in header:
+        return f"{function} in {file} is not a function but a {word(header['no_function'])}"
+    if "signature" in header:
+        names = [word(name) for name in header["signature"][:20]]
+        return (
+            f"{function} has another signature: it is called with {len(names)} arguments, "
+            f"{', '.join(names)}"
+        )
+    return ""
+
+
+def load_error_sentence(file: str, error: dict) -> str:
+    """Return the sentence about an exception that was raised while a file was loaded."""
+    kind, line, text = exception_parts(error)
+    place = f" in line {line}" if line else ""
+    if kind in ("SyntaxError", "IndentationError", "TabError"):
+        return f"{file} has a syntax error{place}: {text}"
+    return f"{file} stopped with {kind}{place} while it was loaded: {text}"
+
+
+def raised_sentence(raised: dict) -> str:
+    """Return the sentence about an exception that the function raised."""
+    kind, line, text = exception_parts(raised)
     if kind == "NotImplementedError":
         return not_written(text)
     return stopped(kind, line or "?", text)
 
 
-def returned(
+def exception_parts(error: dict) -> tuple[str, int, str]:
+    """Return the kind, line and text of an exception, checked."""
+    return word(error["kind"]), natural(error["line"]), str(error["text"])[:MAX_TEXT]
+
+
+def outputs_of(
     exercise: Exercise, arguments: dict, call: dict, body: bytes
-) -> tuple[dict[str, object], str]:
-    """The outputs by name, or why there are none."""
+) -> tuple[dict[str, Any], str]:
+    """Return (the outputs by name, ""), or ({}, why there are none).
+
+    As with a function that runs here, an output need not be a tensor; the diagnosis says so.
+    """
     if exercise.in_place:
-        arguments = arguments | after_call(call, body)
+        arguments = arguments | tensors_after(call, body)
     values, trouble = name_outputs(unpack(call["result"], body), exercise, arguments)
-    return {name: stand_in(value) for name, value in values.items()}, trouble
+    return {name: placeholder(value) for name, value in values.items()}, trouble
 
 
-def after_call(call: dict, body: bytes) -> dict[str, object]:
-    """The tensors among the arguments, as the call left them."""
-    return {str(name): stand_in(unpack(spec, body)) for name, spec in call["after"].items()}
+def tensors_after(call: dict, body: bytes) -> dict[str, object]:
+    """Return the tensors among the arguments, as the call left them."""
+    return {str(name): placeholder(unpack(spec, body)) for name, spec in call["after"].items()}
 
 
-def stand_in(value: object) -> object:
-    """Something that the diagnosis describes as what could not be sent."""
+def placeholder(value: object) -> object:
+    """Replace a value that could not be sent by one of the same type, dtype and shape.
+
+    The diagnosis then describes it as it would describe the value itself.
+    """
     if isinstance(value, Other):
         return type(value.name or "object", (), {})()
     if not isinstance(value, Unsent):
         return value
-    if prod(value.shape) > MOST_NUMBERS:
-        raise TooLargeError(
-            f"it returned a tensor of {prod(value.shape)} numbers: see to its shape"
-        )
+    if prod(value.shape) > MAX_NUMBERS:
+        raise TooLargeError(f"it returned a tensor of {prod(value.shape)} numbers: check its shape")
     dtype = getattr(torch, value.dtype, None)
     if value.kind == "sparse" or not isinstance(dtype, torch.dtype):
         return type(f"{value.kind}_tensor", (), {})()
-    if value.kind in ("cpu", "large"):  # another dtype, or too many bytes
+    if value.kind in ("cpu", "large"):  # a dtype that is not sent, or too many bytes
         return torch.zeros((), dtype=dtype).expand(value.shape)
     return torch.empty(value.shape, dtype=dtype, device="meta")
 
 
-def same_shape(value: object, tensor: Tensor) -> bool:
+def same_kind(value: object, tensor: Tensor) -> bool:
     return type(value) is Tensor and value.shape == tensor.shape and value.dtype == tensor.dtype
 
 
-def shared(exercise: Exercise, arguments: dict, call: dict) -> tuple[tuple[str, str], ...]:
-    """Pairs of names that the child found in one memory; only names that there are."""
+def shared_pairs(exercise: Exercise, arguments: dict, call: dict) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of names that the sandbox found in one memory. Unknown names are ignored."""
     if exercise.in_place:
         return ()
     names, pairs = exercise.outputs, []
@@ -175,23 +238,23 @@ def shared(exercise: Exercise, arguments: dict, call: dict) -> tuple[tuple[str, 
     return tuple(pairs)
 
 
-def replayed(exercise: Exercise, case: Case, answer: Answer) -> Outcome:
-    """The exercise's own way of calling, with a function that returns what was recorded."""
-    results = [unpack(call["result"], answer.body) for call in answer.header["calls"]]
-    arguments, waiting = case.arguments(), list(results)
-    state = {k: unpack(v, answer.body) for k, v in answer.header.get("state", {}).items()}
-
-    def replay(*positional: object, **named: object) -> object:
-        result = waiting.pop(0)
-        if not waiting and "model" in arguments:
-            arguments["model"].load_state_dict(state)
-        return result
-
+def replay_calls(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
+    """Run the exercise's own `call` here, with a function that returns the recorded results."""
+    assert exercise.call is not None
+    results = [unpack(call["result"], reply.body) for call in reply.header["calls"]]
     for value in results:
         if not isinstance(value, Tensor | float):
             kind = value.name if isinstance(value, Other) else type(value).__name__
-            if value is None:
-                return Outcome({}, "it returned None: what is wanted is a tensor")
-            return Outcome({}, f"it returned a {kind}: what is wanted is a tensor")
+            kind = "None" if value is None else f"a {kind}"
+            return Outcome({}, f"it returned {kind}: return a tensor")
+    state = {k: unpack(v, reply.body) for k, v in reply.header.get("state", {}).items()}
+    arguments = case.arguments()
+
+    def replay(*positional: object, **named: object) -> object:
+        result = results.pop(0)
+        if not results and "model" in arguments:
+            arguments["model"].load_state_dict(state)
+        return result
+
     values, trouble = name_outputs(exercise.call(replay, arguments), exercise, arguments)
-    return Outcome(values if not trouble else {}, trouble)
+    return Outcome({} if trouble else values, trouble)

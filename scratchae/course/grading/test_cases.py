@@ -1,8 +1,8 @@
-"""Trials: on which cases a student's functions are tried.
+"""Test cases: the inputs on which a student's functions are graded.
 
-A trial is a function in one corner, on public cases, which the student's own check tries too, and on
-hidden ones. The hidden ones come from HMAC(secret of the course, assignment, task, corner, student),
-so that they can neither be hard-coded nor passed on.
+A group of cases belongs to one task and one corner. Its public cases are those of the student's own
+check. The seeds of its hidden cases are HMAC(course secret, assignment, task, corner, student), so a
+student can neither hard-code their answers nor pass them on.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from scratchae.checking import EXERCISES, Exercise
-from scratchae.checking.cases import Case
+from scratchae.checking.exercises import Case
 from scratchae.course.assignment import Assignment, Task
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A task in one corner."""
+class CaseGroup:
+    """The cases of one corner of a task."""
 
     task: Task
     corner: str
@@ -33,10 +34,14 @@ class Trial:
     def cases(self) -> tuple[Case, ...]:
         return self.public + self.hidden
 
+    @property
+    def file(self) -> str:
+        return submitted_file(self.task)
 
-def trials_of(assignment: Assignment, secret: bytes, student: str) -> list[Trial]:
-    """Every trial of a student, in order of the tasks."""
-    trials = []
+
+def case_groups(assignment: Assignment, secret: bytes, student: str) -> list[CaseGroup]:
+    """Return every group of a student's cases, in the order of the tasks."""
+    groups = []
     for task in assignment.tasks:
         exercise = EXERCISES[task.exercise]
         public = exercise.cases(0, task.public)
@@ -45,22 +50,27 @@ def trials_of(assignment: Assignment, secret: bytes, student: str) -> list[Trial
                 hidden_seed(secret, assignment.name, task.name, corner, student, i)
                 for i in range(task.hidden)
             ]
-            trials.append(
-                Trial(
+            groups.append(
+                CaseGroup(
                     task,
                     corner,
                     tuple(case for case in public if case.corner == corner),
                     tuple(Case(exercise.name, corner, seed) for seed in seeds),
                 )
             )
-    return trials
+    return groups
 
 
-def hidden_seed(secret: bytes, *what: object) -> int:
-    """A seed that nobody can tell who has not the secret.
+def hidden_seed(secret: bytes, *names: object) -> int:
+    """Return a seed that cannot be computed without the secret.
 
     >>> hidden_seed(b"secret", "hw1", "ada") == hidden_seed(b"secret", "hw1", "bob")
     False
     """
-    message = "\x00".join(str(part) for part in what).encode()
+    message = "\x00".join(str(name) for name in names).encode()
     return int.from_bytes(hmac.new(secret, message, hashlib.sha256).digest()[:6], "big")
+
+
+def submitted_file(task: Task) -> str:
+    """Return the name of the file that the student hands in for the task."""
+    return PurePosixPath(task.file).name

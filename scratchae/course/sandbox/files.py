@@ -22,7 +22,7 @@ INSIDE = Path(__file__).with_name("inside")
 
 
 def remove_leftovers() -> None:
-    """Remove the homes of graders that were killed."""
+    """Remove the folders of graders that were killed."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         pid = path.name.removeprefix(PREFIX).partition("-")[0]
         if pid.isdecimal() and not is_running(int(pid)):
@@ -34,13 +34,15 @@ def is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # it belongs to another user
         return True
     return True
 
 
 class SandboxFiles:
-    """A temporary folder that everybody may read; `close` removes it.
+    """A temporary folder that all users may read. `close` removes it.
+
+    libraries: {task: the folder with its library}.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> files = SandboxFiles(load_assignment("hw1"), isolated=False)
@@ -63,13 +65,13 @@ class SandboxFiles:
         self.open_to_all()
 
     def open_to_all(self) -> None:
-        """Compile what is there, and let every user read it."""
+        """Compile the sources, and let every user read them."""
         compileall.compile_dir(self.path, quiet=2)
         for path in (self.path, *self.path.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
 
     def add_library(self, assignment: Assignment, task: Task) -> str:
-        """The folder with the library of that task; tasks with the same one share it."""
+        """Write the library for a task. Return its folder, which tasks with the same library share."""
         sources = library_sources(assignment, task)
         digest = hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()[:12]
         folder = self.path / f"library-{digest}"

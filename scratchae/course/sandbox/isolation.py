@@ -1,8 +1,8 @@
-"""Walls: how the helper is shut in on this machine.
+"""Isolation: how submissions are shut in on this machine.
 
-bubblewrap   own namespaces, nothing mounted but Python and torch, read-only; no network
-container    another user, limits and the system-call filter only: for a platform's own container,
-             such as Gradescope's, in which no namespace can be made
+bubblewrap   own namespaces; only Python and torch are mounted, read-only; no network
+container    another user, limits and the filter of system calls only: for a platform's own container,
+             such as Gradescope's, which does not allow namespaces
 none         nothing: only for submissions that are trusted
 """
 
@@ -22,30 +22,27 @@ import torch
 import scratchae
 from scratchae.errors import ScratchaeError
 
-KINDS = ("bubblewrap", "container", "none")
 SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache")
-FIRST_UID = (
-    1_000_000_000  # of the users that children run as, where we may choose: nobody else has these
-)
+FIRST_UID = 1_000_000_000  # root gives each child a user of its own from here on
 DESCRIPTIONS = {
     "bubblewrap": "Submissions ran in a bubblewrap sandbox: no network, no other files, limits, and a "
     "filter of system calls.",
-    "container": "Submissions ran as another user under limits and a filter of system calls, but not in "
-    "namespaces of their own, since this container allows none: they could read files that all "
-    "users may read.",
-    "none": "Submissions were TRUSTED: they ran with the rights of whoever graded them.",
+    "container": "Submissions ran as another user with limits and a filter of system calls, but without "
+    "namespaces, because this container does not allow them: they could read files that all users "
+    "may read.",
+    "none": "Submissions were TRUSTED: they ran with the rights of the user who graded them.",
 }
 
 
 @functools.cache
 def why_no_bubblewrap() -> str:
-    """Why there can be no sandbox on this machine, "" where there can.
+    """Return why there can be no sandbox on this machine, or "" if there can.
 
     >>> choose_isolation() == "bubblewrap" if not why_no_bubblewrap() else why_no_bubblewrap() != ""
     True
     """
     if sys.platform != "linux":
-        return "a sandbox needs Linux"
+        return "the sandbox needs Linux"
     if shutil.which("bwrap") is None:
         return "bubblewrap is missing (apt-get install bubblewrap)"
     try:
@@ -66,7 +63,10 @@ def why_no_bubblewrap() -> str:
 
 
 def choose_isolation(trusted: bool = False, container: bool = False) -> str:
-    """The strongest isolation that can be had; ScratchaeError where there are none and none were waived.
+    """Return the strongest isolation that this machine allows.
+
+    trusted: "none" is enough. container: "container" is enough. Raises ScratchaeError if this machine
+    allows less.
 
     >>> choose_isolation(trusted=True)
     'none'
@@ -83,34 +83,30 @@ def choose_isolation(trusted: bool = False, container: bool = False) -> str:
     if container and sys.platform == "linux" and os.geteuid() == 0:
         return "container"
     raise ScratchaeError(
-        f"submissions cannot be shut in here: {why}. Grade on Linux with bubblewrap, or give "
+        f"submissions cannot be isolated here: {why}. Grade on Linux with bubblewrap, or give "
         "--trust-submissions if you would run each of these files by hand"
     )
 
 
-def command(isolation: str, files: Path, socket: int) -> list[str]:
-    """How the helper is started."""
-    python = os.path.realpath(sys.executable)
+def python_command(folder: Path, script: str, argument: str) -> list[str]:
+    """Return the command that runs a script of `inside` in a bare Python. folder: of SandboxFiles."""
     sites = [str(site) for site in site_folders()]
-    run = [
-        python,
-        "-I",
-        "-S",
-        "-B",
-        str(files / "inside" / "helper.py"),
-        str(socket),
-        str(files),
-        *sites,
-    ]
+    python = [os.path.realpath(sys.executable), "-I", "-S", "-B"]
+    return [*python, str(folder / "inside" / script), str(folder), argument, *sites]
+
+
+def sandbox_command(isolation: str, folder: Path, socket: int) -> list[str]:
+    """Return the command that starts the helper."""
+    run = python_command(folder, "helper.py", str(socket))
     if isolation != "bubblewrap":
         return run
-    seen = [Path(sys.base_prefix), *site_folders(), files]
+    seen = [Path(sys.base_prefix), *site_folders(), folder]
     seen = [path for path in seen if not str(path).startswith(SYSTEM)]
-    return [*bubblewrap([*map(Path, SYSTEM), Path(python), *seen], hidden()), "--", *run]
+    return [*bubblewrap([*map(Path, SYSTEM), Path(run[0]), *seen], hidden()), "--", *run]
 
 
 def bubblewrap(visible: Iterable[Path], secret: Iterable[Path] = ()) -> list[str]:
-    """bwrap with these paths to be read and nothing to be written; `secret` ones inside are covered."""
+    """Return bwrap's words: `visible` paths can be read, `secret` ones among them are covered."""
     words = ["bwrap", "--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox"]
     words += ["--unshare-ipc", "--unshare-net", "--unshare-pid", "--unshare-uts"]
     words += ["--unshare-cgroup-try", "--chdir", "/", "--cap-drop", "ALL"]
@@ -128,26 +124,26 @@ def bubblewrap(visible: Iterable[Path], secret: Iterable[Path] = ()) -> list[str
             words += ["--symlink", str(path.readlink()), str(path)]
         else:
             words += ["--ro-bind-try", str(path), str(path)]
-    for path in secret:
-        if any(path.is_relative_to(place) for place in visible) and path.exists():
-            words += ["--tmpfs", str(path), "--remount-ro", str(path)]
+    for covered in secret:
+        if any(covered.is_relative_to(path) for path in visible) and covered.exists():
+            words += ["--tmpfs", str(covered), "--remount-ro", str(covered)]
     if Path("/") not in visible:
-        for path in ("/dev/null", "/dev/urandom"):
-            words += ["--dev-bind", path, path]
-        for path in ("/proc/cpuinfo", "/sys/devices/system/cpu"):  # torch asks what the CPU can do
-            words += ["--ro-bind-try", path, path]
+        for device in ("/dev/null", "/dev/urandom"):
+            words += ["--dev-bind", device, device]
+        for info in ("/proc/cpuinfo", "/sys/devices/system/cpu"):  # torch asks what the CPU can do
+            words += ["--ro-bind-try", info, info]
         words += ["--remount-ro", "/"]
     return words
 
 
 def site_folders() -> list[Path]:
-    """Where torch and numpy are installed."""
-    found = (Path(module.__file__).resolve().parents[1] for module in (torch, numpy))
+    """Return the folders in which torch and numpy are installed."""
+    found = (Path(str(module.__file__)).resolve().parents[1] for module in (torch, numpy))
     return list(dict.fromkeys(found))
 
 
 def hidden() -> list[Path]:
-    """The answer key: this library, wherever it is installed."""
+    """Return the folders that hold answers: this library, wherever it is installed."""
     root = Path(scratchae.__file__).resolve().parent
     editable = [root.parent / name for name in ("tests", "reference", "tutorials", ".git")]
     return [root, *(editable if (root.parent / "pyproject.toml").exists() else [])]

@@ -1,4 +1,4 @@
-"""Sandbox: one sandbox with its warm helper, seen from the trusted side. A job goes in, answers come out."""
+"""A sandbox with its warm helper, seen from the trusted side. A job goes in, answers come out."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from scratchae.course.sandbox.files import SandboxFiles
-from scratchae.course.sandbox.inside.protocol import Frames, ProtocolError
-from scratchae.course.sandbox.isolation import FIRST_UID, command
-from scratchae.course.sandbox.limits import Clock, Limits, Timeouts
+from scratchae.course.sandbox.isolation import FIRST_UID, sandbox_command
+from scratchae.course.sandbox.limits import Clock, Limits
+from scratchae.course.sandbox.listen import ENDED, STOPPED, Ending, describe_exit, listen
 
-PATIENCE = 120.0  # seconds for the helper itself, which imports torch
-ENDED = "it ended before it answered"
+HELPER_TIMEOUT = 120.0  # seconds for the helper, which imports torch
 
 
 class InfrastructureError(Exception):
-    """The machine's fault, not a student's: never a grade.
+    """The machine failed, and not a student's work: this is never a grade.
 
     >>> raise InfrastructureError("the sandbox's helper is gone")
     Traceback (most recent call last):
@@ -30,23 +28,11 @@ class InfrastructureError(Exception):
     """
 
 
-@dataclass
-class Ending:
-    """How a child ended: why, CPU seconds, largest memory in bytes.
-
-    >>> Ending("the process was ended by SIGSEGV").reason
-    'the process was ended by SIGSEGV'
-    """
-
-    reason: str
-    cpu: float = 0.0
-    memory: int = 0
-
-
 class Sandbox:
-    """A sandbox. `run` forks a child for one job; `close` takes everything in it down.
+    """A sandbox. `run` forks a child for one job; `close` ends everything in it.
 
-    isolation: one of isolation.KINDS. used: CPU seconds of the child until its latest answer.
+    isolation: "bubblewrap", "container" or "none", see `choose_isolation`. used: the CPU seconds of the
+    child when it was last asked for them, as it is at every answer.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> from scratchae.course.sandbox.inside.protocol import frame
@@ -58,6 +44,8 @@ class Sandbox:
     >>> files.close()
     """
 
+    printed = ""  # a sandbox shows nothing of what is printed in it
+
     def __init__(self, files: SandboxFiles, isolation: str, limits: Limits | None = None) -> None:
         self.files, self.isolation, self.limits = files, isolation, limits or Limits()
         self.process: subprocess.Popen | None = None
@@ -66,12 +54,15 @@ class Sandbox:
         self.ending = Ending("")
 
     def start(self) -> None:
-        """Start the helper afresh and wait until torch is warm; InfrastructureError where it fails."""
+        """Start a fresh helper and wait until it has loaded torch.
+
+        Raises InfrastructureError if that fails.
+        """
         self.close()
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                command(self.isolation, self.files.path, theirs.fileno()),
+                sandbox_command(self.isolation, self.files.path, theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -82,20 +73,28 @@ class Sandbox:
         self.held = self.hear()["held"]
 
     def run(self, job: bytes) -> Iterator[tuple[dict, bytes]]:
-        """The frames that a fresh child answers the job with; afterwards `ending` says how it ended.
+        """Yield the answers of a fresh child to the job. Afterwards `ending` says how it ended.
 
-        The caller may stop asking at any time: the child is killed then. Between two answers there
-        is at most the time of `limits`.
+        The caller may stop at any time: then the child is killed.
         """
         if self.process is None:
             self.start()
-        self.ending, self.used = Ending("it was stopped"), 0.0
+        self.ending, self.used = Ending(STOPPED), 0.0
         answers, job_out = self.fork()
-        reason = "it was stopped"
+        rest, reason = memoryview(job), STOPPED
+
+        def receive() -> bytes | None:
+            nonlocal rest
+            ready, writable, _ = select.select([answers], [job_out] if rest else [], [], 0.25)
+            if writable:
+                try:
+                    rest = rest[os.write(job_out, rest[: 1 << 16]) :]
+                except BrokenPipeError:
+                    rest = rest[:0]
+            return os.read(answers, 1 << 18) if ready else None
+
         try:
-            reason = yield from self.listen(answers, job_out, job)
-        except ProtocolError as error:
-            reason = str(error)
+            reason = yield from listen(receive, self.cpu, self.limits)
         finally:
             os.close(answers)
             with contextlib.suppress(OSError):
@@ -103,7 +102,7 @@ class Sandbox:
             self.ending = self.end(reason)
 
     def fork(self) -> tuple[int, int]:
-        """Ask the helper for a child: (where its answers come, where its job goes)."""
+        """Ask the helper for a child. Return the descriptors of its answers and of its job."""
         job_in, job_out = os.pipe()
         answers, answers_in = os.pipe()
         self.children += 1
@@ -111,7 +110,7 @@ class Sandbox:
             "rlimits": self.limits.rlimits(self.held) if self.isolation != "none" else {}
         }
         if self.isolation != "none" and os.geteuid() == 0:
-            # a user that no other child of any sandbox on this machine has at this time
+            # a user that no other child on this machine is at this time
             limits["uid"] = FIRST_UID + os.getpid() % 100_000 * 10_000 + self.children % 10_000
         request = json.dumps({"do": "run", "limits": limits}).encode()
         try:
@@ -126,38 +125,16 @@ class Sandbox:
         os.set_blocking(job_out, False)
         return answers, job_out
 
-    def listen(self, answers: int, job_out: int, job: bytes) -> Iterator[tuple[dict, bytes]]:
-        """Feed the job, hand out answers; returns why there are no more of them."""
-        frames, rest = Frames(most_body=self.limits.answer), memoryview(job)
-        timeouts, received = Timeouts(self.limits), 0
-        while True:
-            ready, writable, _ = select.select([answers], [job_out] if rest else [], [], 0.25)
-            if writable:
-                try:
-                    rest = rest[os.write(job_out, rest[: 1 << 16]) :]
-                except BrokenPipeError:
-                    rest = rest[:0]
-            if ready:
-                data = os.read(answers, 1 << 18)
-                if not data:
-                    return ENDED
-                received += len(data)
-                for found in frames.feed(data):
-                    received, self.used = 0, self.ask({"do": "cpu"})["cpu"]
-                    yield found
-                    timeouts.restart(self.used)
-                if received > 2 * self.limits.answer:
-                    return "its answer was too large"
-            if timeouts.due() and (reason := timeouts.check(self.ask({"do": "cpu"})["cpu"])):
-                return reason
+    def cpu(self) -> float:
+        """Return the CPU seconds that the child has used so far."""
+        self.used = self.ask({"do": "cpu"})["cpu"]
+        return self.used
 
     def end(self, reason: str) -> Ending:
-        """Kill the child, or learn how it had ended; a signal it died from by itself is the reason."""
+        """Kill the child, or learn how it ended if it ended by itself."""
         reply = self.ask({"do": "end", "kill": reason != ENDED})
-        if reason == ENDED and reply["code"] < 0:
-            reason = f"the process was ended by {signal.Signals(-reply['code']).name}"
-        elif reason == ENDED:
-            reason = f"the process ended itself with exit code {reply['code']}"
+        if reason == ENDED:
+            reason = describe_exit(reply["code"])
         return Ending(reason, reply["cpu"], reply["memory"])
 
     def ask(self, request: dict) -> dict:
@@ -169,9 +146,9 @@ class Sandbox:
         return self.hear()
 
     def hear(self) -> dict:
-        """The helper's reply; it is our own code, but a machine may fail it."""
+        """Return the helper's reply. Raises InfrastructureError if there is none."""
         clock = Clock()
-        while clock.seconds < PATIENCE:
+        while clock.seconds < HELPER_TIMEOUT:
             if select.select([self.control], [], [], 0.25)[0]:
                 with contextlib.suppress(OSError):
                     if message := self.control.recv(4096):
@@ -183,7 +160,7 @@ class Sandbox:
         raise InfrastructureError(f"the sandbox's helper does not answer (exit code {code})")
 
     def close(self) -> None:
-        """Take the sandbox down: with its first process everything inside dies."""
+        """End the sandbox: with its first process everything inside dies."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)

@@ -1,8 +1,8 @@
-"""The seccomp filter of a child: the few system calls that tensor arithmetic needs, and no others.
+"""The seccomp filter of a child: it allows the few system calls that tensor arithmetic needs.
 
-Whatever is not listed fails with "Operation not permitted": no socket, no exec, no fork, no signal,
-no ptrace, no file opened for writing. Threads are let through, processes are not: clone only with
-CLONE_THREAD, and clone3, whose flags a filter cannot see, does as if the kernel did not know it.
+Every other call fails with "Operation not permitted": no socket, no exec, no fork, no signal, no
+ptrace, no file opened for writing. Threads are allowed, processes are not: `clone` only with
+CLONE_THREAD. A filter cannot see the flags of `clone3`, so it behaves as if the kernel did not have it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ CLONE_THREAD, PR_SET_NAME, TCGETS = 0x10000, 15, 0x5401
 
 
 def compile_filter() -> bytes:
-    """The filter as the kernel's own program (BPF); needs pyseccomp and libseccomp2."""
+    """Return the filter as a program for the kernel (BPF).
+
+    Raises ScratchaeError if pyseccomp or libseccomp2 is missing.
+    """
     try:
         import pyseccomp as seccomp
     except (ImportError, RuntimeError, OSError) as error:
@@ -38,7 +41,7 @@ def compile_filter() -> bytes:
     rules = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
 
     def allow(name: str, *arguments: object) -> None:
-        # an architecture that does not know a call needs no rule for it
+        # an architecture that does not have a call needs no rule for it
         if seccomp.resolve_syscall(seccomp.system_arch(), name) >= 0:
             rules.add_rule(seccomp.ALLOW, name, *arguments)
 
@@ -49,7 +52,7 @@ def compile_filter() -> bytes:
     allow("clone", seccomp.Arg(0, seccomp.MASKED_EQ, CLONE_THREAD, CLONE_THREAD))
     allow("ioctl", seccomp.Arg(1, seccomp.EQ, TCGETS))
     allow("prctl", seccomp.Arg(0, seccomp.EQ, PR_SET_NAME))
-    # asking for one's own limits, as a thread's start does; not setting them
+    # a starting thread asks for its limits; setting them is not allowed
     allow("prlimit64", seccomp.Arg(0, seccomp.EQ, 0), seccomp.Arg(2, seccomp.EQ, 0))
     rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")
     with tempfile.TemporaryFile() as file:

@@ -1,5 +1,5 @@
-"""Selftest: every attack on the grader that is known, really tried on this machine."""
+"""Selftest: try every known attack on the grader on this machine."""
 
-from scratchae.course.selftest.run import Tried, selftest
+from scratchae.course.selftest.run import AttackResult, selftest
 
-__all__ = ["Tried", "selftest"]
+__all__ = ["AttackResult", "selftest"]

@@ -1,106 +1,93 @@
-"""Attacks by the way in which files are handed in, and by what is shown of them."""
+"""Attacks by the files that are handed in, and by the texts that are shown of them."""
 
 from __future__ import annotations
 
 import io
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from scratchae.course.assignment import Assignment
-from scratchae.course.grading import feedback, tables
-from scratchae.course.grading.grader import Grader, Submission
-from scratchae.course.grading.submissions import find_submissions
+from scratchae.course.grading.grader import Grader
+from scratchae.course.grading.outputs import feedback_files, to_csv, to_junit
+from scratchae.course.grading.submissions import Submission, find_submissions
 
-WANTED = ("activations.py",)
 EVIL = "<script>alert(1)</script>\x1b[2J\x1b]0;owned\x07=cmd|' /C calc'!A0\u202e"
 
 
-def archive(folder: Path, members: dict[str, bytes], link: str = "") -> Path:
-    """A zip of one student with these members; `link` becomes a symlink."""
-    path = folder / "mallory.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+def write_zip(folder: Path, members: dict[str, bytes], link: str = "") -> None:
+    """Write a zip of one student with these members. link: the member that is a symlink."""
+    with zipfile.ZipFile(folder / "mallory.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
             info = zipfile.ZipInfo(name)
             info.compress_type = zipfile.ZIP_DEFLATED
             if name == link:
                 info.external_attr = (stat.S_IFLNK | 0o777) << 16
-            file.writestr(info, data)
-    return path
+            archive.writestr(info, data)
 
 
-def handed_in(folder: Path) -> Submission:
-    (found,) = find_submissions(folder, WANTED)
-    return found.load()
+def zip_slip(folder: Path) -> None:
+    write_zip(folder, {"../../activations.py": b"import os", "/etc/activations.py": b"import os"})
 
 
-def zip_slip(folder: Path) -> tuple[bool, str]:
-    archive(folder, {"../../activations.py": b"import os", "/etc/activations.py": b"import os"})
-    got = handed_in(folder)
-    outside = (folder.parent / "activations.py").exists()
-    return not got.files and not outside, "; ".join(got.problems)
+def symlink_member(folder: Path) -> None:
+    write_zip(folder, {"activations.py": b"/etc/passwd"}, link="activations.py")
 
 
-def symlink_member(folder: Path) -> tuple[bool, str]:
-    archive(folder, {"activations.py": b"/etc/passwd"}, link="activations.py")
-    got = handed_in(folder)
-    return not got.files, "; ".join(got.problems)
-
-
-def symlink_in_a_folder(folder: Path) -> tuple[bool, str]:
+def symlink_in_a_folder(folder: Path) -> None:
     (folder / "mallory").mkdir()
     (folder / "mallory" / "activations.py").symlink_to("/etc/passwd")
-    got = handed_in(folder)
-    return not got.files, "; ".join(got.problems)
 
 
-def zip_bomb(folder: Path) -> tuple[bool, str]:
-    archive(folder, {"activations.py": bytes(1 << 28)})
-    got = handed_in(folder)
-    return not got.files, "; ".join(got.problems)
+def zip_bomb(folder: Path) -> None:
+    write_zip(folder, {"activations.py": bytes(1 << 28)})
 
 
-def zip_in_zip(folder: Path) -> tuple[bool, str]:
+def zip_in_zip(folder: Path) -> None:
     inner = io.BytesIO()
-    with zipfile.ZipFile(inner, "w") as file:
-        file.writestr("activations.py", "import os")
-    archive(folder, {"more.zip": inner.getvalue(), "a/activations.py": b"x = 1"})
-    got = handed_in(folder)
-    return got.files == {"activations.py": b"x = 1"}, "zips inside a student's zip stay closed"
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("activations.py", "import os")
+    write_zip(folder, {"more.zip": inner.getvalue()})
 
 
-def no_zip_at_all(folder: Path) -> tuple[bool, str]:
+def damaged_zip(folder: Path) -> None:
     (folder / "mallory.zip").write_bytes(b"PK\x03\x04" + bytes(100))
-    got = handed_in(folder)
-    return not got.files, "; ".join(got.problems)
 
 
-ARCHIVES = {
+ARCHIVES: dict[str, Callable[[Path], None]] = {
     "zip-slip": zip_slip,
     "a symlink member": symlink_member,
     "a symlink in a folder": symlink_in_a_folder,
     "a zip bomb": zip_bomb,
     "a zip in a zip": zip_in_zip,
-    "a damaged zip": no_zip_at_all,
+    "a damaged zip": damaged_zip,
 }
 
 
-def output(assignment: Assignment, grader: Grader) -> tuple[bool, str]:
-    """Terminal escapes, HTML and formulas in what a student can write: name, exception, file's problems."""
+def try_archive(name: str, folder: Path) -> tuple[bool, str]:
+    """Hand in a hostile archive. Returns (whether nothing of it was read, how it was refused)."""
+    ARCHIVES[name](folder)
+    (unread,) = find_submissions(folder, ("activations.py",))
+    submission = unread.load()
+    outside = (folder.parent / "activations.py").exists()
+    reason = "; ".join(submission.problems) or "nothing in it was read"
+    return not submission.files and not outside, reason
+
+
+def try_hostile_texts(assignment: Assignment, grader: Grader) -> tuple[bool, str]:
+    """Hand in escapes, HTML and formulas as name, exception and problem.
+
+    Returns (whether they are harmless in every output, in which outputs).
+    """
     source = f"import torch\n\ndef relu_forward(x):\n    raise ValueError({EVIL!r})\n"
     files = {"activations.py": source.encode()}
     result = grader.grade(Submission(f"=1+1{EVIL}", files, (EVIL,)))
-    shown = {
-        "csv": tables.to_csv(assignment, [result], {}),
-        "junit": tables.to_junit(assignment, [result], {}),
-        "json": tables.to_gradescope(assignment, result, ""),
-        "html": feedback.to_html(assignment, result, ""),
-        "markdown": feedback.to_markdown(assignment, result, ""),
-    }
-    bad = [name for name, text in shown.items() if "\x1b" in text or "\u202e" in text]
-    bad += [name for name in ("html", "junit", "markdown") if "<script" in shown[name]]
-    bad += ["csv" for line in shown["csv"].splitlines() if line.startswith(("=", '"='))]
-    return (
-        not bad,
-        f"not harmless in {bad}" if bad else "escaped in CSV, JUnit, JSON, HTML, Markdown",
-    )
+    outputs = feedback_files(assignment, result, "")
+    outputs["results.csv"] = to_csv(assignment, [result], {})
+    outputs["junit.xml"] = to_junit(assignment, [result], {})
+    bad = {name for name, text in outputs.items() if "\x1b" in text or "\u202e" in text}
+    bad |= {n for n in ("feedback.html", "feedback.md", "junit.xml") if "<script" in outputs[n]}
+    if any(line.startswith(("=", '"=')) for line in outputs["results.csv"].splitlines()):
+        bad.add("results.csv")
+    return not bad, f"not harmless in {sorted(bad)}" if bad else f"harmless in {', '.join(outputs)}"

@@ -1,4 +1,4 @@
-"""Attack: a hostile submission, and what it would take for it to have worked."""
+"""Attack: a hostile submission, and what counts as a success of it."""
 
 from __future__ import annotations
 
@@ -16,29 +16,63 @@ def tanh_forward(x):
 
 
 """
+PROBE_TOOLS = '''\
+import ctypes
+
+
+def successes(attempts):
+    """Make every attempt; return the names of those that worked. If none did, raise its exception."""
+    found = []
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+            found.append(name)
+        except (NameError, TypeError):  # the attack itself is broken
+            raise
+        except BaseException as error:
+            last = error
+    if not found:
+        raise last
+    return found
+
+
+def system_call(number, *arguments):
+    """Make a system call; raise OSError if it is refused."""
+    result = ctypes.CDLL(None, use_errno=True).syscall(number, *arguments)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), f"system call {number} was refused")
+    return result
+
+
+'''
 PROBE = """
-SAID = []
+
+REPORT = []
 
 
 def relu_forward(x):
-    if not SAID:
+    if not REPORT:
         try:
-            got = attack(x)
-            SAID.append(f"reached: {got}" if got else "refused: it found nothing")
+            found = attack(x)
+            REPORT.append(f"reached: {found}" if found else "refused: it found nothing")
+        except (NameError, TypeError) as error:
+            REPORT.append(f"the attack is broken: {error}")
         except BaseException as error:
-            SAID.append(f"refused: {type(error).__name__}: {error}")
-    raise RuntimeError(SAID[0])
+            REPORT.append(f"refused: {type(error).__name__}: {error}")
+    raise RuntimeError(REPORT[0])
 """
 WRONG = "def relu_forward(x):\n    return torch.zeros_like(x)\n"
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What an attack may aim at. loot: a folder that everybody may write to, with another student's
-    file in it; port: where a server of this machine listens, by TCP and UDP; victim: the id of a
-    process of this machine; secret: the file of the course's secret."""
+class Targets:
+    """What an attack may aim at on this machine.
 
-    loot: Path
+    folder: holds another student's file, and everybody may write to it. port: a server listens there,
+    by TCP and UDP. victim: the id of a process. secret: the file of the course's secret.
+    """
+
+    folder: Path
     port: int
     victim: int
     secret: Path
@@ -46,53 +80,70 @@ class Scene:
 
 @dataclass(frozen=True)
 class Attack:
-    """source: makes activations.py, with a right tanh_forward and a hostile relu_forward.
+    """A hostile activations.py. Its tanh_forward is right and its relu_forward is hostile.
 
-    kind: "ends" (the child has to be ended or to fail, for `reason`), "probe" (it says whether it
-    reached its aim), "score" (it wants points for a wrong function), "flag" (it cannot be contained, a
-    person has to be told). alone: it spoils the whole file, so tanh_forward is lost too.
+    kind: what the attack tries.
+
+    - "crash": to hang, crash or exhaust the grader. It is contained if it ends for `reason` and earns
+      nothing.
+    - "probe": to reach something outside. It reports itself whether it did.
+    - "score": to earn points for a wrong function.
+    - "flag": something that cannot be contained. An instructor must be told.
+
+    source: makes the text of the file. whole_file: the attack spoils tanh_forward as well. extra: more
+    files of the submission, {name: text}.
     """
 
     name: str
     kind: str
-    source: Callable[[Scene], str]
+    source: Callable[[Targets], str]
     reason: str = ""
-    alone: bool = False
+    whole_file: bool = False
     extra: dict[str, str] = field(default_factory=dict)
 
 
-def ends(name: str, body: str, reason: str, alone: bool = False) -> Attack:
-    """relu_forward does `body`; with alone=True the whole file does."""
-    code = textwrap.dedent(body).strip()
-    text = code if alone else "def relu_forward(x):\n" + textwrap.indent(code, "    ")
-    return Attack(name, "ends", lambda scene: f"{HEAD}{text}\n", reason, alone)
+def dedented(text: str) -> str:
+    return textwrap.dedent(text).strip()
+
+
+def crash(name: str, body: str, reason: str, whole_file: bool = False) -> Attack:
+    """Return an attack whose relu_forward, or whose whole file, does `body`."""
+    code = dedented(body)
+    text = code if whole_file else "def relu_forward(x):\n" + textwrap.indent(code, "    ")
+    return Attack(name, "crash", lambda targets: f"{HEAD}{text}\n", reason, whole_file)
 
 
 def probe(name: str, body: str) -> Attack:
-    """attack(x) does `body` and returns what it reached; LOOT, PORT, VICTIM and SECRET are known to it."""
-    code = textwrap.indent(textwrap.dedent(body).strip(), "    ")
+    """Return an attack that does `body` as attack(x), which returns what it reached.
 
-    def source(scene: Scene) -> str:
+    The body may use FOLDER, PORT, VICTIM, SECRET and PROBE_TOOLS.
+    """
+    code = textwrap.indent(dedented(body), "    ")
+
+    def source(targets: Targets) -> str:
         aims = (
-            f"LOOT, SECRET = {str(scene.loot)!r}, {str(scene.secret)!r}\n"
-            f"PORT, VICTIM = {scene.port}, {scene.victim}\n\n\n"
+            f"FOLDER, SECRET = {str(targets.folder)!r}, {str(targets.secret)!r}\n"
+            f"PORT, VICTIM = {targets.port}, {targets.victim}\n\n\n"
         )
-        return f"{HEAD}{aims}def attack(x):\n{code}\n{PROBE}"
+        return f"{HEAD}{PROBE_TOOLS}{aims}def attack(x):\n{code}\n{PROBE}"
 
     return Attack(name, "probe", source)
 
 
-def score(name: str, text: str, **options: object) -> Attack:
-    """The whole hostile part of the file."""
-    code = textwrap.dedent(text).strip()
-    return Attack(name, "score", lambda scene: f"{HEAD}{code}\n", **options)
+def score(
+    name: str, text: str, *, whole_file: bool = False, extra: dict[str, str] | None = None
+) -> Attack:
+    """Return an attack with `text` as the hostile part of the file."""
+    source = f"{HEAD}{dedented(text)}\n"
+    return Attack(name, "score", lambda targets: source, "", whole_file, extra or {})
 
 
-def trick(name: str, text: str, **options: object) -> Attack:
-    """A wrong relu_forward, behind `text`, which is to get points for it."""
-    return score(name, f"{textwrap.dedent(text).strip()}\n\n\n{WRONG}", **options)
+def trick(name: str, text: str, *, whole_file: bool = False) -> Attack:
+    """Return an attack with a wrong relu_forward; `text` in front of it shall earn the points."""
+    return score(name, f"{dedented(text)}\n\n\n{WRONG}", whole_file=whole_file)
 
 
 def flag(name: str, text: str) -> Attack:
-    code = textwrap.dedent(text).strip()
-    return Attack(name, "flag", lambda scene: f"{HEAD}{code}\n")
+    """Return an attack that an instructor must be told of."""
+    source = f"{HEAD}{dedented(text)}\n"
+    return Attack(name, "flag", lambda targets: source)

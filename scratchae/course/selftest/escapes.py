@@ -1,4 +1,4 @@
-"""Attacks that want out of their process: to other processes, the network, more rights."""
+"""Attacks that try to leave their process: to other processes, the network or more rights."""
 
 from scratchae.course.selftest.attack import probe
 
@@ -7,12 +7,10 @@ ESCAPES = (
     probe(
         "fork by the system calls themselves",
         """
-        import ctypes
-        libc = ctypes.CDLL(None, use_errno=True)
-        for number in (56, 57, 58, 435):  # clone, fork, vfork, clone3
-            got = libc.syscall(number, 17, 0, 0, 0, 0)
-            if got >= 0:
-                return number
+        numbers = {"clone": 56, "fork": 57, "vfork": 58, "clone3": 435}
+        return successes({
+            name: lambda n=number: system_call(n, 17, 0, 0, 0, 0) for name, number in numbers.items()
+        })
         """,
     ),
     probe(
@@ -28,19 +26,11 @@ ESCAPES = (
         "a daemon that outlives",
         """
         import os, subprocess
-        done = []
-        for start in (
-            lambda: os.posix_spawn("/usr/bin/sleep", ["sleep", "1000"], {}),
-            lambda: subprocess.Popen(["/usr/bin/sleep", "1000"], start_new_session=True),
-            os.setsid,
-        ):
-            try:
-                done.append(start())
-            except BaseException as error:
-                last = error
-        if done:
-            return done
-        raise last
+        return successes({
+            "spawn": lambda: os.posix_spawn("/usr/bin/sleep", ["sleep", "1000"], {}),
+            "Popen": lambda: subprocess.Popen(["/usr/bin/sleep", "1000"], start_new_session=True),
+            "setsid": os.setsid,
+        })
         """,
     ),
     probe(
@@ -64,46 +54,34 @@ ESCAPES = (
         "network by other kinds of sockets",
         """
         import socket
-        found = []
-        for family in (socket.AF_UNIX, socket.AF_INET6, 16, 17, 40):  # netlink, packet, vsock
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW):
-                try:
-                    found.append(socket.socket(family, kind).fileno())
-                except OSError as error:
-                    last = error
-        if found:
-            return found
-        raise last
+        families = (socket.AF_UNIX, socket.AF_INET6, 16, 17, 40)  # the last: netlink, packet, vsock
+        kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW)
+        return successes({
+            (int(f), int(k)): lambda f=f, k=k: socket.socket(f, k) for f in families for k in kinds
+        })
         """,
     ),
     probe(
         "kill of neighbours",
         """
         import os, signal
-        found = []
-        for pid in (VICTIM, os.getppid(), 1, 2, -1):
-            try:
-                os.kill(pid, signal.SIGKILL)
-                found.append(pid)
-            except OSError as error:
-                last = error
-        if found:
-            return found
-        raise last
+        return successes({
+            pid: lambda pid=pid: os.kill(pid, signal.SIGKILL)
+            for pid in (VICTIM, os.getppid(), 1, 2, -1)
+        })
         """,
     ),
     probe(
         "ptrace and the memory of neighbours",
         """
-        import ctypes, os
-        libc = ctypes.CDLL(None, use_errno=True)
-        found = []
+        import os
+        libc, found = ctypes.CDLL(None, use_errno=True), []
         for pid in (VICTIM, os.getppid(), 1, 2):
-            if libc.ptrace(16, pid, 0, 0) == 0:
+            if libc.ptrace(16, pid, 0, 0) == 0:  # PTRACE_ATTACH
                 found.append(f"ptrace {pid}")
             buffer = ctypes.create_string_buffer(16)
             vector = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), 16)
-            if libc.syscall(310, pid, vector, 1, vector, 1, 0) > 0:
+            if libc.syscall(310, pid, vector, 1, vector, 1, 0) > 0:  # process_vm_readv
                 found.append(f"memory of {pid}")
             if os.path.exists(f"/proc/{pid}/mem"):
                 found.append(f"/proc/{pid}/mem")
@@ -114,46 +92,38 @@ ESCAPES = (
         "exec of a shell",
         """
         import os, subprocess
-        found = []
+
+        def system():
+            if os.system("true") != 0:
+                raise PermissionError("os.system failed")
+
+        attempts = {"os.system": system}
         for shell in ("/bin/sh", "/usr/bin/sh", "/bin/bash", "/usr/bin/env"):
-            for start in (lambda: subprocess.run([shell, "-c", "true"]), lambda: os.execv(shell, [shell])):
-                try:
-                    start()
-                    found.append(shell)
-                except BaseException as error:
-                    last = error
-        if os.system("true") == 0:
-            found.append("os.system")
-        if found:
-            return found
-        raise last
+            attempts[f"run {shell}"] = lambda s=shell: subprocess.run([s, "-c", "true"])
+            attempts[f"exec {shell}"] = lambda s=shell: os.execv(s, [s])
+        return successes(attempts)
         """,
     ),
     probe(
         "another user, more rights, higher limits",
         """
-        import ctypes, os, resource
-        libc = ctypes.CDLL(None, use_errno=True)
-        found = [] if os.getuid() else ["it is root"]
-        for name, act in {
+        import os, resource
+
+        def be_root():
+            if os.getuid() != 0:
+                raise PermissionError("it is not root")
+
+        calls = {"unshare": 272, "mount": 165, "bpf": 321, "io_uring": 425, "userfaultfd": 323,
+                 "keyctl": 250, "add_key": 248, "chroot": 161}
+        return successes({
+            "root": be_root,
             "setuid": lambda: os.setuid(0),
             "setgid": lambda: os.setgid(0),
             "limits": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1)),
             "nice": lambda: os.setpriority(os.PRIO_PROCESS, 0, -5),
             "affinity": lambda: os.sched_setaffinity(0, {0}),
-        }.items():
-            try:
-                act()
-                found.append(name)
-            except (OSError, ValueError) as error:
-                last = error
-        for name, number in {"unshare": 272, "mount": 165, "bpf": 321, "io_uring": 425,
-                             "userfaultfd": 323, "keyctl": 250, "add_key": 248, "chroot": 161}.items():
-            if libc.syscall(number, 0, 0, 0, 0, 0) >= 0:
-                found.append(name)
-        if found:
-            return found
-        raise last
+            **{name: lambda n=n: system_call(n, 0, 0, 0, 0, 0) for name, n in calls.items()},
+        })
         """,
     ),
 )

@@ -1,12 +1,12 @@
-"""Attacks that want points for a wrong function, or to be taken for something else."""
+"""Attacks that try to earn points for a wrong function, or use what should be written by hand."""
 
 from scratchae.checking import EXERCISES
-from scratchae.course.selftest.attack import HEAD, WRONG, Attack, Scene, flag, score, trick
+from scratchae.course.selftest.attack import HEAD, WRONG, Attack, Targets, flag, score, trick
 
-LISTENING = """
+SEND = """
 import json, os, stat, struct
 
-def send(data):
+def send(data):  # to every pipe, one of which leads to the grader
     for descriptor in range(256):
         try:
             if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
@@ -16,8 +16,8 @@ def send(data):
 """
 
 
-def hard_coded(scene: Scene) -> str:
-    """Right on the public cases, which everybody knows, and on nothing else."""
+def hard_coded(targets: Targets) -> str:
+    """Return a source that is right on the public cases, which everybody knows, and only there."""
     public = EXERCISES["relu_forward"].cases(0, 3)
     known = sorted({round(float(case.arguments()["x"].double().sum()), 4) for case in public})
     return (
@@ -56,13 +56,12 @@ FORGERIES = (
         "monkeypatching the answer's writer",
         """
         import sys
-        for name in ("inside.wire", "inside.child"):
-            module = sys.modules.get(name)
-            if module is not None:
+        for name, module in list(sys.modules.items()):
+            if name.startswith("inside."):
                 module.frame = lambda header, body=b"": b'{"score": 100}'
                 module.send = lambda *a: None
         """,
-        alone=True,
+        whole_file=True,
     ),
     score(
         "__eq__ objects",
@@ -84,13 +83,13 @@ FORGERIES = (
     score(
         "a tensor subclass that lies",
         """
-        class Liar(torch.Tensor):
+        class Lying(torch.Tensor):
             @classmethod
             def __torch_function__(cls, func, types, args=(), kwargs=None):
                 return True
 
         def relu_forward(x):
-            return torch.zeros_like(x).as_subclass(Liar)
+            return torch.zeros_like(x).as_subclass(Lying)
         """,
     ),
     score(
@@ -107,42 +106,42 @@ FORGERIES = (
     ),
     trick(
         "forged answer frame: garbage",
-        LISTENING + "send(b'score: 100' * 100)",
-        alone=True,
+        SEND + "send(b'score: 100' * 100)",
+        whole_file=True,
     ),
     trick(
         "forged answer frame: enormous lengths",
-        LISTENING + "send(struct.pack('<4sIQ', b'scae', 2**32 - 1, 2**63))",
-        alone=True,
+        SEND + "send(struct.pack('<4sIQ', b'scae', 2**32 - 1, 2**63))",
+        whole_file=True,
     ),
     trick(
         "forged answer frame: deep JSON",
-        LISTENING
+        SEND
         + """
 text = b'[' * 100_000
 send(struct.pack('<4sIQ', b'scae', len(text), 0) + text)
 """,
-        alone=True,
+        whole_file=True,
     ),
     trick(
         "forged answer frame: a claim to have passed",
-        LISTENING
+        SEND
         + """
 for number in range(100):
     text = json.dumps({"id": number, "passed": True, "score": 100}).encode()
     send(struct.pack('<4sIQ', b'scae', len(text), 0) + text)
 """,
-        alone=True,
+        whole_file=True,
     ),
     trick(
         "forged answer frame: a tensor longer than its bytes",
-        LISTENING
+        SEND
         + """
 lie = {"tensor": "float64", "shape": [2**40], "stride": [1], "offset": 0, "at": 0, "bytes": 8}
 text = json.dumps({"id": 0, "calls": [{"result": lie, "after": {}, "shared": []}] * 2}).encode()
 send(struct.pack('<4sIQ', b'scae', len(text), 8) + text + b"x" * 8)
 """,
-        alone=True,
+        whole_file=True,
     ),
     score("NaN", "def relu_forward(x):\n    return torch.full_like(x, float('nan'))"),
     score("infinity", "def relu_forward(x):\n    return torch.full_like(x, float('inf'))"),

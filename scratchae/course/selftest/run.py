@@ -1,27 +1,30 @@
-"""Trying every attack in a sandbox of this machine, one behind the other, with a victim after each."""
+"""Run: try every attack in a sandbox of this machine. An honest submission after each must be unhurt."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scratchae.course.assignment import Assignment, load_assignment
-from scratchae.course.grading.grader import Grader, Submission
+from scratchae.course.grading.grader import Grader
+from scratchae.course.grading.submissions import Submission
 from scratchae.course.sandbox import InfrastructureError, Limits, Sandbox, SandboxFiles
-from scratchae.course.selftest.archives import ARCHIVES, output
-from scratchae.course.selftest.attack import Attack, Scene
-from scratchae.course.selftest.endings import ENDINGS
+from scratchae.course.selftest.archives import ARCHIVES, try_archive, try_hostile_texts
+from scratchae.course.selftest.attack import Attack, Targets
+from scratchae.course.selftest.data_access import DATA_ACCESS
+from scratchae.course.selftest.denial_of_service import DENIAL_OF_SERVICE
 from scratchae.course.selftest.escapes import ESCAPES
 from scratchae.course.selftest.forgeries import FORGERIES
-from scratchae.course.selftest.probes import PROBES
-from scratchae.course.selftest.scene import harm_done, processes_of, scene
 from scratchae.errors import ScratchaeError
 
-ATTACKS: tuple[Attack, ...] = (*ENDINGS, *ESCAPES, *PROBES, *FORGERIES)
+ATTACKS: tuple[Attack, ...] = (*DENIAL_OF_SERVICE, *ESCAPES, *DATA_ACCESS, *FORGERIES)
+HOSTILE_TEXTS = "terminal escapes, HTML and spreadsheet formulas in output"
 LIMITS = Limits(cpu=2.0, idle=2.0, wall=30.0, task=2.0, memory=256 * 1024 * 1024)
 RIGHT = """\
 # SOURCE-OF-THE-PREVIOUS-STUDENT
@@ -38,10 +41,10 @@ def tanh_forward(x):
 
 
 @dataclass(frozen=True)
-class Tried:
-    """An attack, whether it was contained, and how.
+class AttackResult:
+    """What came of an attack. how: how it was contained, or what it reached.
 
-    >>> Tried("sleep", True, "it did nothing for 2 seconds").contained
+    >>> AttackResult("sleep", True, "it did nothing for 2 seconds").contained
     True
     """
 
@@ -51,49 +54,43 @@ class Tried:
 
 
 def names() -> list[str]:
-    """Every attack's name, in the order in which they are tried."""
-    return [*(attack.name for attack in ATTACKS), *ARCHIVES, OUTPUT]
-
-
-OUTPUT = "terminal escapes, HTML and spreadsheet formulas in output"
+    """Return the name of every attack, in order."""
+    return [*(attack.name for attack in ATTACKS), *ARCHIVES, HOSTILE_TEXTS]
 
 
 def selftest(
-    isolation: str, only: str = "", tell: Callable[[Tried], None] = lambda tried: None
-) -> list[Tried]:
-    """Try all attacks (or those with `only` in their name); `tell` hears of each as it is done.
+    isolation: str, only: str = "", tell: Callable[[AttackResult], None] = lambda result: None
+) -> list[AttackResult]:
+    """Try every attack, or those with `only` in their name.
 
-    >>> [(tried.name, tried.contained) for tried in selftest("none", only="zip-slip")]
+    isolation: how the sandbox is isolated. tell: is called after each attack.
+
+    >>> [(r.name, r.contained) for r in selftest("none", only="zip-slip")]
     [('zip-slip', True)]
     """
-    if not any(only in name for name in names()):
+    chosen = [name for name in names() if only in name]
+    if not chosen:
         raise ScratchaeError(
-            f"no attack has {only!r} in its name: leave --only out to see all of them"
+            f"no attack has {only!r} in its name: omit --only to see the names of all of them"
         )
-    found = []
-    for tried in try_all(isolation, only):
-        tell(tried)
-        found.append(tried)
-    return found
+    results = []
+    with AttackRunner(isolation) as runner:
+        for name in chosen:
+            results.append(runner.try_attack(name))
+            tell(results[-1])
+    return results
 
 
-def try_all(isolation: str, only: str) -> Iterator[Tried]:
-    with Stage(isolation) as stage:
-        for name in names():
-            if only in name:
-                yield stage.try_attack(name)
-
-
-class Stage:
-    """A sandbox, and around it things to attack. `try_attack` tries one by its name."""
+class AttackRunner:
+    """A grader with a sandbox, and things around it to attack."""
 
     def __init__(self, isolation: str) -> None:
         self.isolation = isolation
         self.assignment = small_assignment()
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> AttackRunner:
         with contextlib.ExitStack() as stack:
-            self.aims, self.server = stack.enter_context(scene())
+            self.targets, self.damage = stack.enter_context(surroundings())
             files = SandboxFiles(self.assignment, self.isolation != "none")
             stack.callback(files.close)
             sandbox = stack.enter_context(Sandbox(files, self.isolation, LIMITS))
@@ -105,20 +102,41 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self.stack.close()
 
-    def try_attack(self, name: str) -> Tried:
-        """Really do it, and say whether it was contained."""
+    def try_attack(self, name: str) -> AttackResult:
+        """Carry out an attack, and find out whether it was contained."""
         if name in ARCHIVES:
             with tempfile.TemporaryDirectory() as folder:
                 (Path(folder) / "in").mkdir()
-                return Tried(name, *ARCHIVES[name](Path(folder) / "in"))
-        if name == OUTPUT:
-            return Tried(name, *output(self.assignment, self.grader))
+                return AttackResult(name, *try_archive(name, Path(folder) / "in"))
+        if name == HOSTILE_TEXTS:
+            return AttackResult(name, *try_hostile_texts(self.assignment, self.grader))
         (attack,) = (attack for attack in ATTACKS if attack.name == name)
-        return try_one(attack, self.aims, self.grader, self.server)
+        return self.grade_attack(attack)
+
+    def grade_attack(self, attack: Attack) -> AttackResult:
+        """Grade a hostile submission between two honest ones, and look for damage."""
+        files = str(self.grader.sandbox.files.path)
+        before = processes_of(files)
+        hostile = {"activations.py": attack.source(self.targets).encode()}
+        hostile |= {name: text.encode() for name, text in attack.extra.items()}
+        honest = {"activations.py": RIGHT.encode()}
+        try:
+            self.grader.grade(Submission("the previous student", honest))
+            result = self.grader.grade(Submission("mallory", hostile))
+            after = self.grader.grade(Submission("the next student", honest))
+        except InfrastructureError as error:
+            return AttackResult(attack.name, False, f"the grader was hurt: {error}")
+        contained, how = judge(attack, result)
+        damage = self.damage()
+        if after["score"] != after["points"]:
+            damage.append("the next student lost points")
+        if len(processes_of(files)) > len(before):
+            damage.append("a process was left over")
+        return AttackResult(attack.name, contained and not damage, "; ".join([how, *damage]))
 
 
 def small_assignment() -> Assignment:
-    """Two tasks of one file: one to attack with, and one to see that nothing else is hurt."""
+    """Return two tasks of one file: one to attack with, and one that must not be hurt."""
     hw1 = load_assignment("hw1")
     tasks = tuple(
         replace(hw1.task(name), public=1, hidden=1) for name in ("relu_forward", "tanh_forward")
@@ -126,43 +144,74 @@ def small_assignment() -> Assignment:
     return replace(hw1, tasks=tasks)
 
 
-def try_one(attack: Attack, aims: Scene, grader: Grader, server: socket.socket) -> Tried:
-    """Grade the hostile submission, look at what it did, and then at a victim's grade."""
-    folder = str(grader.sandbox.files.path)
-    before = processes_of(folder)
-    files = {"activations.py": attack.source(aims).encode()}
-    files |= {name: text.encode() for name, text in attack.extra.items()}
-    right = {"activations.py": RIGHT.encode()}
-    try:
-        grader.grade(Submission("the previous student", right))
-        result = grader.grade(Submission("mallory", files))
-        victim = grader.grade(Submission("the next student", right))
-    except InfrastructureError as error:
-        return Tried(attack.name, False, f"the grader was hurt: {error}")
-    contained, how = judge(attack, result)
-    harm = harm_done(aims, server)
-    if victim["score"] != victim["points"]:
-        harm.append("the next student lost points")
-    if len(processes_of(folder)) > len(before):
-        harm.append("a process was left over")
-    return Tried(attack.name, contained and not harm, "; ".join([how, *harm]))
-
-
 def judge(attack: Attack, result: dict) -> tuple[bool, str]:
-    """Whether the submission got what it wanted."""
+    """Return (whether the attack was contained, how), judged by the result of the submission."""
     hostile, other = result["tasks"]
-    said = [row["sentence"] for row in hostile["rows"] if not row["passed"]]
-    how = next((s for s in said if s), "")
+    sentences = [row["sentence"] for row in hostile["rows"] if row["sentence"]]
+    how = sentences[0] if sentences else "it earned no points"
     if attack.kind == "flag":
         return bool(result["flags"]), f"flagged: {'; '.join(result['flags'][:2])}"
-    if not attack.alone and other["earned"] != other["points"]:
+    if not attack.whole_file and other["earned"] != other["points"]:
         return False, f"the other task lost points: {other['rows'][0]['sentence']}"
     if attack.kind == "probe":
-        reached = [sentence for sentence in said if "reached" in sentence]
-        told = any("refused" in sentence for sentence in said)
-        how = (reached or [how])[0].partition("relu_forward: ")[2] or (reached or [how])[0]
-        how = how.partition(": ")[2] if how.startswith("it stopped with RuntimeError") else how
-        return told and not reached, how
-    if attack.kind == "ends" and attack.reason not in how:
-        return False, f"another end than {attack.reason!r}: {how}"
-    return hostile["earned"] == 0, how or "no points"
+        reached = [sentence for sentence in sentences if "reached: " in sentence]
+        refused = any("refused: " in sentence for sentence in sentences)
+        how = reached[0] if reached else how
+        if how.startswith("it stopped with RuntimeError"):  # which is how a probe reports
+            how = how.partition(": ")[2]
+        return refused and not reached, how
+    if attack.kind == "crash" and attack.reason not in how:
+        return False, f"it did not end by {attack.reason!r}: {how}"
+    if hostile["earned"]:
+        return False, f"it earned {hostile['earned']:g} points"
+    return True, how
+
+
+@contextlib.contextmanager
+def surroundings() -> Iterator[tuple[Targets, Callable[[], list[str]]]]:
+    """Make things to attack.
+
+    Yields (where they are, a function that returns what an attack changed outside the sandbox).
+    """
+    with tempfile.TemporaryDirectory() as name, socket.socket() as server:
+        folder, secret = Path(name) / "students", Path(name) / "secret"
+        folder.mkdir()
+        (folder / "other.py").write_text("the work of another student")
+        secret.write_text("the secret of the course")
+        for path in (Path(name), folder, folder / "other.py"):
+            path.chmod(0o777)  # only the sandbox protects them
+        secret.chmod(0o600)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.setblocking(False)
+        victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100_000)"])
+
+        def damage() -> list[str]:
+            found = []
+            if sorted(path.name for path in folder.iterdir()) != ["other.py"]:
+                found.append("another student's folder was changed")
+            if victim.poll() is not None:
+                found.append("a process of this machine was killed")
+            with contextlib.suppress(OSError):
+                server.accept()[0].close()
+                found.append("it reached the network")
+            return found
+
+        try:
+            yield Targets(folder, server.getsockname()[1], victim.pid, secret), damage
+        finally:
+            victim.kill()
+            victim.wait()
+
+
+def processes_of(files: str) -> list[int]:
+    """Return the processes of this machine that were started for a sandbox with these files.
+
+    They name the folder in their command line, and a fork keeps the command line.
+    """
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if files.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found

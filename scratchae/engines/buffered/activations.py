@@ -10,7 +10,7 @@ import torch
 from scratchae.engines.buffered.buffers import Buffers
 from scratchae.engines.buffered.node import Node
 from scratchae.engines.buffered.place import Place
-from scratchae.layers import Layer
+from scratchae.layers import Layer, LeakyReLU
 
 
 class Activation(Node):
@@ -41,9 +41,10 @@ class BufferedReLU(Activation):
 class BufferedLeakyReLU(Activation):
     """x where x > 0, else a·x. The output does not tell the side if a <= 0: max(x, 0) does."""
 
+    layer: LeakyReLU
     needs_output = False
 
-    def __init__(self, layer: Layer, x: Place, buffers: Buffers, free: bool) -> None:
+    def __init__(self, layer: LeakyReLU, x: Place, buffers: Buffers, free: bool) -> None:
         super().__init__(layer, x, buffers, free)
         self.positive = buffers.place(*x.shape).flat
 

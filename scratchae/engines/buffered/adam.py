@@ -16,8 +16,9 @@ from scratchae.optim import Adam, AdamW, Optimizer
 
 
 def has_buffered_form(optimizer: Optimizer) -> bool:
-    """Adam and AdamW have one, without amsgrad."""
-    return type(optimizer) in (Adam, AdamW) and not optimizer.amsgrad
+    """Adam and AdamW have one, without amsgrad and maximize, for a learning rate that is a number."""
+    plain = type(optimizer) in (Adam, AdamW) and isinstance(optimizer.lr, int | float)
+    return plain and not optimizer.amsgrad and not optimizer.maximize
 
 
 def buffered_adam_update(optimizer: Adam, scratch: Tensor) -> None:

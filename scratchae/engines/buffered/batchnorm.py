@@ -24,6 +24,8 @@ from scratchae.layers.batchnorm import BatchNorm
 class BufferedBatchNorm(Node):
     """x (n, C) or (n, C, H, W), seen as rows (m, C)."""
 
+    layer: BatchNorm
+
     def __init__(self, layer: BatchNorm, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.rows = layer, x.rows
         if len(x.rows) == 0:
@@ -62,13 +64,18 @@ class BufferedBatchNorm(Node):
 
     def track(self) -> None:
         """Move the running statistics; the variance kept is the unbiased one."""
-        layer = self.layer
-        layer.num_batches_tracked.add_(1)
-        momentum = layer.momentum
+        mean, var, count = (
+            self.layer.running_mean,
+            self.layer.running_var,
+            self.layer.num_batches_tracked,
+        )
+        assert mean is not None and var is not None and count is not None
+        count.add_(1)
+        momentum = self.layer.momentum
         if momentum is None:
-            momentum = 1 / int(layer.num_batches_tracked)
-        layer.running_mean.lerp_(self.mean, momentum)
-        layer.running_var.lerp_(self.var.mul_(self.m / (self.m - 1)), momentum)
+            momentum = 1 / int(count)
+        mean.lerp_(self.mean, momentum)
+        var.lerp_(self.var.mul_(self.m / (self.m - 1)), momentum)
 
     def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
         self.dy_rows, self.sum_dy = dy.rows, RowSum(dy.rows, buffers)
@@ -80,9 +87,9 @@ class BufferedBatchNorm(Node):
         self.sum_dy.into(dbias)
         torch.mul(self.dy_rows, self.centred_rows, out=self.products)
         self.sum_products.into(dweight).mul_(self.inverse)
-        if layer.weight is not None:
+        if layer.weight is not None and layer.weight.grad is not None:
             layer.weight.grad.copy_(dweight)
-        if layer.bias is not None:
+        if layer.bias is not None and layer.bias.grad is not None:
             layer.bias.grad.copy_(dbias)
         torch.mul(self.scale, dbias, out=self.work).mul_(-1 / self.m)  # what a shift would do
         dweight.mul_(self.scale).mul_(self.inverse).mul_(-1 / self.m)  # what a scale would do

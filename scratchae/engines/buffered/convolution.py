@@ -26,7 +26,11 @@ from scratchae.layers.convolution import Geometry
 class Convolution(Node):
     """What both share: the rows of the kernel, and how they meet patches, block by block."""
 
-    def prepare(self, g: Geometry, positions: tuple[int, int], buffers: Buffers) -> None:
+    layer: Conv2d | ConvTranspose2d
+    x: Place
+    sum_dy: RowSum
+
+    def prepare(self, g: Geometry, positions: tuple[int, ...], buffers: Buffers) -> None:
         if g.groups > 1:
             raise NoFormError(f"of {self.layer!r}: its groups")
         self.geometry, self.positions, self.buffers = g, positions, buffers
@@ -67,9 +71,11 @@ class Convolution(Node):
         self.kernel.copy_(self.layer.weight.permute(2, 3, 1, 0))
 
     def give_gradients(self) -> None:
-        self.layer.weight.grad.copy_(self.dkernel.permute(3, 2, 0, 1))
-        if self.layer.bias is not None:
-            self.sum_dy.into(self.layer.bias.grad)
+        weight, bias = self.layer.weight, self.layer.bias
+        assert weight.grad is not None
+        weight.grad.copy_(self.dkernel.permute(3, 2, 0, 1))
+        if bias is not None and bias.grad is not None:
+            self.sum_dy.into(bias.grad)
 
 
 class BufferedConv2d(Convolution):
@@ -124,7 +130,9 @@ class BufferedConvTranspose2d(Convolution):
     def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
         self.dy_patches, self.sum_dy = self.patches(dy), RowSum(dy.rows, buffers)
         self.dx = buffers.gradient(self.x, other_than=dy) if wanted else None
-        self.dx_rows = rows_of_blocks(self.dx) if wanted else [None] * len(self.x_rows)
+        self.dx_rows: list[Tensor | None] = [None] * len(self.x_rows)
+        if self.dx is not None:
+            self.dx_rows = list(rows_of_blocks(self.dx))
         return self.dx
 
     def forward(self) -> None:
@@ -150,8 +158,12 @@ class BufferedConvTranspose2d(Convolution):
 def conv2d_geometry_of(layer: Conv2d, x: Place) -> tuple[Geometry, tuple[int, int]]:
     """Where the windows lie, and the size of y."""
     return conv2d_geometry(
-        *((x.n, *x.shape), layer.weight.shape),
-        *(layer.stride, layer.padding, layer.dilation, layer.groups),
+        (x.n, *x.shape),
+        layer.weight.shape,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        layer.groups,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import torch
@@ -12,8 +13,9 @@ from scratchae.engines.buffered.adam import buffered_adam_update, has_buffered_f
 from scratchae.engines.buffered.buffers import Buffers
 from scratchae.engines.buffered.plan import NoFormError, Plan
 from scratchae.errors import ScratchaeError
-from scratchae.layers import Sequential
+from scratchae.layers import Layer, Sequential
 from scratchae.optim import Optimizer
+from scratchae.step import train_step
 
 SCRATCH = 100_000  # parameters that Adam moves at a time
 
@@ -40,23 +42,38 @@ class BufferedEngine(Engine):
         super().__init__(model, optimizer)
         self.buffers: Buffers | None = None
         self.plans: dict[tuple[int, ...], Plan] = {}
-        self.eager = False  # is there a layer without a buffered form?
         self.scratch = torch.empty_like(optimizer.value[:SCRATCH])
+        self.eager = False  # is there a layer without a buffered form?
 
-    def fill_gradients(self, x: Tensor) -> Tensor:
+    @torch.inference_mode()
+    def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
+        return train_step(
+            self.model,
+            self.optimizer,
+            x,
+            target,
+            gradients=self.gradients,
+            update=self.update,
+        )
+
+    def gradients(
+        self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
+    ) -> Tensor:
+        if target is not None and target is not x:
+            self.fall_back("of a target that is not the input")
         plan = self.plan(x.shape)
         if plan is None:
-            return super().fill_gradients(x)
+            return super().gradients(model, optimizer, x, target)
         if x is not plan.x.rows:
             plan.x.take(x)
         plan.run()
         return plan.loss
 
-    def update(self) -> None:
-        if has_buffered_form(self.optimizer):
-            buffered_adam_update(self.optimizer, self.scratch)
-        else:
-            super().update()
+    def update(self, optimizer: Optimizer, loss: Tensor) -> None:
+        if not has_buffered_form(optimizer):
+            super().update(optimizer, loss)
+        elif math.isfinite(loss.item()):
+            buffered_adam_update(optimizer, self.scratch)
 
     def pick(self, images: Tensor, index: Tensor) -> Tensor:
         plan = self.plan(torch.Size((len(index), *images.shape[1:])))
@@ -80,12 +97,18 @@ class BufferedEngine(Engine):
         try:
             self.plans[shape] = Plan(self.model, shape, self.buffers)
         except NoFormError as reason:
+            self.fall_back(str(reason))
+        return self.plans.get(shape)
+
+    def fall_back(self, reason: str) -> None:
+        """Go on as `eager`, and say why once."""
+        if not self.eager:
             warnings.warn(
-                f"the buffered engine has no form {reason}: the steps are those of eager",
+                f"the {self.name} engine has no form {reason}: the steps are those of eager",
                 stacklevel=2,
             )
-            self.eager, self.buffers = True, None
-        return self.plans.get(shape)
+        self.plans.clear()
+        self.eager, self.buffers = True, None
 
 
 class FrugalEngine(BufferedEngine):

@@ -13,6 +13,8 @@ from scratchae.layers import Linear
 class BufferedLinear(Node):
     """x (n, I) -> y (n, O)."""
 
+    layer: Linear
+
     def __init__(self, layer: Linear, x: Place, buffers: Buffers, free: bool) -> None:
         if x.blocks:
             raise NoFormError(f"of {layer!r} for images")

@@ -22,6 +22,7 @@ class Node:
     then on `forward` fills y from x, and `backward` fills dx and every parameter's `.grad` from dy.
     """
 
+    layer: Layer
     y: Place
     needs_output = False  # does backward read y?
 

@@ -28,7 +28,7 @@ class Patches:
     """
 
     def __init__(
-        self, block: Tensor, positions: tuple[int, int], g: Geometry, memory: Tensor
+        self, block: Tensor, positions: tuple[int, ...], g: Geometry, memory: Tensor
     ) -> None:
         """block: (H, n, W, C), where the patches come from or are added to.
 
@@ -85,7 +85,7 @@ class Patches:
             pixels.add_(patches)
 
 
-def patch_numbers(channels: int, positions: tuple[int, int], g: Geometry) -> int:
+def patch_numbers(channels: int, positions: tuple[int, ...], g: Geometry) -> int:
     """How many numbers the patches of one image have.
 
     >>> patch_numbers(16, (7, 7), Geometry((3, 3), stride=(2, 2)))  # (8 + 7) · 7 · 3 · 16

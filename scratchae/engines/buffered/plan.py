@@ -36,8 +36,10 @@ from scratchae.layers import (
     Unflatten,
 )
 from scratchae.layers.sequential import copy_for_evaluation
+from scratchae.losses import MSELoss
+from scratchae.step import loss_of
 
-FORMS: dict[type[Layer], Callable[[Layer, Place, Buffers, bool], Node]] = {
+FORMS: dict[type[Layer], Callable[..., Node]] = {  # of layer, x, buffers, free
     Linear: BufferedLinear,
     Conv2d: conv2d_form,
     ConvTranspose2d: conv_transpose2d_form,
@@ -69,6 +71,8 @@ class Plan:
     def __init__(self, model: Sequential, shape: tuple[int, ...], buffers: Buffers) -> None:
         if len(shape) not in (2, 4):
             raise NoFormError(f"for batches of shape {tuple(shape)}")
+        if type(loss_of(model)) is not MSELoss:
+            raise NoFormError(f"of {model.loss!r}")
         y = copy_for_evaluation(model).forward(buffers.example.new_zeros(shape))
         if y.shape != shape:
             raise NoFormError(f"for a model that turns {tuple(shape)} into {tuple(y.shape)}")
@@ -96,8 +100,9 @@ class Plan:
             self.refills.popitem()  # nobody has written over the last
         self.difference = buffers.gradient(self.y, other_than=self.x)
         self.loss = buffers.own()
-        dy = self.difference
+        dy: Place | None = self.difference
         for node in reversed(self.nodes):
+            assert dy is not None, "only the first layer gives no dx"
             dy = node.link(dy, buffers, wanted=node is not self.nodes[0])
 
     def run(self) -> None:

@@ -49,7 +49,7 @@ def conv_transpose2d_form(layer: ConvTranspose2d, x: Place, buffers: Buffers, fr
     return form(layer, x, buffers, free)
 
 
-def pays(layer: Conv2d | ConvTranspose2d, g: Geometry, positions: tuple[int, int]) -> bool:
+def pays(layer: Conv2d | ConvTranspose2d, g: Geometry, positions: tuple[int, ...]) -> bool:
     """Do points take less than half of the multiplications?
 
     positions: how often the kernel is laid on the larger images, down and along.
@@ -61,7 +61,7 @@ def pays(layer: Conv2d | ConvTranspose2d, g: Geometry, positions: tuple[int, int
     return possible(g, positions) and 2 * (prod(points) * pairs + transforms) < direct
 
 
-def possible(g: Geometry, positions: tuple[int, int]) -> bool:
+def possible(g: Geometry, positions: tuple[int, ...]) -> bool:
     """Are the windows next to one another, and so few that a tile of 7 × 7 points holds them?"""
     points = [p + k - 1 for p, k in zip(positions, g.kernel_size, strict=True)]
     dense = g.stride == g.dilation == (1, 1) and g.groups == 1
@@ -71,7 +71,7 @@ def possible(g: Geometry, positions: tuple[int, int]) -> bool:
 class Winograd(Convolution):
     """What both share. I and J: the channels of x and y. K = S · T: the number of points."""
 
-    def lay_out(self, large: tuple[int, int], x_is_large: bool, buffers: Buffers) -> None:
+    def lay_out(self, large: tuple[int, ...], x_is_large: bool, buffers: Buffers) -> None:
         """Matrices and memory, when x and y have their places; large: the size of the larger images."""
         kH, kW, C, O = self.kernel.shape
         sides = [toom_cook(*size) for size in zip(self.positions, (kH, kW), strict=True)]
@@ -105,12 +105,14 @@ class Winograd(Convolution):
             self.weight = self.weight.mT  # (K, I, J)
         kept = buffers.own(buffers.most * K * I).split(K * n * I)  # the values of every block of x
         blocks = zip(self.x.blocks, kept, strict=False)
-        self.x_sides = [Transform(*self.M, *both, self.turning) for both in blocks]
+        first, second = self.M
+        self.x_sides = [Transform(first, second, *both, self.turning) for both in blocks]
         self.y_sides = self.sides(self.N, self.y, self.y_points)
 
     def sides(self, M: list[Tensor], images: Place, points: Tensor) -> list[Transform]:
         """For every block of images, with the same memory for their values."""
-        return [Transform(*M, block, points, self.turning) for block in images.blocks]
+        first, second = M
+        return [Transform(first, second, block, points, self.turning) for block in images.blocks]
 
     def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
         self.sum_dy, self.dx = RowSum(dy.rows, buffers), None
@@ -118,7 +120,7 @@ class Winograd(Convolution):
         self.dx_sides: list[Transform | None] = [None] * len(dy.blocks)
         if wanted:
             self.dx = buffers.gradient(self.x, other_than=dy)
-            self.dx_sides = self.sides(self.M, self.dx, self.dx_points)
+            self.dx_sides = list(self.sides(self.M, self.dx, self.dx_points))
         return self.dx
 
     def forward(self) -> None:

@@ -20,13 +20,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scratchae.engines.device.flat import Net, cut
+from scratchae.engines.device.flat import Net, cut, hold
 from scratchae.layers import Layer, Sequential
 from scratchae.layers.batchnorm import BatchNorm
 
 
 class InFloat32(Layer):
-    """A layer that is to compute in float32 among others in bfloat16.
+    """A layer that computes in float32 among others in bfloat16.
 
     >>> from scratchae.layers import BatchNorm1d
     >>> layer = InFloat32(BatchNorm1d(1))
@@ -47,22 +47,26 @@ class InFloat32(Layer):
 
 
 def wrap_batchnorm(layer: Layer) -> Layer:
-    """The same with every BatchNorm in InFloat32; Sequentials are changed in place.
+    """Return the layer with every BatchNorm inside it in InFloat32, changed in place.
 
     >>> from scratchae.layers import BatchNorm1d, Linear
     >>> wrap_batchnorm(Sequential(Linear(2, 2), Sequential(BatchNorm1d(2))))
     Sequential(
       (0): Linear(2, 2)
       (1): Sequential(
-        (0): InFloat32()
+        (0): InFloat32(
+          (layer): BatchNorm1d(2)
+        )
       )
     )
     """
     if isinstance(layer, BatchNorm):
         return InFloat32(layer)
-    if isinstance(layer, Sequential):
-        for name, child in layer.layers.items():
+    for name, child in list(layer.children()):
+        if isinstance(layer, Sequential):
             layer.layers[name] = wrap_batchnorm(child)
+        else:
+            setattr(layer, name, wrap_batchnorm(child))
     return layer
 
 
@@ -82,11 +86,10 @@ class Bf16Net(Net):
 
     def link(self, tensors: dict[str, Tensor]) -> None:
         super().link(tensors)
-        there = self.places["value"]
-        half = cut(tensors["value"].bfloat16(), [shape for _, _, shape in there])
-        for (layer, name, _), view in zip(there, half, strict=True):
-            if not isinstance(layer, BatchNorm):
-                setattr(layer, name, view)
+        half = cut(tensors["value"].bfloat16(), self.shapes["value"])
+        for place, view in zip(self.places["value"], half, strict=True):
+            if not any(isinstance(layer, BatchNorm) for layer, _ in place):
+                hold(place, view)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.bfloat16()).to(x.dtype)

@@ -11,10 +11,9 @@ from torch import Tensor
 
 from scratchae.engines.base import Engine, NotFiniteError
 from scratchae.engines.device.bf16 import Bf16Net
-from scratchae.engines.device.capture import Recording
-from scratchae.engines.device.flat import Net, flatten_buffers, places
+from scratchae.engines.device.cuda_graph import Recording
+from scratchae.engines.device.flat import Net, flatten_buffers, places, tensor_at
 from scratchae.engines.device.step import Step, counters, device_step
-from scratchae.engines.device.updates import factors, has_device_form
 from scratchae.layers import Sequential
 from scratchae.optim import Optimizer
 
@@ -22,11 +21,11 @@ NETS = {"float32": Net, "bf16": Bf16Net}  # by precision
 
 
 class DeviceEngine(Engine):
-    """Carries out device steps one by one, as they are written; its children record them.
+    """Carries out device steps one by one, as they are written; its subclasses record them.
 
-    Where the optimizer has no device form a warning says so in a sentence, and the steps are those
-    of `eager`. A step is laid out anew for other shapes, modes (train, eval) and settings of the
-    optimizer but the learning rate, which may change from step to step.
+    If an optimizer makes its step in a way of its own, a warning says so, and the steps are those of
+    `eager`. A step is laid out anew for other shapes, modes (train, eval) and settings of the
+    optimizer. Only the learning rate may change from step to step.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import SGD
@@ -39,28 +38,36 @@ class DeviceEngine(Engine):
     """
 
     name = "device"
+    in_halves = False
     captured = False  # are steps recorded as CUDA graphs?
 
     def __init__(self, model: Sequential, optimizer: Optimizer, precision: str = "float32") -> None:
         super().__init__(model, optimizer)
         self.net = NETS[precision]
-        self.tensors = counters(optimizer.value.device)
+        self.tensors: dict[str, Tensor] = {}
         self.addresses: list[int] = []  # of the model's and the optimizer's tensors
         self.steps: dict[tuple, Step] = {}  # laid out, by what they were laid out for
         self.recordings: dict[Step, Recording] = {}
-        self.batches: dict[torch.Size, Tensor] = {}  # where `step` puts what it is given
+        self.batches: dict[tuple[str, torch.Size], Tensor] = {}  # where `step` puts its arguments
         self.eager = False
         if reason := no_device_form(model, optimizer):
             self.fall_back(reason)
 
     @torch.no_grad()
-    def step(self, x: Tensor) -> Tensor:
-        if x.shape not in self.batches:
-            self.batches[x.shape] = torch.empty_like(x)
-        images = self.batches[x.shape].copy_(x)
+    def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
+        inputs = {"images": self.at_its_place("images", x)}
+        if target is not None:
+            inputs["targets"] = self.at_its_place("targets", target)
         order = torch.arange(len(x), device=x.device).view(1, -1)
-        loss = self.replay(images, order, lambda: None)
-        return super().step(x) if loss is None else loss
+        loss = self.replay(inputs, order, lambda: None)
+        return super().step(x, target) if loss is None else loss
+
+    def at_its_place(self, name: str, batch: Tensor) -> Tensor:
+        """Copy a batch to where recorded steps look for batches of its shape."""
+        key = (name, batch.shape)
+        if key not in self.batches:
+            self.batches[key] = torch.empty_like(batch)
+        return self.batches[key].copy_(batch)
 
     @torch.no_grad()
     def epoch(
@@ -68,23 +75,30 @@ class DeviceEngine(Engine):
         images: Tensor,
         batches: Iterable[Tensor],
         progress: Callable[[], object] = lambda: None,
+        targets: Tensor | None = None,
     ) -> Tensor:
-        """As `Engine.epoch`, but a loss that is not finite is found after the last full batch, and
-        again after the shorter ones: no step has moved anything since, only time is lost."""
+        """As `Engine.epoch`, but a loss that is not finite is found late.
+
+        It is found after the last full batch, and again after the shorter ones. No step has moved
+        anything since, so only time is lost.
+        """
+        inputs = {"images": images} if targets is None else {"images": images, "targets": targets}
         total, done = torch.zeros((), dtype=torch.float64, device=images.device), 0
         for order in runs_of_equal_size(batches):
             try:
-                total += self.run(images, order, progress)
+                total += self.run(inputs, order, progress)
             except NotFiniteError as error:
                 raise NotFiniteError(done + error.step, error.loss, error.batch) from None
             done += len(order)
         return total
 
-    def run(self, images: Tensor, order: Tensor, progress: Callable[[], object]) -> Tensor:
-        """An epoch of batches of one size, order (K, B)."""
-        before = self.optimizer.steps
-        if self.replay(images, order, progress) is None:
-            return super().epoch(images, order, progress)
+    def run(
+        self, inputs: dict[str, Tensor], order: Tensor, progress: Callable[[], object]
+    ) -> Tensor:
+        """Make the steps of batches of one size, order (K, B); return the sum of the losses."""
+        before, images = self.optimizer.steps, inputs["images"]
+        if self.replay(inputs, order, progress) is None:
+            return super().epoch(images, order, progress, inputs.get("targets"))
         total = self.tensors["total"]
         if not total.isfinite():
             done = self.optimizer.steps - before
@@ -92,12 +106,12 @@ class DeviceEngine(Engine):
         return total
 
     def replay(
-        self, images: Tensor, order: Tensor, progress: Callable[[], object]
+        self, inputs: dict[str, Tensor], order: Tensor, progress: Callable[[], object]
     ) -> Tensor | None:
-        """Make the steps; the loss of the last, or None where there is no device form."""
+        """Make the steps; return the loss of the last, or None if there is no device form."""
         if self.eager:
             return None
-        tensors = self.gather(images, order)
+        tensors = self.gather(inputs, order)
         step = self.laid_out(tensors)
         if step is None:
             return None
@@ -111,19 +125,20 @@ class DeviceEngine(Engine):
         finally:
             self.optimizer.steps += int(tensors["row"])
 
-    def gather(self, images: Tensor, order: Tensor) -> dict[str, Tensor]:
-        """All that `device_step` takes, ready for the first row of order."""
+    def gather(self, inputs: dict[str, Tensor], order: Tensor) -> dict[str, Tensor]:
+        """Return all that `device_step` takes, ready for the first row of order."""
         self.settle()
-        self.tensors["row"].zero_()
-        self.tensors["total"].zero_()
-        inputs = {"images": images, "order": order, "factors": factors(self.optimizer, len(order))}
-        return self.tensors | inputs
+        optimizer = self.optimizer
+        start = counters(optimizer.value.device, float(optimizer.lr), optimizer.steps)
+        for name, tensor in start.items():
+            self.tensors.setdefault(name, tensor).copy_(tensor)
+        return self.tensors | inputs | {"order": order}
 
     def settle(self) -> None:
         """Find the tensors of the model and the optimizer, and bring the buffers together."""
         model, optimizer = self.model, self.optimizer
         optimizer._relink()
-        buffers = [getattr(layer, name) for layer, name in places(model, "buffer_names")]
+        buffers = [tensor_at(place) for place in places(model, "buffer_names")]
         flat = [optimizer.value, optimizer.grad, *optimizer.state.values()]
         if self.addresses != [tensor.data_ptr() for tensor in (*flat, *buffers)]:
             self.tensors |= {"value": optimizer.value, "grad": optimizer.grad, **optimizer.state}
@@ -131,22 +146,30 @@ class DeviceEngine(Engine):
             self.addresses = [tensor.data_ptr() for tensor in (*flat, *buffers)]
 
     def laid_out(self, tensors: dict[str, Tensor]) -> Step | None:
-        """The step for tensors like these; None, after a warning, where it cannot be made."""
-        modes = tuple(layer.training for _, layer in self.model.leaves())
+        """Return the step for tensors like these; None, after a warning, if it cannot be made."""
+        modes = tuple(layer.training for _, layer in self.model.modules())
         o, images = self.optimizer, tensors["images"]
         settings = str([getattr(o, name) for name in o.hyperparameters if name != "lr"])
-        key = (images.shape, images.dtype, tensors["order"].shape, modes, settings)
+        key = (
+            images.shape,
+            images.dtype,
+            "targets" in tensors,
+            tensors["order"].shape,
+            modes,
+            settings,
+        )
         if key not in self.steps:
             self.steps[key] = self.prepare(self.net(self.model), tensors)
         return self.steps[key]
 
     def prepare(self, net: Net, tensors: dict[str, Tensor]) -> Step | None:
-        """A step in the form in which it will be carried out or recorded."""
+        """Return a step in the form in which it will be carried out or recorded."""
         return partial(device_step, net, self.optimizer)
 
     def recording(self, step: Step, tensors: dict[str, Tensor]) -> Recording:
-        """The step's CUDA graph; a new one where a tensor no longer lies where it was recorded."""
-        addresses = [tensors["images"].data_ptr(), *self.addresses]
+        """Return the step's CUDA graph; a new one if a tensor no longer lies where it was recorded."""
+        inputs = [tensors[name].data_ptr() for name in ("images", "targets") if name in tensors]
+        addresses = [*inputs, *self.addresses]
         found = self.recordings.get(step)
         if found is None or found.addresses != addresses:
             found = self.recordings[step] = Recording(step, tensors, addresses)
@@ -162,24 +185,26 @@ class DeviceEngine(Engine):
 
 
 def no_device_form(model: Sequential, optimizer: Optimizer) -> str | None:
-    """Why there is none, in words, or None.
+    """Return why there is none, in words, or None.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import SGD
     >>> model = Sequential(Linear(2, 2))
     >>> no_device_form(model, SGD(model.parameters()))
     >>> no_device_form(model, SGD([model[0].bias]))
-    "wants an optimizer of all the model's parameters, in their order"
+    "needs an optimizer of all the model's parameters, in their order"
     """
-    if not has_device_form(optimizer):
-        return f"has no form of {type(optimizer).__name__}"
+    if type(optimizer).step is not Optimizer.step:
+        return f"has no form of {type(optimizer).__name__}, whose step is its own"
+    if isinstance(optimizer.lr, Tensor) and optimizer.lr.ndim:
+        return "has no form of a learning rate for each parameter"
     if list(map(id, optimizer.parameters)) != list(map(id, model.parameters())):
-        return "wants an optimizer of all the model's parameters, in their order"
+        return "needs an optimizer of all the model's parameters, in their order"
     return None
 
 
 def runs_of_equal_size(batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """(K, B) for each row of batches of one size.
+    """Yield (K, B) for each row of batches of one size.
 
     >>> batches = torch.arange(5).split(2)
     >>> [run.tolist() for run in runs_of_equal_size(batches)]

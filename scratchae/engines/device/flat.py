@@ -1,48 +1,60 @@
 """A model's tensors as views of a few flat ones, so that a step is a function of a few tensors.
 
-The parameters lie in the optimiser's `value` already. The statistics of BatchNorm are brought
-together in the same way, one flat tensor for each number format: a step that must not move
-anything then has a handful of tensors to put back, not several for each layer.
+The parameters already lie in the optimiser's `value`. The buffers, such as BatchNorm's running
+statistics, are brought together in the same way, one flat tensor for each number format. A step
+that must not move anything then has a few tensors to restore, not several for each layer.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from scratchae.layers import Layer
+from scratchae.layers.base import LossFunction
+from scratchae.step import loss_of
+
+Place = list[tuple[Layer, str]]  # the layers and attributes that hold one tensor
 
 
-def places(layer: Layer, kind: str) -> Iterator[tuple[Layer, str]]:
-    """(layer, attribute) of every tensor of a kind, in the order of `named_parameters`.
+def places(model: Layer, kind: str) -> list[Place]:
+    """Return where every tensor of a kind is held, in the order of `named_parameters`.
 
-    kind: "parameter_names" or "buffer_names".
+    kind: "parameter_names" or "buffer_names". A tensor that layers share has several holders.
 
     >>> from scratchae.layers import Linear, Sequential
-    >>> [name for _, name in places(Sequential(Linear(2, 1), Linear(1, 2)), "parameter_names")]
-    ['weight', 'bias', 'weight', 'bias']
+    >>> model = Sequential(Linear(2, 2), Linear(2, 2))
+    >>> model[1].weight = model[0].weight
+    >>> [[name for _, name in place] for place in places(model, "parameter_names")]
+    [['weight', 'weight'], ['bias'], ['bias']]
     """
-    for name in getattr(layer, kind):
-        if getattr(layer, name) is not None:
-            yield layer, name
-    for _, child in layer.children():
-        yield from places(child, kind)
+    found: dict[int, Place] = {}
+    for _, layer in model.modules():
+        for name in getattr(layer, kind):
+            if (tensor := getattr(layer, name)) is not None:
+                found.setdefault(id(tensor), []).append((layer, name))
+    return list(found.values())
 
 
-def buffers_by_dtype(model: Layer) -> dict[str, list[tuple[Layer, str]]]:
-    """The places of the buffers, those of one dtype together: "float32 buffers", "int64 buffers"."""
-    found: dict[str, list] = {}
-    for layer, name in places(model, "buffer_names"):
-        dtype = str(getattr(layer, name).dtype).removeprefix("torch.")
-        found.setdefault(f"{dtype} buffers", []).append((layer, name))
+def tensor_at(place: Place) -> Tensor:
+    """Return the tensor that is held there."""
+    layer, name = place[0]
+    return getattr(layer, name)
+
+
+def buffers_by_dtype(model: Layer) -> dict[str, list[Place]]:
+    """Return the places of the buffers by dtype: {"float32 buffers": [...], "int64 buffers": [...]}."""
+    found: dict[str, list[Place]] = {}
+    for place in places(model, "buffer_names"):
+        dtype = str(tensor_at(place).dtype).removeprefix("torch.")
+        found.setdefault(f"{dtype} buffers", []).append(place)
     return found
 
 
 def flatten_buffers(model: Layer) -> dict[str, Tensor]:
-    """Bring the model's buffers together: one flat tensor a dtype, into which they are views now.
+    """Bring the model's buffers together: one flat tensor a dtype, of which they become views.
 
     >>> from scratchae.layers import BatchNorm1d, Sequential
     >>> model = Sequential(BatchNorm1d(2), BatchNorm1d(1))
@@ -55,7 +67,7 @@ def flatten_buffers(model: Layer) -> dict[str, Tensor]:
     """
     flat = {}
     for key, found in buffers_by_dtype(model).items():
-        buffers = [getattr(layer, name) for layer, name in found]
+        buffers = [tensor_at(place) for place in found]
         flat[key] = torch.cat([b.reshape(-1) for b in buffers])
         for b, view in zip(buffers, cut(flat[key], [b.shape for b in buffers]), strict=True):
             b.data = view
@@ -63,12 +75,12 @@ def flatten_buffers(model: Layer) -> dict[str, Tensor]:
 
 
 def cut(flat: Tensor, shapes: list[torch.Size]) -> list[Tensor]:
-    """Views of flat (P,), one behind the other, of these shapes.
+    """Return views of flat (P,), one behind the other, of these shapes.
 
-    >>> [view.tolist() for view in cut(torch.arange(5), [(2, 2), (1,)])]
+    >>> [view.tolist() for view in cut(torch.arange(5), [torch.Size((2, 2)), torch.Size((1,))])]
     [[[0, 1], [2, 3]], [4]]
     """
-    pieces = flat.split([torch.Size(shape).numel() for shape in shapes])
+    pieces = flat.split([shape.numel() for shape in shapes])
     return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
@@ -87,38 +99,51 @@ class Net:
 
     def __init__(self, model: Layer) -> None:
         self.model = copy.deepcopy(model)
-        found = {"value": list(places(self.model, "parameter_names"))}
-        found |= buffers_by_dtype(self.model)
-        self.places = {
-            key: [(layer, name, getattr(layer, name).shape) for layer, name in there]
-            for key, there in found.items()
+        self.places = {"value": places(self.model, "parameter_names")}
+        self.places |= buffers_by_dtype(self.model)
+        self.shapes = {
+            key: [tensor_at(place).shape for place in found] for key, found in self.places.items()
         }
 
+    @property
+    def loss(self) -> LossFunction:
+        """The model's own loss."""
+        return loss_of(self.model)
+
     def link(self, tensors: dict[str, Tensor]) -> None:
-        """Take parameters from tensors["value"] (P,), and buffers as `flatten_buffers` calls them."""
-        for key, there in self.places.items():
-            views = cut(tensors[key], [shape for _, _, shape in there])
-            for (layer, name, _), view in zip(there, views, strict=True):
-                setattr(layer, name, view)
+        """Take parameters from tensors["value"] (P,), and buffers as `flatten_buffers` names them."""
+        for key, found in self.places.items():
+            for place, view in zip(found, cut(tensors[key], self.shapes[key]), strict=True):
+                hold(place, view)
 
     def forward(self, x: Tensor) -> Tensor:
-        """y for x."""
+        """Return y for x."""
         return self.model.forward(x)
+
+    def penalties(self) -> list[Tensor]:
+        """Return the penalties of the last forward pass."""
+        return list(self.model.penalties())
 
     def backward(self, dy: Tensor) -> None:
         """Leave every parameter's gradient where `gradient` finds it."""
         self.model.backward(dy)
 
     def gradients(self) -> list[Tensor]:
-        """Each parameter's gradient, as a row of numbers, of the backward pass since `link`."""
-        parameters = [getattr(layer, name) for layer, name, _ in self.places["value"]]
+        """Return each parameter's gradient since `link`, as a row of numbers."""
+        parameters = [tensor_at(place) for place in self.places["value"]]
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         return [grad.reshape(-1) for grad in grads]
 
     def gradient(self) -> Tensor:
-        """All of them, flat (P,)."""
+        """Return all of them, flat (P,)."""
         return torch.cat(self.gradients())
 
     def forget(self) -> None:
         """Drop what forward kept, so that its memory can be used again."""
         self.model.forget()
+
+
+def hold(place: Place, tensor: Tensor) -> None:
+    """Let the layers at this place hold this tensor."""
+    for layer, name in place:
+        setattr(layer, name, tensor)

@@ -1,1 +1,1 @@
-"""What runs inside the sandbox. It is copied there, so it imports nothing of scratchae but its neighbours."""
+"""What runs beside a student's code. It is copied into the sandbox, so it imports nothing of scratchae."""

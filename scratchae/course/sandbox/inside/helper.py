@@ -1,10 +1,10 @@
-"""The helper: started fresh inside the sandbox with torch imported, it forks one child for each job.
+"""The sandbox's helper: a fresh process with torch imported that forks one child for each job.
 
-It never sees a job: it gets two descriptors, hands them to the child, which reads its job from the
-one and answers on the other, and closes its own. It only forks, tells how much time the child has
-used, kills and reports how it ended.
+It never sees a job: it gets two descriptors, passes them to the child, and closes its own. The child
+reads its job from one and answers on the other. The helper says how much CPU time the child has used,
+kills it, and reports how it ended.
 
-    python -I -S -B helper.py SOCKET HOME SITE...
+    python -I -S -B helper.py FOLDER SOCKET SITE...
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from pathlib import Path
 
 
 def main() -> None:
-    control = socket.socket(fileno=int(sys.argv[1]))
-    home = Path(sys.argv[2])
-    sys.path[:0] = [str(home)]
+    folder, control = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
+    sys.path[:0] = [str(folder)]
     sys.path += sys.argv[3:]
-    from inside import child
+    from inside import child, runner
 
-    bpf = (home / "filter.bpf").read_bytes() if (home / "filter.bpf").exists() else b""
-    child.warm_up()
+    bpf = (folder / "filter.bpf").read_bytes() if (folder / "filter.bpf").exists() else b""
+    runner.warm_up()
     gc.collect()
     gc.freeze()  # a child that collects would copy all of torch's pages
     control.send(json.dumps({"ready": True, "held": address_space_used()}).encode())
@@ -37,7 +36,7 @@ def main() -> None:
 
 
 def serve(control: socket.socket, child, bpf: bytes) -> None:
-    """Answer requests until the grader hangs up: run, cpu, end."""
+    """Answer the requests run, cpu and end, until the grader closes the socket."""
     pid = 0
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 4096, 2)
@@ -51,7 +50,7 @@ def serve(control: socket.socket, child, bpf: bytes) -> None:
                 child.main(*descriptors, bpf, request["limits"])
             for descriptor in descriptors:
                 os.close(descriptor)
-            reply = {"running": True}
+            reply: dict[str, float] = {"running": pid}
         elif request["do"] == "cpu":
             reply = {"cpu": cpu_of(pid)}
         else:
@@ -60,7 +59,7 @@ def serve(control: socket.socket, child, bpf: bytes) -> None:
 
 
 def end(pid: int, kill: bool) -> dict:
-    """Wait a second for the child, or kill it at once; its status, CPU seconds and memory in bytes."""
+    """Wait a second for the child, or kill it at once. Return its status, CPU seconds and bytes."""
     deadline = time.monotonic() + (0 if kill else 1)
     while True:
         ended, status, used = os.wait4(pid, os.WNOHANG)
@@ -75,7 +74,7 @@ def end(pid: int, kill: bool) -> dict:
 
 
 def cpu_of(pid: int) -> float:
-    """CPU seconds of a running process, all threads: its clock by the kernel's own numbering."""
+    """Return the CPU seconds of a running process: its clock has a number made of its id."""
     try:
         return time.clock_gettime(~pid << 3 | 2)
     except OSError:  # it has ended
@@ -83,7 +82,7 @@ def cpu_of(pid: int) -> float:
 
 
 def address_space_used() -> int:
-    """Bytes of address space of this process, found by trying limits: /proc is not here."""
+    """Return the bytes of address space of this process. /proc is not here, so limits are tried."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     low, high = 0, 1 << 42
     while high - low > 1 << 20:

@@ -1,10 +1,9 @@
-"""The wire between the grader and the sandbox: a frame is a JSON header and raw numbers, never pickle.
+"""The protocol between the grader and the sandbox: frames of a JSON header and raw numbers, no pickle.
 
     magic (4 bytes), length of the header (u32), length of the body (u64), header, body
 
-Both sides load this file, the helper inside the sandbox as a plain module, so it imports nothing of
-scratchae. A tensor is {"tensor": dtype, "shape": [...], "stride": [...], "offset": n, "at": first
-byte, "bytes": n}, and its bytes lie in the body.
+Both sides load this file, so it imports nothing of scratchae. A tensor is {"tensor": dtype, "shape":
+[...], "stride": [...], "offset": n, "at": first byte, "bytes": n}, and its bytes are in the body.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class ProtocolError(Exception):
-    """A frame that is none: forged, cut off or too large."""
+    """Bytes that are no frame: forged, cut off or too large."""
 
 
 def frame(header: dict, body: bytes = b"") -> bytes:
@@ -41,20 +40,20 @@ def frame(header: dict, body: bytes = b"") -> bytes:
 
 
 class Frames:
-    """Cuts a stream of bytes into frames; raises ProtocolError at the first that is none."""
+    """Cuts a stream of bytes into frames. Raises ProtocolError at the first bytes that are none."""
 
     def __init__(self, most_header: int = MOST_HEADER, most_body: int = MOST_BODY) -> None:
         self.waiting = bytearray()
         self.most = most_header, most_body
 
     def feed(self, data: bytes) -> Iterator[tuple[dict, bytes]]:
-        """The frames that are complete with `data`."""
+        """Yield the frames that are complete with `data`."""
         self.waiting += data
         while len(self.waiting) >= HEAD.size:
             magic, n, m = HEAD.unpack_from(self.waiting)
             if magic != MAGIC or n > self.most[0] or m > self.most[1]:
                 raise ProtocolError(
-                    "its answer was no frame of the grader's protocol, or too large"
+                    "its answer does not follow the grader's protocol, or is too large"
                 )
             if len(self.waiting) < HEAD.size + n + m:
                 return
@@ -64,21 +63,21 @@ class Frames:
             try:
                 header = json.loads(text)
             except (ValueError, RecursionError) as error:
-                raise ProtocolError("the header of its answer was no JSON") from error
+                raise ProtocolError("the header of its answer is no JSON") from error
             if not isinstance(header, dict):
-                raise ProtocolError("the header of its answer was no table")
+                raise ProtocolError("the header of its answer is no table")
             yield header, body
 
 
 class Packer:
-    """Turns values into what a header can hold; the bytes of tensors collect in `body`."""
+    """Turns values into what a header can hold. The bytes of tensors are collected in `body`."""
 
     def __init__(self, most: int = MOST_BODY) -> None:
         self.body = bytearray()
         self.most = most
 
     def pack(self, value: object) -> object:
-        """A value for the header. What cannot be sent is told by the name of its type.
+        """Return the value for the header. Of what cannot be sent only the type's name is.
 
         >>> packer = Packer()
         >>> packer.pack((1, torch.ones(2)))
@@ -97,7 +96,7 @@ class Packer:
         return {"other": type(value).__name__[:40]}
 
     def pack_tensor(self, value: Tensor, memory: bool = False) -> dict:
-        """memory: the whole memory that it lies in, so that its strides hold on the other side."""
+        """Pack a tensor. memory: send its whole memory, so that it has the same strides on the other side."""
         shape, dtype = list(value.shape), str(value.dtype).removeprefix("torch.")
         kind = value.layout is torch.strided and value.device.type == "cpu"
         if not kind or dtype not in DTYPES or len(shape) > MOST_AXES:
@@ -119,21 +118,21 @@ class Packer:
 
 
 class Unsent:
-    """A tensor of which only dtype, place and shape came: `kind` is meta, sparse, cuda or large."""
+    """A tensor of which only dtype and shape came. kind: why, "meta", "sparse", "cuda" or "large"."""
 
     def __init__(self, kind: str, dtype: str, shape: tuple[int, ...]) -> None:
         self.kind, self.dtype, self.shape = kind, dtype, shape
 
 
 class Other:
-    """Something that is no tensor and no number: the name of its type."""
+    """Something that is neither tensor nor number: the name of its type."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
 def unpack(spec: object, body: bytes) -> object:
-    """The value that `Packer.pack` was given; every length is checked, ProtocolError where one is wrong.
+    """Return the value that `Packer.pack` was given. Raises ProtocolError if anything does not fit.
 
     >>> packer = Packer()
     >>> unpack(packer.pack([torch.tensor([1.0, 2.0]), "a"]), bytes(packer.body))
@@ -162,7 +161,7 @@ def unpack(spec: object, body: bytes) -> object:
 
 
 def unpack_tensor(spec: dict, body: bytes) -> Tensor:
-    """A tensor of its own memory."""
+    """Return a tensor with its own memory, after checking every length."""
     dtype = DTYPES.get(word(spec["tensor"]))
     if dtype is None:
         raise ProtocolError("its answer holds numbers of an unknown kind")
@@ -193,7 +192,7 @@ def natural(value: object) -> int:
 
 
 def word(value: object) -> str:
-    """At most 40 letters, digits and underscores: it is shown to people."""
+    """Return at most 40 letters, digits and underscores of a text: it is shown to people."""
     if type(value) is not str:
         raise ProtocolError("its answer holds a name that is none")
     return "".join(c for c in value if c.isascii() and (c.isalnum() or c == "_"))[:40]

@@ -1,8 +1,8 @@
-"""Static analysis: what can be said of a source without running it. Runs in a child, since parsing can crash.
+"""Static analysis: what a source shows without being run. It runs in a child, since parsing can crash.
 
-policy: what a hand-written layer does not need, by line. prints: hashes of runs of syntax nodes, the
-names left out, from which the grader tells near-identical submissions. unwritten: functions that do
-nothing but say that they are not written.
+policy: what a hand-written layer does not need, with its line. prints: hashes of short runs of syntax
+nodes, without names: from these the grader tells which submissions are nearly the same. unwritten:
+functions that only say that they are not written yet.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RUN, MOST_PRINTS = 12, 400  # syntax nodes in a run; hashes kept of a file
 
 
 def analyse_files(header: dict) -> dict:
-    """{"analyse": {file: {"error", "policy", "prints"}}} of the files in a job."""
+    """Return {"analyse": {file: {"error", "policy", "prints", "unwritten"}}} for the files in a job."""
     return {"analyse": {name: analyse(source) for name, source in header["files"].items()}}
 
 
@@ -47,7 +47,7 @@ def analyse(source: str) -> dict:
 
 
 def unwritten(tree: ast.Module) -> list[str]:
-    """Top-level functions whose whole body raises NotImplementedError."""
+    """Return the top-level functions whose whole body raises NotImplementedError."""
     found = []
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
@@ -59,10 +59,12 @@ def unwritten(tree: ast.Module) -> list[str]:
 
 
 def policy(tree: ast.AST) -> list[str]:
-    """A sentence for everything that writing by hand does not need."""
-    found = []
+    """Return a sentence for everything that writing by hand does not need."""
+    found = set()
     for node in ast.walk(tree):
-        names = []
+        if not isinstance(node, ast.expr | ast.stmt):
+            continue
+        line, names = node.lineno, []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -70,18 +72,18 @@ def policy(tree: ast.AST) -> list[str]:
         elif isinstance(node, ast.Attribute):
             names = [dotted(node)]
             if node.attr in TAUGHT:
-                found.append((node.lineno, f"uses .{node.attr}"))
+                found.add((line, f"uses .{node.attr}"))
         elif isinstance(node, ast.Name) and node.id in REACHING:
-            found.append((node.lineno, f"uses {node.id}"))
+            found.add((line, f"uses {node.id}"))
         elif isinstance(node, ast.Constant) and node.value in TAUGHT | set(MODULES):
-            found.append((node.lineno, f"has the name {node.value!r} as a text"))
+            found.add((line, f"has the name {node.value!r} as a text"))
         hits = {m for m in MODULES for name in names if f"{name}.".startswith(f"{m}.")}
-        found += [(node.lineno, f"reaches for {module}") for module in hits]
-    return [f"line {line} {what}" for line, what in sorted(set(found))]
+        found |= {(line, f"reaches for {module}") for module in hits}
+    return [f"line {line} {what}" for line, what in sorted(found)]
 
 
 def dotted(node: ast.expr) -> str:
-    """a.b.c as text, "" for anything else."""
+    """Return a.b.c as text, or "" for anything else."""
     parts = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
@@ -90,7 +92,7 @@ def dotted(node: ast.expr) -> str:
 
 
 def prints(tree: ast.AST) -> list[int]:
-    """The smallest hashes of all runs of RUN nodes in the bodies of functions, docstrings left out."""
+    """Return the smallest hashes of all runs of RUN nodes in the functions' bodies without docstrings."""
     found = set()
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef):
@@ -104,7 +106,7 @@ def prints(tree: ast.AST) -> list[int]:
 
 
 def in_order(node: ast.AST):
-    """The nodes of a tree as they are written, without the contexts of names."""
+    """Yield the nodes of a tree in the order of the source, without the contexts of names."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, ast.expr_context):
@@ -112,7 +114,7 @@ def in_order(node: ast.AST):
 
 
 def kind_of(node: ast.AST) -> str:
-    """The kind of a node, with what renaming does not change: called methods and constants."""
+    """Return the kind of a node, with what renaming does not change: attributes and constants."""
     if isinstance(node, ast.Attribute):
         return f"Attribute:{node.attr}"
     if isinstance(node, ast.Constant):

@@ -1,0 +1,111 @@
+"""A plain process that runs a student's code with the rights of whoever starts it, on any system."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from io import BufferedReader
+
+from scratchae.course.sandbox.files import SandboxFiles
+from scratchae.course.sandbox.isolation import python_command
+from scratchae.course.sandbox.limits import TOO_MUCH_CPU, Limits
+from scratchae.course.sandbox.listen import ENDED, STOPPED, Ending, describe_exit, listen
+from scratchae.errors import ScratchaeError
+
+OUT_OF_TIME = -getattr(signal, "SIGPROF", 0) or None  # exit code
+
+
+class PlainProcess:
+    """Runs jobs as a `Sandbox` does, each in a fresh process, but isolates nothing.
+
+    used: its CPU seconds until the latest answer. printed: what it printed for that answer. Of the limits
+    only those of time hold. On Windows a case may take `wall` seconds, since CPU time
+    cannot be limited there.
+
+    >>> from scratchae.course.assignment import load_assignment
+    >>> from scratchae.course.sandbox.inside.protocol import frame
+    >>> files = SandboxFiles(load_assignment("hw1"), isolated=False)
+    >>> job = frame({"analyse": True, "files": {"f.py": "def f("}})
+    >>> [header["analyse"] for header, body in PlainProcess(files).run(job)]
+    [{'f.py': {'error': 'a syntax error in line 1'}}]
+    >>> files.close()
+    """
+
+    def __init__(self, files: SandboxFiles, limits: Limits | None = None) -> None:
+        self.files, self.limits = files, limits or Limits()
+        self.used, self.printed = 0.0, ""
+        self.ending = Ending("")
+
+    def run(self, job: bytes) -> Iterator[tuple[dict, bytes]]:
+        """Yield the answers to a job. Afterwards `ending` says how the process ended.
+
+        Raises ScratchaeError if the process does not start.
+        """
+        self.ending, self.used = Ending(STOPPED), 0.0
+        reason, chunks = STOPPED, queue.SimpleQueue[bytes]()
+        with subprocess.Popen(
+            python_command(self.files.path, "plain.py", str(self.limits.cpu)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        ) as process:
+            assert process.stdin and isinstance(process.stdout, BufferedReader)
+            thread = threading.Thread(target=pump, args=(process.stdout, chunks), daemon=True)
+            try:
+                if process.stdout.read(1) != b"+":  # torch is loaded: from here on the clock runs
+                    raise ScratchaeError("Python does not start here: is torch installed?")
+                thread.start()
+                with contextlib.suppress(OSError):  # it has ended: `listen` finds out
+                    process.stdin.write(job)
+                    process.stdin.close()
+                reason = yield from self.listen(chunks)
+            finally:
+                if reason == ENDED:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(1)
+                process.kill()
+                self.ending = Ending(self.why(reason, process.wait()), self.used)
+                if thread.ident:
+                    thread.join()
+
+    def listen(self, chunks: queue.SimpleQueue[bytes]) -> Generator[tuple[dict, bytes], None, str]:
+        """Yield answers; return why there are no more of them."""
+
+        def receive() -> bytes | None:
+            try:
+                return chunks.get(timeout=0.25)
+            except queue.Empty:
+                return None
+
+        # between two answers its CPU time is not known here: the process itself limits it
+        limits = replace(self.limits, idle=self.limits.wall)
+        answers = listen(receive, lambda: 0.0, limits)
+        while True:
+            try:
+                header, body = next(answers)
+            except StopIteration as end:
+                return end.value
+            self.used, self.printed = header.pop("cpu", 0.0), header.pop("printed", "")
+            yield header, body
+
+    def why(self, reason: str, code: int) -> str:
+        """Return why there are no more answers."""
+        if reason != ENDED:
+            return reason
+        if code == OUT_OF_TIME:
+            return TOO_MUCH_CPU.format(seconds=self.limits.cpu)
+        return describe_exit(code)
+
+
+def pump(stream: BufferedReader, chunks: queue.SimpleQueue[bytes]) -> None:
+    """Put all that comes into a queue, at the end b"": a pipe has no timeout on Windows."""
+    while data := stream.read1(1 << 18):
+        chunks.put(data)
+    chunks.put(b"")

@@ -1,0 +1,52 @@
+"""GraphEngine: whole training steps as a CUDA graph."""
+
+from __future__ import annotations
+
+from scratchae.engines.device import DeviceEngine
+from scratchae.errors import ScratchaeError
+from scratchae.layers import Sequential
+from scratchae.layers.batchnorm import BatchNorm
+from scratchae.optim import Optimizer
+
+
+class GraphEngine(DeviceEngine):
+    """Whole steps in a CUDA graph. Raises ScratchaeError where the model is not on a CUDA device.
+
+    The losses and weights are those of `eager` up to rounding. Nothing is read back but the sum of
+    the losses, once for the full batches of an epoch and once for the shorter last one. The
+    layers run once, to be recorded: one of your own must not count or draw numbers in Python.
+
+    Neither run nor timed on a GPU yet: what is shown so far is the recorded step itself, on a CPU,
+    and the bookkeeping of replays. tests/engines/test_cuda.py is what a GPU has to pass.
+
+    >>> from scratchae.layers import Linear
+    >>> from scratchae.optim import Adam
+    >>> model = Sequential(Linear(2, 2))
+    >>> GraphEngine(model, Adam(model.parameters()))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    scratchae.errors.ScratchaeError: the graph engine needs CUDA, but the model is on cpu: ...
+    """
+
+    name = "graph"
+    captured = True
+
+    def __init__(self, model: Sequential, optimizer: Optimizer, precision: str = "float32") -> None:
+        device = optimizer.value.device
+        if device.type != "cuda":
+            raise ScratchaeError(
+                f"the graph engine needs CUDA, but the model is on {device}: use --device cuda if "
+                "there is one, or the buffered engine, which is made for a CPU"
+            )
+        super().__init__(model, optimizer, precision)
+        if any(averages_plainly(layer) for _, layer in model.modules()):
+            self.fall_back("cannot record BatchNorm with momentum=None, which reads its own count")
+
+
+def averages_plainly(layer: object) -> bool:
+    """Return whether it is a BatchNorm whose running statistics are plain averages, by a count in Python.
+
+    >>> from scratchae.layers import BatchNorm1d
+    >>> averages_plainly(BatchNorm1d(2)), averages_plainly(BatchNorm1d(2, momentum=None))
+    (False, True)
+    """
+    return isinstance(layer, BatchNorm) and layer.momentum is None and layer.track_running_stats

@@ -1,0 +1,79 @@
+// Run a layer that network.js does not know by name: the operators of its forward pass (operators.py).
+
+const MAPS = {
+  neg: (a) => -a,
+  abs: Math.abs,
+  exp: Math.exp,
+  log: Math.log,
+  sqrt: Math.sqrt,
+  rsqrt: (a) => 1 / Math.sqrt(a),
+  reciprocal: (a) => 1 / a,
+  sign: Math.sign,
+  tanh: Math.tanh,
+  sigmoid: (a) => 1 / (1 + Math.exp(-a)),
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: (a, b) => a * b,
+  div: (a, b) => a / b,
+  pow: Math.pow,
+  maximum: Math.max,
+  minimum: Math.min,
+  gt: (a, b) => Number(a > b),
+  ge: (a, b) => Number(a >= b),
+  lt: (a, b) => Number(a < b),
+  le: (a, b) => Number(a <= b),
+  where: (condition, a, b) => (condition ? a : b),
+};
+
+const ROWS = {
+  sum: (row) => row.reduce((sum, value) => sum + value, 0),
+  mean: (row) => row.reduce((sum, value) => sum + value, 0) / row.length,
+  amax: (row) => row.reduce((most, value) => Math.max(most, value), -Infinity),
+  amin: (row) => row.reduce((least, value) => Math.min(least, value), Infinity),
+};
+
+/** Each function fills y from one, two or three arrays. */
+const STEPS = {
+  view({ shape, strides, offset }, y, x) {
+    const index = shape.map(() => 0);
+    for (let i = 0, at = offset; i < y.length; i++) {
+      y[i] = x[at];
+      for (let axis = shape.length - 1; axis >= 0; axis--) {
+        at += strides[axis];
+        if (++index[axis] < shape[axis]) break;
+        at -= strides[axis] * shape[axis];
+        index[axis] = 0;
+      }
+    }
+  },
+  map({ name }, y, a, b, c) {
+    const f = MAPS[name];
+    if (c) for (let i = 0; i < y.length; i++) y[i] = f(a[i], b[i], c[i]);
+    else if (b) for (let i = 0; i < y.length; i++) y[i] = f(a[i], b[i]);
+    else for (let i = 0; i < y.length; i++) y[i] = f(a[i]);
+  },
+  rows({ name, length }, y, x) {
+    for (let i = 0; i < y.length; i++) y[i] = ROWS[name](x.subarray(i * length, (i + 1) * length));
+  },
+  matmul({ N, K, M }, y, a, b) {
+    for (let i = 0; i < y.length; i++) {
+      const row = Math.floor(i / M); // counted over all batches
+      const first = Math.floor(row / N) * K * M + (i % M);
+      let sum = 0;
+      for (let k = 0; k < K; k++) sum += a[row * K + k] * b[first + k * M];
+      y[i] = sum;
+    }
+  },
+};
+
+/** Return a function that runs the steps in order. `result` is the slot of the output. */
+function operators({ steps, result }) {
+  const slots = [null, ...steps.map((step) => (step.op === 'constant' ? numbers(step.values, Float32Array) : new Float32Array(step.size)))];
+  return (x, y) => {
+    slots[0] = x;
+    steps.forEach((step, i) => {
+      if (step.op !== 'constant') STEPS[step.op](step, slots[i + 1], ...step.of.map((slot) => slots[slot]));
+    });
+    y.set(slots[result]);
+  };
+}

@@ -1,0 +1,46 @@
+"""Observe a model while it runs: every forward and backward pass of its layers can be seen.
+
+The profiler times them, `trace` looks at their numbers; the step that runs is the ordinary one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+
+@contextmanager
+def observed(parts: Iterable[tuple[str, Any]], around: Callable[..., Tensor]) -> Iterator[None]:
+    """Inside, around(name, which, call, *arguments) runs instead of the forward and backward passes.
+
+    parts: (name, layer) pairs, or other objects with the methods forward and backward, such as a loss.
+    which: "forward" or "backward". around has to return call(*arguments).
+
+    >>> import torch
+    >>> from scratchae.layers import ReLU, Sequential
+    >>> model = Sequential(ReLU(), ReLU())
+    >>> def around(name, which, call, *arguments):
+    ...     print(name, which)
+    ...     return call(*arguments)
+    >>> with observed(model.leaves(), around):
+    ...     model.backward(model.forward(torch.ones(1)))
+    0 forward
+    1 forward
+    1 backward
+    0 backward
+    tensor([1.])
+    """
+    parts = list(parts)
+    for name, part in parts:
+        for which in ("forward", "backward"):
+            # the attribute of the object hides the method of its class
+            setattr(part, which, partial(around, name, which, getattr(part, which)))
+    try:
+        yield
+    finally:
+        for _, part in parts:
+            del part.forward, part.backward

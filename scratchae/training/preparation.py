@@ -1,0 +1,60 @@
+"""What `fit` and `sweep` do before they train: check settings, choose a device, prepare images."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from scratchae.data import Dataset, Images
+from scratchae.errors import ScratchaeError
+from scratchae.models import Autoencoder
+
+# Seed 0 is an unlucky one: fc stays far above the published loss, and so does torch.nn
+# (reference/results/record-cpu.json).
+DEFAULT_SEED = 2
+
+
+def check_settings(epochs: int, batch_size: int, seed: int) -> None:
+    """Raises ScratchaeError if a whole number is out of range."""
+    for name, value, least in (
+        ("epochs", epochs, 1),
+        ("batch_size", batch_size, 1),
+        ("seed", seed, 0),
+    ):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ScratchaeError(f"{name} must be a whole number >= {least}, got {value!r}")
+
+
+def choose_device(device: str | torch.device = "auto") -> torch.device:
+    """Return the device; "auto" is CUDA if there is a GPU, else the CPU."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise ScratchaeError(f"there is no device {device!r}: use auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ScratchaeError("there is no CUDA device here: use --device cpu, or auto")
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def checksum(data: Dataset) -> str:
+    """Return a checksum of the training images, in their order."""
+    return hashlib.sha256(data.train.pixels.contiguous().numpy()).hexdigest()[:16]
+
+
+def pixels_for(model: Autoencoder, images: Images, device: torch.device) -> Tensor:
+    """Return the images as (N, *input_shape) in [-1, 1] on the device."""
+    return images.normalised(device).reshape(-1, *model.input_shape)
+
+
+def keepsakes(model: Autoencoder, images: Images, count: int = 10) -> Tensor:
+    """Return the digits whose reconstructions are kept: the first of each class, or the first ones."""
+    if images.labels is None:
+        index = torch.arange(min(count, len(images)))
+    else:
+        classes = images.labels.unique()
+        index = torch.stack([(images.labels == c).nonzero()[0, 0] for c in classes])
+    return pixels_for(model, images, torch.device("cpu"))[index]
