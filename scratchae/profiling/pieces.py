@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,7 +70,7 @@ def count_step(
     target: Tensor,
 ) -> tuple[Counter, dict[Key, int]]:
     """Return the counts of one step, and the bytes of each pass that are kept when backward begins."""
-    counter, kept = Counter(), {}
+    counter, kept = Counter(), dict[Any, int]()
 
     def measure(key: Key, call: Callable, *arguments: Tensor) -> Tensor:
         if key == ("loss", "backward"):
@@ -122,7 +123,7 @@ def time_steps(
 def parts_of(model: Sequential, prefix: str = "") -> Iterator[tuple[str, Layer]]:
     """Yield (dotted name, layer); a Sequential that runs in a way of its own is one part."""
     for name, layer in model.layers.items():
-        if runs_in_order(layer):
+        if isinstance(layer, Sequential) and runs_in_order(layer):
             yield from parts_of(layer, f"{prefix}{name}.")
         else:
             yield prefix + name, layer
