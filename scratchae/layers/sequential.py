@@ -34,11 +34,8 @@ class Sequential(Layer):
         super().__init__()
         self.layers: dict[str, Layer] = {}
         only = layers[0] if len(layers) == 1 else None
-        named = (
-            first
-            if isinstance(first, Mapping)
-            else {str(i): layer for i, layer in enumerate(layers)}
-        )
+        in_order = {str(i): layer for i, layer in enumerate(layers)}
+        named = only if isinstance(only, Mapping) else in_order
         for name, layer in named.items():
             if not isinstance(layer, Layer):
                 cure = f": write {layer.__name__}()" if isinstance(layer, type) else ""

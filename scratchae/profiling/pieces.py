@@ -11,16 +11,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
 from scratchae.layers import Layer, Sequential, observed
-from scratchae.optim import Optimizer
 from scratchae.profiling.counting import Counter
 from scratchae.profiling.rates import synchronise
-from scratchae.step import loss_of, train_step, update_if_finite
+from scratchae.step import Optimizer, loss_of, train_step, update_if_finite
 
 WARM_UP = 3
 SECONDS, LEAST = 4.0, 5  # after so long, so many steps are enough
@@ -68,9 +67,10 @@ def count_step(
     optimizer: Optimizer | None,
     x: Tensor,
     target: Tensor,
-) -> tuple[Counter, dict[Key, int]]:
+) -> tuple[Counter[Key], dict[Key, int]]:
     """Return the counts of one step, and the bytes of each pass that are kept when backward begins."""
-    counter, kept = Counter(), dict[Any, int]()
+    counter: Counter[Key] = Counter()
+    kept: dict[Key, int] = {}
 
     def measure(key: Key, call: Callable, *arguments: Tensor) -> Tensor:
         if key == ("loss", "backward"):
@@ -123,13 +123,13 @@ def time_steps(
 def parts_of(model: Sequential, prefix: str = "") -> Iterator[tuple[str, Layer]]:
     """Yield (dotted name, layer); a Sequential that runs in a way of its own is one part."""
     for name, layer in model.layers.items():
-        if isinstance(layer, Sequential) and runs_in_order(layer):
+        if runs_in_order(layer):
             yield from parts_of(layer, f"{prefix}{name}.")
         else:
             yield prefix + name, layer
 
 
-def runs_in_order(layer: object) -> bool:
+def runs_in_order(layer: object) -> TypeGuard[Sequential]:
     """Return whether it is a Sequential that only runs its layers one after the other."""
     return (
         isinstance(layer, Sequential)
