@@ -11,7 +11,7 @@ and Gropp 2005; Sanders et al. 2009)
 
 α is the latency of a message, and β the bandwidth of a worker's link. A BatchNorm whose statistics
 are joined adds an all-gather of 3 C numbers in the forward pass, (p − 1) α + (p − 1) n / β in a ring
-or ⌈log₂ p⌉ α + (p − 1) n / β by doubling, and an all-reduce of 2 C numbers in the backward pass.
+or ⌈log₂ p⌉ α + (p − 1) n / β by doubling, and an all-reduce of 3 C numbers in the backward pass.
 Communication does not overlap with computation.
 
 The model omits: waiting for the slowest worker, shared switches, workers that share the memory of
@@ -37,9 +37,8 @@ from reference.benchmark.machine import about
 from reference.benchmark.results import RESULTS
 from reference.scaling_measure import step_seconds, two_processes
 from reference.scaling_picture import scaling_picture
-from scratchae.distributed import Workers, convert_sync_batchnorm
-from scratchae.distributed.batchnorm import SyncBatchNorm
 from scratchae.files import write_text
+from scratchae.layers.batchnorm import BatchNorm
 from scratchae.models import build
 from scratchae.plots.style import save
 from scratchae.training.floating_point import flushing_denormals
@@ -78,14 +77,14 @@ def all_gather(p: int, size: float, alpha: float, beta: float) -> float:
 
 def sending(name: str, p: int, alpha: float, beta: float) -> float:
     """Return the seconds of communication in a step of p workers, with float32 numbers."""
-    model = convert_sync_batchnorm(build(name), Workers())
+    model = build(name)
     parameters = sum(tensor.numel() for tensor in model.parameters())
     total = all_reduce(p, 4 * (parameters + 2), alpha, beta)
     for _, layer in model.leaves():
-        if isinstance(layer, SyncBatchNorm):
+        if isinstance(layer, BatchNorm):
             channels = layer.num_features
             total += all_gather(p, 4 * 3 * channels, alpha, beta)
-            total += all_reduce(p, 4 * 2 * channels, alpha, beta)
+            total += all_reduce(p, 4 * 3 * channels, alpha, beta)
     return total
 
 

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 import torch.distributed as dist
 
-from scratchae.distributed import DataParallel, Workers, join
+from scratchae.distributed import DataParallel, Workers, init_workers
 from scratchae.engines import make_engine
 from scratchae.models import build
 from scratchae.optim import Adam
@@ -77,7 +77,7 @@ def one_of_two(rank: int, port: int, names: list[str], batch: int, seconds: floa
     torch.set_num_threads(1)
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-    workers, cpu = join(), torch.device("cpu")
+    workers, cpu = init_workers(), torch.device("cpu")
     with flushing_denormals():
         reduce = {
             size: statistics.mean(

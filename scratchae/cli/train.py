@@ -89,22 +89,22 @@ def train(
     With several processes: torchrun --nproc-per-node 2 -m scratchae train conv
     """
     from scratchae import data, models
-    from scratchae.distributed import join, one_voice
+    from scratchae.distributed import init_workers, report_errors_once
     from scratchae.plots.run_plots import write_pictures
     from scratchae.training import fit
     from scratchae.training.floating_point import flushing_denormals
     from scratchae.training.run import read_config
 
-    workers = join()
-    console.quiet = not workers.writes
-    with one_voice(workers) as voice, flushing_denormals(), layers_of(layers, engine):
+    workers = init_workers()
+    console.quiet = not workers.is_rank_0
+    with report_errors_once(workers) as reporter, flushing_denormals(), layers_of(layers, engine):
         models.build(model)  # report an unknown name before reading data
-        folder = workers.first(lambda: out or next_folder(model, resume))
+        folder = workers.from_rank_0(lambda: out or next_folder(model, resume))
         again = f"{workers.launcher} train {model} --out {folder} --resume"
-        voice.cure = f"the finished epochs are in {folder}; continue with {again}"
+        reporter.advice = f"the finished epochs are in {folder}; continue with {again}"
         settings = DEFAULTS
-        if resume and workers.first(lambda: (folder / "config.json").exists()):
-            saved = workers.first(lambda: vars(read_config(folder)))
+        if resume and workers.from_rank_0(lambda: (folder / "config.json").exists()):
+            saved = workers.from_rank_0(lambda: vars(read_config(folder)))
             settings = Settings(**{field.name: saved[field.name] for field in fields(Settings)})
         elif resume:
             console.print(f"There is no run in {folder} yet: training starts from the beginning.")
@@ -119,7 +119,7 @@ def train(
         }
         given = {name: value for name, value in given.items() if value is not None}
         settings = replace(settings, **given)
-        digits = workers.after_first(
+        digits = workers.rank_0_first(
             lambda: data.load(settings.data, test=settings.test_data, seed=settings.seed)
         )
         console.print(f"{model} on {describe(digits)}, into {folder}")
@@ -144,7 +144,7 @@ def train(
                 f"\nStopped. The finished epochs are in {folder}. Continue with:\n  {again}"
             )
             raise typer.Exit(130) from None
-        if workers.writes:
+        if workers.is_rank_0:
             write_pictures(run, digits)
     report(run, folder)
 

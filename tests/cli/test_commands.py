@@ -18,6 +18,7 @@ from scratchae import models
 from scratchae.cli import main
 from scratchae.cli.train import DEFAULTS
 from scratchae.training import fit
+from scratchae.training.loop import LR, WEIGHT_DECAY
 from tests.helpers.runs import few_digits, write_npz
 
 PICTURES = {
@@ -144,7 +145,10 @@ def test_help_answers_without_the_seconds_that_torch_takes():
 
 def test_train_has_the_defaults_of_fit():
     theirs = {name: value.default for name, value in inspect.signature(fit).parameters.items()}
-    assert all(theirs[name] == value for name, value in vars(DEFAULTS).items() if "data" not in name)
+    theirs |= {"lr": LR, "weight_decay": WEIGHT_DECAY}  # None stands for these
+    assert all(
+        theirs[name] == value for name, value in vars(DEFAULTS).items() if "data" not in name
+    )
 
 
 def test_info_tells_versions_device_and_data(call):
