@@ -6,6 +6,7 @@ import html
 import math
 import textwrap
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -82,8 +83,8 @@ def comparison(table: pd.DataFrame, parted: str | None) -> list[str]:
     return [f"the two part at {parted}, {kind}: {how}; {before}"]
 
 
-def in_words(column: str, value: object) -> str:
-    """A cell of at most 15 characters; the end of a name tells more than its beginning."""
+def in_words(column: str, value: Any) -> str:
+    """Return a cell of at most 15 characters; of a long name it shows the end."""
     may_miss = column == "dead" or "/" in column
     if column == "shape":
         text = "x".join(map(str, value))
