@@ -84,7 +84,8 @@ class DataParallel(Engine):
                 loss = self.engine.gradients(model, self.optimizer, x, target)
                 self.message[-2], self.message[-1] = loss, 1.0
             else:
-                model.backward(torch.zeros_like(model.forward(x)))  # what BatchNorms join
+                if self.norms:  # the others wait for this worker's part of their statistics
+                    model.backward(torch.zeros_like(model.forward(x)))
                 self.message.zero_()
         self.workers.sum(self.message.mul_(n))
         self.message.div_(self.message[-1].clone())
