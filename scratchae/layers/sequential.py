@@ -32,9 +32,11 @@ class Sequential(Layer):
 
     def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
         super().__init__()
-        named = layers[0] if len(layers) == 1 and isinstance(layers[0], Mapping) else None
-        if named is None:
-            named = {str(i): layer for i, layer in enumerate(layers)}
+        named: Mapping[str, Layer]
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            named = layers[0]
+        else:
+            named = {str(i): layer for i, layer in enumerate(layers)}  # type: ignore[misc]
         self.layers = dict(named)
         for name, layer in self.layers.items():
             if not isinstance(layer, Layer):
