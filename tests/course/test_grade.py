@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from scratchae.checking import EXERCISES, mistakes
-from scratchae.checking.execution import Outcome
+from scratchae.checking.execution import ExecutionResult
 from scratchae.course.assignment import load_assignment
 from scratchae.course.bug_injection import FAULTS
 from scratchae.course.grading.grader import Grader
@@ -220,10 +220,12 @@ def fabricated(hidden_only):
 def test_of_hidden_cases_nothing_is_shown_but_that_they_went_wrong():
     def leaking(case):
         x = case.arguments()["x"]
-        return Outcome({}, f"it stopped with ValueError in line {int(x.numel())}: {x.flatten()[0]}")
+        return ExecutionResult(
+            {}, f"it stopped with ValueError in line {int(x.numel())}: {x.flatten()[0]}"
+        )
 
     def wrong(case):
-        return Outcome({"y": case.arguments()["x"].clamp(min=0) + 1e-2})
+        return ExecutionResult({"y": case.arguments()["x"].clamp(min=0) + 1e-2})
 
     for hidden_only in (leaking, wrong):
         found = fabricated(hidden_only)

@@ -67,7 +67,7 @@ def result_saying(sentence, assignment, student="ada"):
         {"name": t.name, "points": t.points, "earned": 0.0, "rows": rows} for t in assignment.tasks
     ]
     result = {"student": student, "score": 0.0, "points": assignment.points, "tasks": tasks}
-    return result | {"problems": [sentence], "flags": [sentence], "prints": {}}
+    return result | {"problems": [sentence], "flags": [sentence], "fingerprints": {}}
 
 
 def everything(out):

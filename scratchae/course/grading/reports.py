@@ -134,7 +134,7 @@ def known_fingerprints(assignment: Assignment) -> set[int]:
     if assignment.kind == "contest":
         return set()
     sources = [*master_sources(assignment).values(), *blanked_sources(assignment).values()]
-    return {f for source in sources for f in analyse(source).get("prints", ())}
+    return {f for source in sources for f in analyse(source).get("fingerprints", ())}
 
 
 def write_pictures(assignment: Assignment, results: list[dict], out: Path) -> dict[str, str]:
