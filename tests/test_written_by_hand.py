@@ -25,7 +25,7 @@ from scratchae.losses import MSELoss
 from scratchae.models import build
 from scratchae.optim import SGD, Adam, AdamW
 from scratchae.step import train_step
-from scratchae.sweep import Family, Member
+from scratchae.sweep import BatchedTrainer, Trial
 from scratchae.training import Run, Settings
 
 ALLOWED = {
@@ -127,11 +127,11 @@ def test_every_engine_is_looked_at_one_way_or_the_other():
 @pytest.mark.parametrize("name", ["fc", "conv"])
 def test_a_step_of_many_models_runs_nothing_but_arithmetic(name):
     settings = [Settings(name, "", None, "", 1, 5, lr, 1e-5, seed=0) for lr in (1e-3, 1e-2)]
-    family = Family([Member(Run(build(name), own)) for own in settings])
-    x = torch.rand(2, 5, *family.members[0].run.model.input_shape) * 2 - 1
+    trainer = BatchedTrainer([Trial(Run(build(name), own)) for own in settings])
+    x = torch.rand(2, 5, *trainer.trials[0].run.model.input_shape) * 2 - 1
     with Recorder() as recorder:
         for _ in range(2):
-            family.step(x)
+            trainer.step(x)
     only_arithmetic(recorder)
 
 

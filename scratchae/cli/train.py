@@ -84,22 +84,22 @@ def train(
     By several processes together: torchrun --nproc-per-node 2 -m scratchae train conv
     """
     from scratchae import data, models
-    from scratchae.distributed import join, one_voice
+    from scratchae.distributed import init_workers, report_errors_once
     from scratchae.plots.run_plots import write_pictures
     from scratchae.training import fit
     from scratchae.training.floating_point import flushing_denormals
     from scratchae.training.run import read_config
 
-    workers = join()
-    console.quiet = not workers.writes
-    with one_voice(workers) as voice, flushing_denormals(), layers_of(layers, engine):
+    workers = init_workers()
+    console.quiet = not workers.is_rank_0
+    with report_errors_once(workers) as reporter, flushing_denormals(), layers_of(layers, engine):
         models.build(model)  # an unknown name is said before anything is read
-        folder = workers.first(lambda: out or next_folder(model, resume))
+        folder = workers.from_rank_0(lambda: out or next_folder(model, resume))
         again = f"{workers.launcher} train {model} --out {folder} --resume"
-        voice.cure = f"the epochs that were finished are in {folder}; go on with {again}"
+        reporter.advice = f"the epochs that were finished are in {folder}; go on with {again}"
         settings = DEFAULTS | {"test_data": None}
-        if resume and workers.first(lambda: (folder / "config.json").exists()):
-            settings |= workers.first(lambda: vars(read_config(folder)))
+        if resume and workers.from_rank_0(lambda: (folder / "config.json").exists()):
+            settings |= workers.from_rank_0(lambda: vars(read_config(folder)))
         elif resume:
             console.print(f"Nothing to resume in {folder} yet: starting from the beginning.")
         given = {
@@ -112,7 +112,7 @@ def train(
             "seed": seed,
         }
         settings |= {name: value for name, value in given.items() if value is not None}
-        digits = workers.after_first(
+        digits = workers.rank_0_first(
             lambda: data.load(settings["data"], test=settings["test_data"], seed=settings["seed"])
         )
         console.print(f"{model} on {describe(digits)}, into {folder}")
@@ -137,7 +137,7 @@ def train(
                 f"\nStopped. The epochs that were finished are in {folder}; go on with:\n  {again}"
             )
             raise typer.Exit(130) from None
-        if workers.writes:
+        if workers.is_rank_0:
             write_pictures(run, digits)
     report(run)
 

@@ -11,15 +11,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
 from scratchae.layers import Layer, Sequential, observed
-from scratchae.optim import Optimizer
 from scratchae.profiling.counting import Counter
 from scratchae.profiling.rates import synchronise
-from scratchae.step import loss_of, train_step, update_if_finite
+from scratchae.step import Optimizer, loss_of, train_step, update_if_finite
 
 WARM_UP = 3
 SECONDS, LEAST = 4.0, 5  # after so long, so many steps are enough
@@ -67,9 +67,10 @@ def count_step(
     optimizer: Optimizer | None,
     x: Tensor,
     target: Tensor,
-) -> tuple[Counter, dict[Key, int]]:
+) -> tuple[Counter[Key], dict[Key, int]]:
     """Return the counts of one step, and the bytes of each pass that are kept when backward begins."""
-    counter, kept = Counter(), {}
+    counter: Counter[Key] = Counter()
+    kept: dict[Key, int] = {}
 
     def measure(key: Key, call: Callable, *arguments: Tensor) -> Tensor:
         if key == ("loss", "backward"):
@@ -128,7 +129,7 @@ def parts_of(model: Sequential, prefix: str = "") -> Iterator[tuple[str, Layer]]
             yield prefix + name, layer
 
 
-def runs_in_order(layer: object) -> bool:
+def runs_in_order(layer: object) -> TypeGuard[Sequential]:
     """Return whether it is a Sequential that only runs its layers one after the other."""
     return (
         isinstance(layer, Sequential)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from scratchae.checking import mistakes
 from scratchae.course.assignment import load_assignment
-from scratchae.course.release import master_sources, student_files
+from scratchae.course.blanked_sources import master_sources
+from scratchae.course.release import student_files
 from scratchae.course.selftest.attack import Targets
 from scratchae.course.selftest.denial_of_service import DENIAL_OF_SERVICE
 from scratchae.course.selftest.forgeries import FORGERIES
