@@ -44,7 +44,12 @@ from scratchae.layers import (
 
 
 class BatchedLayer(Layer):
-    """Base of the layers that hold the tensors of M layers. Input and output are (M, ...)."""
+    """Base of the layers that hold the tensors of M layers. Input and output are (M, ...).
+
+    >>> layer = Looped([Tanh(), Tanh()])
+    >>> layer, layer(torch.zeros(2, 3)).shape
+    (Looped(2 x Tanh()), torch.Size([2, 3]))
+    """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__()
