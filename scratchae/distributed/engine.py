@@ -22,7 +22,8 @@ from scratchae.engines import Engine, NotFiniteError
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer
 from scratchae.layers.batchnorm import BatchNorm
-from scratchae.step import Optimizer, loss_of, train_step
+from scratchae.optim import Optimizer
+from scratchae.step import loss_of, train_step
 
 
 class DataParallel(Engine):

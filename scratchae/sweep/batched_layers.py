@@ -46,9 +46,8 @@ from scratchae.layers import (
 class BatchedLayer(Layer):
     """Base of the layers that hold the tensors of M layers. Input and output are (M, ...).
 
-    >>> layer = Looped([Tanh(), Tanh()])
-    >>> layer, layer(torch.zeros(2, 3)).shape
-    (Looped(2 x Tanh()), torch.Size([2, 3]))
+    >>> BatchedLayer([Linear(3, 2), Linear(3, 2)])
+    BatchedLayer(2 x Linear(3, 2))
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
