@@ -44,7 +44,11 @@ from scratchae.layers import (
 
 
 class BatchedLayer(Layer):
-    """Base of the layers that hold the tensors of M layers. Input and output are (M, ...)."""
+    """Base of the layers that hold the tensors of M layers. Input and output are (M, ...).
+
+    >>> BatchedLayer([Linear(3, 2), Linear(3, 2)])
+    BatchedLayer(2 x Linear(3, 2))
+    """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__()

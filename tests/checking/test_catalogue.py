@@ -18,11 +18,6 @@ from scratchae.errors import ScratchaeError
 CATALOGUE = mistakes()
 
 
-def topic_of(exercise):
-    """linear for linear_forward and linear_backward."""
-    return exercise.removesuffix("_forward").removesuffix("_backward")
-
-
 def called(mistake):
     return f"{mistake.exercise}-{mistake.name}"
 
@@ -101,11 +96,10 @@ def test_a_mistake_with_the_name_of_another_or_a_long_sentence_is_refused():
         forget("tanh_forward", "doubled")
 
 
-def test_the_catalogue_covers_every_topic():
-    count = Counter(topic_of(m.exercise) for m in CATALOGUE)
-    assert len(CATALOGUE) >= 90
-    for name in EXERCISES:
-        assert count[topic_of(name)] >= 6, name
+def test_every_exercise_has_at_least_six_mistakes():
+    count = Counter(mistake.exercise for mistake in CATALOGUE)
+    assert set(count) == set(EXERCISES) and min(count.values()) >= 6
+    assert len(CATALOGUE) >= 350
 
 
 def test_no_sentence_is_used_twice_or_longer_than_40_words():

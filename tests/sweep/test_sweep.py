@@ -591,13 +591,13 @@ def test_the_command_leaves_a_table_a_picture_and_the_best_run(call, digits):
     given = ("--data", digits, "--lr", "1e-3,1e38", "--latent", "2,3", "--seeds", 2, "--epochs", 2)
     code, out, err = call("fc", *given)
     assert code == 0
-    assert "8 x fc on few.npz (150 images to train on, 100 to test), into runs/sweep-fc" in out
-    assert "2 diverged (epoch 1)" in out and "8 models in" in out and "Medians of 2 seeds" in out
+    assert "8 x fc on few.npz (150 training images, 100 test images), into runs/sweep-fc" in out
+    assert "2 diverged (epoch 1)" in out and "8 models in" in out and "medians over 2 seeds" in out
     assert "fc,latent=2, 4 models (1/2): epoch 2/2, best 0." in err
     assert Image.open("runs/sweep-fc/sweep.png").size > (300, 100)
     table = pd.read_csv("runs/sweep-fc/sweep.csv")
     assert table["diverged"].tolist()[2:4] == [1, 1] and len(table) == 8
-    assert f"its run folder is {Path('runs/sweep-fc/best')}" in out
+    assert f"Run folder: {Path('runs/sweep-fc/best')}" in out
     assert open_run("runs/sweep-fc/best").epoch == 2
     assert call("fc", *given, "--out", "runs/sweep-fc")[0] == 2
 
@@ -611,7 +611,7 @@ def test_the_command_sweeps_a_model_without_sizes(call, digits):
 def test_the_command_says_when_all_diverged(call, digits):
     code, out, _ = call("fc", "--data", digits, "--lr", "1e38", "--seeds", 1, "--epochs", 1)
     assert code == 0
-    assert "All models diverged: try smaller learning rates" in out
+    assert "All models diverged. Try smaller learning rates" in out
 
 
 def test_an_interrupt_leaves_the_sizes_that_are_done(call, digits, monkeypatch):
