@@ -627,7 +627,7 @@ def test_an_interrupt_leaves_the_sizes_that_are_done(call, digits, monkeypatch):
     given = ("--data", digits, "--lr", "1e-3", "--seeds", 1, "--epochs", 1, "--latent", "2,3")
     code, out, err = call("fc", *given)
     assert code == 130 and "Traceback" not in out + err
-    assert "The sizes that were finished are in runs/sweep-fc/sweep.csv" in " ".join(out.split())
+    assert "The finished sizes are in runs/sweep-fc/sweep.csv" in " ".join(out.split())
     assert pd.read_csv("runs/sweep-fc/sweep.csv")["latent"].tolist() == [2]
 
 
