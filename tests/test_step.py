@@ -260,8 +260,8 @@ def test_two_processes_train_it_by_name():
 def test_a_sweep_trains_it_beside_others_of_its_kind():
     rates, seeds, data = [1e-3, 1e-2], [0, 1], few_digits()
     found = sweep("mirror", data, lr=rates, seeds=seeds, epochs=2, device="cpu", progress=False)
-    for member in found.members:
-        settings = member.run.settings
+    for trial in found.trials:
+        settings = trial.run.settings
         alone = fit(
             "mirror",
             data,
@@ -271,9 +271,12 @@ def test_a_sweep_trains_it_beside_others_of_its_kind():
             device="cpu",
             progress=False,
         )
-        for which in ("train_loss", "test_loss"):
+        # a bias before BatchNorm has no gradient but rounding, of which Adam makes steps, and the
+        # running mean follows the bias
+        for which, tolerance in (("train_loss", 1e-3), ("test_loss", 1e-2)):
             expected = [row[which] for row in alone.rows]
-            assert [row[which] for row in member.run.rows] == pytest.approx(expected, rel=1e-5)
+            found_losses = [row[which] for row in trial.run.rows]
+            assert found_losses == pytest.approx(expected, rel=tolerance)
 
 
 def test_a_penalty_enters_the_loss_and_its_gradient_the_layer_before():
