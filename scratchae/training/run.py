@@ -151,7 +151,7 @@ def read_config(folder: Path) -> Settings:
         values = json.loads(path.read_text(encoding="utf-8"))
         known = Settings.__dataclass_fields__
         return Settings(**{name: value for name, value in values.items() if name in known})
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ScratchaeError(
             f"{path} is damaged ({error!r}): restore it, or train into another folder"
         ) from error
