@@ -280,7 +280,7 @@ MISTAKEN = {
     "release nothing": "there is no assignment 'nothing': there are hw1",
     "release file.txt": "there is no assignment 'file.txt'",
     "release hw1 --out file.txt": "file.txt is a file",
-    "release hw1 --out class": "class is there already and not empty",
+    "release hw1 --out class": "class exists and is not empty",
     "gradescope hw1 -o empty": "cannot write empty",
     "selftest --only nothing": "no attack has 'nothing' in its name",
 }
