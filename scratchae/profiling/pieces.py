@@ -19,7 +19,7 @@ from torch import Tensor
 from scratchae.layers import Layer, Sequential, observed
 from scratchae.profiling.counting import Counter
 from scratchae.profiling.rates import synchronise
-from scratchae.step import Optimizer, loss_of, train_step, update_if_finite
+from scratchae.step import SupportsStep, loss_of, train_step, update_if_finite
 
 WARM_UP = 3
 SECONDS, LEAST = 4.0, 5  # after so long, so many steps are enough
@@ -41,7 +41,7 @@ class NothingToMove:
 def measured_step(
     model: Sequential,
     parts: list[tuple[str, Layer]],
-    optimizer: Optimizer | None,
+    optimizer: SupportsStep | None,
     measure: Measure,
 ) -> Iterator[Callable[[Tensor, Tensor], Tensor]]:
     """Inside, the function that it yields makes the step of (x, target), piece by piece in `measure`."""
@@ -49,7 +49,7 @@ def measured_step(
     def around(name: str, which: str, call: Callable, *arguments: Tensor) -> Tensor:
         return measure((name, which), call, *arguments)
 
-    def update(optimizer: Optimizer, loss: Tensor) -> None:
+    def update(optimizer: SupportsStep, loss: Tensor) -> None:
         measure(("optimiser", "update"), update_if_finite, optimizer, loss)
 
     def step(x: Tensor, target: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def measured_step(
 def count_step(
     model: Sequential,
     parts: list[tuple[str, Layer]],
-    optimizer: Optimizer | None,
+    optimizer: SupportsStep | None,
     x: Tensor,
     target: Tensor,
 ) -> tuple[Counter[Key], dict[Key, int]]:
@@ -85,7 +85,7 @@ def count_step(
 def time_steps(
     model: Sequential,
     parts: list[tuple[str, Layer]],
-    optimizer: Optimizer | None,
+    optimizer: SupportsStep | None,
     x: Tensor,
     target: Tensor,
     steps: int,

@@ -11,6 +11,9 @@ float64 whole runs do. In float32 training makes rounding visible after many ste
 biases in front of a BatchNorm have no gradient but rounding, and Adam makes whole steps of it.
 """
 
+import sys
+from types import ModuleType
+
 from scratchae.sweep.batched_layers import BatchedLayer, BatchedLinear, Folded, Looped, batched
 from scratchae.sweep.batched_model import BatchedLoss, BatchedModel
 from scratchae.sweep.batched_trainer import BatchedTrainer, Trial
@@ -35,3 +38,13 @@ __all__ = [
     "sweep",
     "whole_numbers",
 ]
+
+
+class _CallableModule(ModuleType):
+    """Lets `scratchae.sweep(...)` be the function, although the package has the same name."""
+
+    def __call__(self, *args, **kwargs) -> Sweep:
+        return sweep(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

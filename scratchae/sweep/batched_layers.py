@@ -44,7 +44,11 @@ from scratchae.layers import (
 
 
 class BatchedLayer(Layer):
-    """Base of the layers that hold the tensors of M layers. Input and output are (M, ...)."""
+    """Base of the layers that hold the tensors of M layers. Input and output are (M, ...).
+
+    >>> BatchedLayer([Linear(3, 2), Linear(3, 2)])
+    BatchedLayer(2 x Linear(3, 2))
+    """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__()
@@ -54,7 +58,7 @@ class BatchedLayer(Layer):
     def forward(self, x: Tensor) -> Tensor:
         if len(x) != self.models:
             raise ScratchaeError(
-                f"{self!r} needs ({self.models}, ...), a batch for each model, but got "
+                f"{self!r} expects ({self.models}, ...), a batch for each model, but got "
                 f"{tuple(x.shape)}: stack the batches along a first axis"
             )
         return self.forward_all(x)

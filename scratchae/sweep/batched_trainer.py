@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from scratchae.optim import Adam
-from scratchae.step import Optimizer, train_step
+from scratchae.step import SupportsStep, train_step
 from scratchae.sweep.batched_model import BatchedModel
 from scratchae.sweep.pool import ImagePool
 from scratchae.training import Run, evaluate
@@ -102,7 +102,7 @@ class BatchedTrainer:
             return None
         return torch.stack([target for _, target in pairs])
 
-    def update(self, optimizer: Optimizer, losses: Tensor) -> None:
+    def update(self, optimizer: SupportsStep, losses: Tensor) -> None:
         """Move all models. Those whose loss is not finite are taken out before that."""
         if not losses.isfinite().all():
             self.take_out(losses)

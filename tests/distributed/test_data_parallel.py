@@ -32,6 +32,7 @@ from scratchae.distributed import (
 from scratchae.engines import Engine, make_engine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import BatchNorm1d, BatchNorm2d, Conv2d, Linear, ReLU, Sequential, Tanh
+from scratchae.losses import MSELoss
 from scratchae.models import build
 from scratchae.optim import SGD, Adam
 from scratchae.training import fit, open_run
@@ -266,6 +267,13 @@ def test_an_engine_that_makes_whole_steps_cannot_be_used():
     model = build("fc")
     with pytest.raises(ScratchaeError, match="whole engine makes whole steps"):
         DataParallel(Whole(model, SGD(model.parameters())), Workers())
+
+
+def test_a_loss_that_is_no_mean_cannot_be_used():
+    model = build("fc")
+    model.loss = MSELoss(reduction="sum")
+    with pytest.raises(ScratchaeError, match=r"not MSELoss\(reduction='sum'\)"):
+        DataParallel(Engine(model, SGD(model.parameters())), Workers())
 
 
 # ------------------------------------------------------------------------------- processes
@@ -543,7 +551,7 @@ def test_a_killed_worker_ends_the_job_with_one_sentence_and_a_run_to_go_on_with(
     (sentence,) = said(tmp_path)
     assert sentence.startswith(f"error: worker {rank} (process {pids[rank]} on ")
     assert f"of {size} died or cannot be reached" in sentence
-    assert sentence.endswith(f"the epochs that were finished are in run; go on with {again}")
+    assert sentence.endswith(f"the finished epochs are in run; continue with {again}")
     done = open_run(tmp_path / "run").epoch
     words = [*again.split()[4:], "--epochs", done + 1]
     assert words[0] == "scratchae"
@@ -580,7 +588,7 @@ def test_the_command_line_speaks_once_however_many_workers_there_are(tmp_path):
     words = ("train", "fc", "--data", data, "--epochs", 1, "--out", tmp_path / "run")
     assert Processes(2, command, *words, log=log).results() == [0, 0]
     text = log.read_text()
-    for once in ("150 images to train on", "epoch 1/1: train 0.", "1 epochs in", "Pictures: "):
+    for once in ("150 training images", "epoch 1/1: train 0.", "1 epochs in", "Pictures: "):
         assert text.count(once) == 1, text
     assert (tmp_path / "run" / "pictures" / "latent.png").exists()
 

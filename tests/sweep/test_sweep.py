@@ -225,7 +225,7 @@ def test_models_that_differ_are_named_with_the_layer_that_does():
 
 
 def test_a_batch_for_another_number_of_models_is_an_error():
-    with pytest.raises(ScratchaeError, match=r"2 x Linear\(3, 2\)\) needs \(2, \.\.\.\)"):
+    with pytest.raises(ScratchaeError, match=r"2 x Linear\(3, 2\)\) expects \(2, \.\.\.\)"):
         batched([Linear(3, 2), Linear(3, 2)])(torch.ones(5, 4, 3))
 
 
@@ -591,13 +591,13 @@ def test_the_command_leaves_a_table_a_picture_and_the_best_run(call, digits):
     given = ("--data", digits, "--lr", "1e-3,1e38", "--latent", "2,3", "--seeds", 2, "--epochs", 2)
     code, out, err = call("fc", *given)
     assert code == 0
-    assert "8 x fc on few.npz (150 images to train on, 100 to test), into runs/sweep-fc" in out
-    assert "2 diverged (epoch 1)" in out and "8 models in" in out and "Medians of 2 seeds" in out
+    assert "8 x fc on few.npz (150 training images, 100 test images), into runs/sweep-fc" in out
+    assert "2 diverged (epoch 1)" in out and "8 models in" in out and "medians over 2 seeds" in out
     assert "fc,latent=2, 4 models (1/2): epoch 2/2, best 0." in err
     assert Image.open("runs/sweep-fc/sweep.png").size > (300, 100)
     table = pd.read_csv("runs/sweep-fc/sweep.csv")
     assert table["diverged"].tolist()[2:4] == [1, 1] and len(table) == 8
-    assert f"its run folder is {Path('runs/sweep-fc/best')}" in out
+    assert f"Run folder: {Path('runs/sweep-fc/best')}" in out
     assert open_run("runs/sweep-fc/best").epoch == 2
     assert call("fc", *given, "--out", "runs/sweep-fc")[0] == 2
 
@@ -611,7 +611,7 @@ def test_the_command_sweeps_a_model_without_sizes(call, digits):
 def test_the_command_says_when_all_diverged(call, digits):
     code, out, _ = call("fc", "--data", digits, "--lr", "1e38", "--seeds", 1, "--epochs", 1)
     assert code == 0
-    assert "All models diverged: try smaller learning rates" in out
+    assert "All models diverged. Try smaller learning rates" in out
 
 
 def test_an_interrupt_leaves_the_sizes_that_are_done(call, digits, monkeypatch):
@@ -627,7 +627,7 @@ def test_an_interrupt_leaves_the_sizes_that_are_done(call, digits, monkeypatch):
     given = ("--data", digits, "--lr", "1e-3", "--seeds", 1, "--epochs", 1, "--latent", "2,3")
     code, out, err = call("fc", *given)
     assert code == 130 and "Traceback" not in out + err
-    assert "The sizes that were finished are in runs/sweep-fc/sweep.csv" in " ".join(out.split())
+    assert "The finished sizes are in runs/sweep-fc/sweep.csv" in " ".join(out.split())
     assert pd.read_csv("runs/sweep-fc/sweep.csv")["latent"].tolist() == [2]
 
 
@@ -639,17 +639,17 @@ def test_an_interrupt_leaves_the_sizes_that_are_done(call, digits, monkeypatch):
         (("fc", "--lr", "1e-2..1e-4"), "does not go up"),
         (("fc", "--lr", "1e-4..1e-2:1"), "2 or more"),
         (("fc", "--lr", "1e-4..1e-2:x"), "2 or more"),
-        (("fc", "--lr", "fast"), "--lr needs numbers above 0"),
-        (("fc", "--lr", ""), "--lr needs numbers above 0"),
-        (("fc", "--lr", "1e-3,,1e-2"), "--lr needs numbers above 0"),
-        (("fc", "--lr", "-1"), "--lr needs numbers above 0"),
-        (("fc", "--latent", ""), "--latent needs whole numbers"),
-        (("fc", "--latent", "2.5"), "--latent needs whole numbers"),
+        (("fc", "--lr", "fast"), "--lr expects numbers above 0"),
+        (("fc", "--lr", ""), "--lr expects numbers above 0"),
+        (("fc", "--lr", "1e-3,,1e-2"), "--lr expects numbers above 0"),
+        (("fc", "--lr", "-1"), "--lr expects numbers above 0"),
+        (("fc", "--latent", ""), "--latent expects whole numbers"),
+        (("fc", "--latent", "2.5"), "--latent expects whole numbers"),
         (("fc", "--latent", "8..2"), "does not go up"),
         (("fc", "--latent", "0"), "fc wants latent to be a whole number >= 1"),
         (("fc", "--latent", "2,2"), "latent holds 2 twice"),
         (("fc", "--seeds", "0"), "give 1 or more"),
-        (("fc", "--seeds", "all"), "--seeds needs whole numbers"),
+        (("fc", "--seeds", "all"), "--seeds expects whole numbers"),
         (("fc", "--data", "mnst"), "did you mean mnist?"),
         (("fc", "--epochs", "0"), "epochs must be a whole number >= 1"),
     ],
