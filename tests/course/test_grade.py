@@ -12,7 +12,7 @@ import pytest
 from scratchae.checking import EXERCISES, mistakes
 from scratchae.checking.execution import Outcome, run
 from scratchae.course.assignment import load_assignment
-from scratchae.course.bug_injection import FAULTS
+from scratchae.course.bug_injection import BUGS
 from scratchae.course.grading.grader import Grader
 from scratchae.course.grading.gradescope import results_json
 from scratchae.course.grading.outputs import feedback_files, to_csv, to_junit
@@ -89,7 +89,7 @@ def test_an_assignment_rewritten_from_nothing_earns_every_point(grader, name, nu
     assert result["score"] == result["points"], wrong[:2]
 
 
-BUG_HUNT = {(a, e): ways for (a, e), ways in OTHERWISE.items() if e in FAULTS}
+BUG_HUNT = {(a, e): ways for (a, e), ways in OTHERWISE.items() if e in BUGS}
 
 
 @needs_sandbox
