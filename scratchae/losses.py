@@ -4,7 +4,7 @@ MSE, the mean squared error over every element:
 
     L = mean((p − t)²)        dp = 2 (p − t) / n        n = number of elements, batch included
 
-As torch.nn.MSELoss with its default reduction.
+The sum, n times the mean, and the single terms (p − t)² are there for users of torch.nn.MSELoss.
 """
 
 from __future__ import annotations
@@ -92,13 +92,28 @@ class Loss:
 class MSELoss(Loss):
     """The mean squared error; as torch.nn.MSELoss.
 
-    Raises ScratchaeError if prediction and target differ in shape, dtype or device, or are empty.
+    reduction: "mean"; "sum", without the division by n; or "none", the squared error of every
+    element. The gradient of "none" is that of each element with respect to its own prediction.
+    Training needs one number: "mean" or "sum".
+
+    Raises ScratchaeError if prediction and target differ in shape, dtype or device, or if there is
+    nothing to take the mean of.
 
     >>> import torch
+    >>> prediction, target = torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])
     >>> loss = MSELoss()
-    >>> loss(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])).item(), loss.backward().tolist()
+    >>> loss(prediction, target).item(), loss.backward().tolist()
     (5.0, [1.0, 3.0])
+    >>> MSELoss(reduction="sum")(prediction, target).item()
+    10.0
     """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        if reduction not in ("mean", "sum", "none"):
+            raise ScratchaeError(
+                f"MSELoss expects reduction to be 'mean', 'sum' or 'none', got {reduction!r}"
+            )
+        self.reduction = reduction
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         check_tensor("MSELoss", prediction, None, None)
@@ -109,9 +124,21 @@ class MSELoss(Loss):
                 f"{tuple(prediction.shape)} and target {tuple(target.shape)}: reshape one of them, "
                 "nothing is broadcast"
             )
-        if prediction.numel() == 0:
+        if self.reduction == "none":
+            value = (prediction - target).square()
+        elif self.reduction == "sum":
+            value = (prediction - target).square().sum()
+        elif prediction.numel() == 0:
             raise ScratchaeError("MSELoss got an empty batch, which has no mean: omit it")
-        return self.remember(mse_forward(prediction, target), prediction, target)
+        else:
+            value = mse_forward(prediction, target)
+        return self.remember(value, prediction, target)
 
     def backward(self) -> Tensor:
-        return mse_backward(*self.recall())
+        prediction, target = self.recall()
+        if self.reduction != "mean":
+            return 2 * (prediction - target)
+        return mse_backward(prediction, target)
+
+    def __repr__(self) -> str:
+        return "MSELoss()" if self.reduction == "mean" else f"MSELoss(reduction={self.reduction!r})"

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer
 from scratchae.layers.base import LossFunction
 from scratchae.losses import MSELoss
@@ -37,8 +38,14 @@ def compute_loss(model: Layer, x: Tensor, target: Tensor | None = None) -> Tenso
     >>> compute_loss(ReLU(), torch.tensor([[2.0, -2.0]])).item()  # ((2 − 2)² + (0 + 2)²) / 2
     2.0
     """
+    own = loss_of(model)
+    if getattr(own, "reduction", "mean") == "none":
+        raise ScratchaeError(
+            f"training needs one number as the loss, but {own!r} gives one for every element: "
+            "use reduction='mean' or 'sum'"
+        )
     y = model.forward(x)
-    loss = loss_of(model).forward(y, x if target is None else target)
+    loss = own.forward(y, x if target is None else target)
     for penalty in model.penalties():
         loss = loss + penalty
     return loss

@@ -24,8 +24,8 @@ def pytest_configure(config):
 @pytest.fixture(scope="module")
 def grader():
     """A grader in a sandbox for each assignment, by its name; all end with the module's tests."""
-    from tests.helpers.grading import Gradings  # here: only tests of grading need the course
+    from tests.helpers.grading import Graders  # here: only tests of grading need the course
 
-    gradings = Gradings()
-    yield gradings
-    gradings.close()
+    graders = Graders()
+    yield graders
+    graders.close()

@@ -6,7 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchae.checking.layouts import LAYOUTS, on, random_tensor
+from scratchae.engines import make_engine
+from scratchae.errors import ScratchaeError
+from scratchae.layers import Linear, ReLU, Sequential
 from scratchae.losses import MSELoss
+from scratchae.optim import SGD
 from tests.helpers.cases import few
 from tests.helpers.tensors import DEVICES, assert_close, share_memory, unchanged
 
@@ -25,3 +29,50 @@ def test_mean_squared_error_and_its_gradient_equal_torch(device, shape, layouts,
     assert_close("loss", value, expected, 1e-14)
     assert_close("dprediction", dprediction, leaf.grad, 1e-14)
     assert not share_memory(dprediction, prediction) and not share_memory(dprediction, target)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (0, 5), ()])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_every_reduction_is_that_of_torch(reduction, shape):
+    prediction, target = torch.randn(2, *shape, dtype=torch.float64)
+    loss = MSELoss(reduction=reduction)
+    if reduction == "mean" and 0 in shape:
+        with pytest.raises(ScratchaeError, match="empty batch"):
+            loss(prediction, target)
+        return
+    leaf = prediction.clone().requires_grad_()
+    expected = torch.nn.MSELoss(reduction=reduction)(leaf, target)
+    expected.sum().backward()
+    assert_close("loss", loss(prediction, target), expected)
+    assert_close("dprediction", loss.backward(), leaf.grad)
+    assert eval(repr(loss)).reduction == reduction
+
+
+def test_a_reduction_that_torch_does_not_have_is_refused():
+    with pytest.raises(ScratchaeError, match="'mean', 'sum' or 'none', got 'median'"):
+        MSELoss("median")
+
+
+@pytest.mark.filterwarnings("ignore:the buffered engine has no form")
+@pytest.mark.parametrize("engine", ["eager", "buffered"])
+def test_training_takes_the_sum_and_refuses_single_losses(engine):
+    def model(reduction: str) -> Sequential:
+        torch.manual_seed(0)
+        made = Sequential(Linear(4, 3), ReLU(), Linear(3, 4))
+        made.loss = MSELoss(reduction=reduction)
+        return made
+
+    x = torch.randn(5, 4)
+    after = {}
+    for reduction in ("mean", "sum"):
+        own = model(reduction)
+        lr = 0.1 if reduction == "mean" else 0.1 / x.numel()
+        make_engine(engine, own, SGD(own.parameters(), lr=lr)).step(x)
+        after[reduction] = own.state_dict()
+    for key, value in after["mean"].items():
+        assert torch.allclose(value, after["sum"][key], atol=1e-6)
+    own = model("none")
+    with pytest.raises(
+        ScratchaeError, match=r"one number as the loss, but MSELoss\(reduction='none'\)"
+    ):
+        make_engine(engine, own, SGD(own.parameters(), lr=0.1)).step(x)

@@ -123,7 +123,7 @@ def compare(
     along = derivative(real.curve(direction), dy)
     places = torch.randperm(n, generator=generator)
     numeric = NumericDerivatives(real, None, dy, units)
-    if is_analytic(complex_slope(analytic, direction, dy), along):
+    if is_analytic(complex_slope(analytic, direction, dy), along, dy):
         numeric.analytic = analytic
     else:
         numeric.step = best_step(real, dy, [(i, units[i]) for i in places[:3].tolist()])
@@ -236,11 +236,13 @@ def complex_slope(analytic: Function, direction: Tensor, dy: Tensor) -> float | 
         return None
 
 
-def is_analytic(slope: float | None, along: Derivative) -> bool:
+def is_analytic(slope: float | None, along: Derivative, dy: Tensor) -> bool:
     """Whether the complex step and central differences give the same slope."""
     if slope is None or along.kink:
         return False
-    return abs(slope - along.value) <= max(1e-6 * abs(along.value), TRUST * along.error)
+    rounding = 1e-12 * float(dy.norm())  # two slopes of 0 may differ by this much
+    tolerance = max(1e-6 * abs(along.value), TRUST * along.error, rounding)
+    return abs(slope - along.value) <= tolerance
 
 
 def best_step(real: Function, dy: Tensor, probes: list[tuple[int, float]]) -> float:

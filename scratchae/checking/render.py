@@ -126,8 +126,10 @@ class Table:
         return [form.format(*line).rstrip() for line in lines]
 
     def markdown(self) -> list[str]:
-        lines = [f"| {' | '.join(self.head)} |", "|---" * len(self.head) + "|"]
-        return lines + [f"| {' | '.join(map(for_markdown, row))} |" for row in self.rows]
+        head, *rows = (
+            f"| {' | '.join(map(for_markdown, row))} |" for row in (self.head, *self.rows)
+        )
+        return [head, "|---" * len(self.head) + "|", *rows]
 
     def html(self) -> str:
         head = "".join(f"<th>{for_html(cell)}</th>" for cell in self.head)

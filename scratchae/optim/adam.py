@@ -87,7 +87,7 @@ class Adam(Optimizer):
         if (
             not isinstance(betas, tuple | list)
             or len(betas) != 2
-            or not all(0 <= beta < 1 for beta in betas)
+            or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas)
         ):
             raise ScratchaeError(
                 f"{type(self).__name__} expects betas, two numbers from 0 to below 1, got {betas!r}: "

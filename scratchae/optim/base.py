@@ -47,6 +47,13 @@ class Optimizer:
         self.lr, self.weight_decay, self.steps = lr, weight_decay, 0
         self._check()
         self.value = torch.cat([p.detach().reshape(-1) for p in self.parameters])
+        if isinstance(lr, Tensor) and lr.shape != self.value.shape:
+            if lr.numel() != 1:
+                raise ScratchaeError(
+                    f"{type(self).__name__} expects lr as one number, or as one for each of the "
+                    f"{self.value.numel():,} parameters, got a tensor {tuple(lr.shape)}"
+                )
+            self.lr = lr.reshape(())  # a view: lr can be changed in place
         self.grad = torch.zeros_like(self.value)
         self.views = list(zip(self._cut(self.value), self._cut(self.grad), strict=True))
         for p, (value, grad) in zip(self.parameters, self.views, strict=True):

@@ -287,7 +287,11 @@ class Lying(torch.Tensor):
         (lambda dx, dw, db: (dx.T, dw, db), "transpose it"),
         (lambda dx, dw, db: (0 * dx, dw, db), "dx is zero everywhere"),
         (lambda dx, dw, db: (dx, -dw, db), "has the wrong sign"),
-        (lambda dx, dw, db: (dx, dw, db / 7), "7 times too small"),
+        (lambda dx, dw, db: (dx, dw, db / 7), "7 times too small: that is the batch size."),
+        (lambda dx, dw, db: (dx, dw, db.expand(4, 5) / 4), "expected (5,): sum over axis 0."),
+        (lambda dx, dw, db: (dx, dw.flip(1), db), "dweight is flipped along axis 1."),
+        (lambda dx, dw, db: (dx, dw.reshape(3, 5), db), "expected (5, 3): the numbers are right"),
+        (lambda dx, dw, db: (dx, dw + torch.eye(5, 3), db), "in 3 of 15 elements, first"),
     ],
 )
 def test_what_is_no_gradient_gets_one_sentence(change, words):
@@ -298,6 +302,25 @@ def test_what_is_no_gradient_gets_one_sentence(change, words):
     )
     assert not result
     assert words in result.diagnosis and "\n" not in result.diagnosis
+
+
+def test_a_wrong_border_and_exchanged_axes_are_told_as_in_a_check():
+    image = torch.randn(1, 2, 5, 5, generator=torch.Generator().manual_seed(0))
+
+    def border(dy, x):
+        dx = dy * x.cos()
+        dx[:, :, 0] *= 2
+        return dx
+
+    for backward, words in (
+        (border, "dx is wrong only at the border (the first row, "),
+        (
+            lambda dy, x: (dy * x.cos()).mT,
+            "dx has its axes exchanged: permute them to (0, 1, 3, 2)",
+        ),
+        (lambda dy, x: (dy * x.cos()) * (1 + 2e-6), "dx is right only to 2e-06"),
+    ):
+        assert words in gradcheck(torch.sin, image, backward=backward).diagnosis
 
 
 def test_the_notebooks_page_escapes_what_it_shows():

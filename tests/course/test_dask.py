@@ -6,16 +6,13 @@ from scratchae.course.assignment import load_assignment
 from scratchae.course.grading import cluster
 from scratchae.course.grading.batch import grade_batch
 from scratchae.course.grading.outputs import write_batch
-from scratchae.course.sandbox import Limits, why_no_bubblewrap
+from scratchae.course.sandbox import Limits
 from scratchae.errors import ScratchaeError
-from tests.helpers.grading import SECRET, everything
+from tests.helpers.grading import SECRET, everything, needs_sandbox
 from tests.helpers.submissions import class_of, small_assignment
 
 distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "sandbox"),
-]
+pytestmark = [pytest.mark.slow, needs_sandbox]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from scratchae.checking import EXERCISES, mistakes
-from scratchae.checking.execution import Outcome, run
+from scratchae.checking.execution import ExecutionResult
 from scratchae.course.assignment import load_assignment
 from scratchae.course.bug_injection import BUGS
 from scratchae.course.grading.grader import Grader
@@ -22,7 +22,15 @@ from scratchae.course.grading.test_cases import case_groups
 from scratchae.course.release import student_files
 from scratchae.course.sandbox import Limits, Sandbox
 from tests.helpers import solutions
-from tests.helpers.grading import SECRET, answers, earned, grade, needs_sandbox
+from tests.helpers.grading import (
+    SECRET,
+    answers,
+    earned,
+    grade,
+    needs_sandbox,
+    outcomes_of,
+    result_saying,
+)
 from tests.helpers.otherwise import OTHERWISE
 
 # --- points
@@ -192,11 +200,7 @@ def test_the_feedback_names_the_mistake(exercise):
     groups = case_groups(assignment, SECRET, "ada")
     wrong, named = mistakes(exercise), 0
     for mistake in wrong:
-        outcomes = {
-            group: [run(mistake.function, group.exercise, case) for case in group.cases]
-            for group in groups
-        }
-        found = score_task(small, outcomes)
+        found = score_task(small, outcomes_of(mistake.function, groups))
         assert found.points < small.points, mistake.name
         named += any(row.mistake is mistake for row in found.rows)
     assert named >= 0.95 * len(wrong)
@@ -206,22 +210,22 @@ def fabricated(hidden_only):
     """The score of relu_forward, wrong in hidden cases as `hidden_only` says."""
     assignment = load_assignment("hw1")
     task = assignment.task("relu_forward")
-    groups = [t for t in case_groups(assignment, SECRET, "ada") if t.task is task]
-    outcomes = {}
-    for group in groups:
-        right = [run(group.exercise.reference, group.exercise, case) for case in group.cases]
-        bad = [hidden_only(case) for case in group.hidden]
-        outcomes[group] = right[: len(group.public)] + bad
+    groups = [group for group in case_groups(assignment, SECRET, "ada") if group.task is task]
+    outcomes = outcomes_of(groups[0].exercise.reference, groups)
+    for group, right in outcomes.items():
+        right[len(group.public) :] = [hidden_only(case) for case in group.hidden]
     return score_task(task, outcomes)
 
 
 def test_of_hidden_cases_nothing_is_shown_but_that_they_went_wrong():
     def leaking(case):
         x = case.arguments()["x"]
-        return Outcome({}, f"it stopped with ValueError in line {int(x.numel())}: {x.flatten()[0]}")
+        return ExecutionResult(
+            {}, f"it stopped with ValueError in line {int(x.numel())}: {x.flatten()[0]}"
+        )
 
     def wrong(case):
-        return Outcome({"y": case.arguments()["x"].clamp(min=0) + 1e-2})
+        return ExecutionResult({"y": case.arguments()["x"].clamp(min=0) + 1e-2})
 
     for hidden_only in (leaking, wrong):
         found = fabricated(hidden_only)
@@ -233,25 +237,8 @@ def test_of_hidden_cases_nothing_is_shown_but_that_they_went_wrong():
 
 def test_whatever_a_student_can_write_is_escaped():
     evil = "<script>alert(1)</script>\x1b[2J\u202e=cmd()|[a](javascript:b)"
-    row = {
-        "test": "t",
-        "passed": False,
-        "hidden": False,
-        "sentence": evil,
-        "mistake": "",
-        "chapter": 0,
-    }
-    task = {"name": "relu_forward", "points": 5, "earned": 0.0, "rows": [row]}
-    result = {
-        "student": f"={evil}",
-        "score": 0.0,
-        "points": 100,
-        "tasks": [task],
-        "problems": [evil],
-        "flags": [evil],
-        "prints": {},
-    }
     assignment = load_assignment("hw1")
+    result = result_saying(evil, assignment, student=f"={evil}")
     shown = feedback_files(assignment, result, "")
     shown["junit.xml"] = to_junit(assignment, [result], {})
     shown["results.csv"] = to_csv(assignment, [result], {})
@@ -266,18 +253,8 @@ def test_whatever_a_student_can_write_is_escaped():
 
 def test_results_json_is_what_gradescope_documents():
     assignment = load_assignment("hw1")
-    rows = [
-        {"test": "t", "passed": True, "hidden": False, "sentence": "", "mistake": "", "chapter": 0}
-    ]
-    result = {
-        "student": "a",
-        "score": 5.0,
-        "points": 100,
-        "problems": [],
-        "flags": [],
-        "prints": {},
-    }
-    result["tasks"] = [{"name": "relu_forward", "points": 5, "earned": 5.0, "rows": rows}]
+    result = result_saying("y is late", assignment)
+    result["score"] = result["tasks"][0]["earned"] = 5.0
     result["leaderboard"] = [{"name": "error", "value": 0.1, "order": "asc"}]
     whole = json.loads(results_json(assignment, result, "said", 1.5))
     holds(whole, GRADESCOPE)

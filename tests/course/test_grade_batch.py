@@ -232,8 +232,8 @@ def test_the_secret_is_made_once_and_for_the_owner_alone(tmp_path):
 
 
 def test_near_identical_submissions_are_told_whatever_their_names():
-    def result(student, prints):
-        return {"student": student, "prints": {"linear.py": prints}}
+    def result(student, fingerprints):
+        return {"student": student, "fingerprints": {"linear.py": fingerprints}}
 
     shared, own = list(range(100)), list(range(1000, 1040))
     results = [result("ada", shared + own), result("bob", shared + own[:38])]

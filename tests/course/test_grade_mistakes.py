@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from scratchae.checking import mistakes
-from scratchae.checking.execution import run
 from scratchae.course.assignment import load_assignment
 from scratchae.course.blanked_sources import master_sources
 from scratchae.course.grading.batch import grade_batch
@@ -16,12 +15,12 @@ from scratchae.course.grading.outputs import feedback_files, write_batch
 from scratchae.course.grading.scoring import score_task
 from scratchae.course.grading.submissions import Submission
 from scratchae.course.grading.test_cases import case_groups
-from scratchae.course.sandbox import Limits, Sandbox, SandboxFiles, why_no_bubblewrap
+from scratchae.course.sandbox import Limits, Sandbox, SandboxFiles
+from tests.helpers.grading import SECRET, needs_sandbox, outcomes_of
 from tests.helpers.mistaken import handed_in_with
 from tests.helpers.submissions import class_of_every_kind, small_assignment
 
-pytestmark = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "sandbox")
-SECRET = b"a secret of sixteen letters"
+pytestmark = needs_sandbox
 
 
 @pytest.fixture(scope="module", params=["hw1", "hw2", "hw3", "hw4"])
@@ -43,10 +42,7 @@ def test_a_mistake_that_is_handed_in_earns_what_it_deserves_and_is_named(sandbox
         assignment = replace(sandbox.assignment, tasks=(task,))
         files = {k: v.encode() for k, v in handed_in_with(sandbox.assignment, mistake).items()}
         result = Grader(assignment, SECRET, sandbox).grade(Submission("ada", files))
-        outcomes = {
-            group: [run(mistake.function, group.exercise, case) for case in group.cases]
-            for group in case_groups(assignment, SECRET, "ada")
-        }
+        outcomes = outcomes_of(mistake.function, case_groups(assignment, SECRET, "ada"))
         assert result["score"] == score_task(task, outcomes).points < task.points, mistake.name
         page = html.unescape(feedback_files(assignment, result, "")["feedback.html"])
         named += mistake.sentence in page

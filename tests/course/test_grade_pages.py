@@ -1,4 +1,4 @@
-"""The pages that grading writes, in a real browser: they fit, and nothing that a student wrote is alive."""
+"""The pages that grading writes, in a real browser: they fit, and nothing that a student wrote runs."""
 
 import pytest
 
@@ -6,30 +6,17 @@ from scratchae.course.assignment import load_assignment
 from scratchae.course.grading.batch import Batch
 from scratchae.course.grading.outputs import folder_of, write_batch
 from tests.helpers.browser import DESK, PHONE, chromium, opened
+from tests.helpers.grading import result_saying
 
 EVIL = '"><script>alert(1)</script><img src=https://example.org/x onerror=alert(2)>\x1b[2J\u202e'
 LONG = "x" * 300
 
 
-def row(passed, sentence):
-    words = {"hidden": False, "mistake": "", "chapter": 0}
-    return words | {"test": "random sizes", "passed": passed, "sentence": sentence}
-
-
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """A batch of two: one who attacks by every way, and one with endless words."""
+    """A class of two: one attacks in every text, and one has endless words."""
     out, hw1 = tmp_path_factory.mktemp("grades"), load_assignment("hw1")
-    results = []
-    for student, said in ((EVIL, EVIL), ("ada", LONG)):
-        tasks = [
-            {"name": t.name, "points": t.points, "earned": 0.0, "rows": [row(False, said)]}
-            for t in hw1.tasks
-        ]
-        tasks[0]["rows"].append(row(True, ""))
-        result = {"student": student, "score": 0.0, "points": 100, "tasks": tasks}
-        result |= {"problems": [said], "flags": [said], "prints": {}}
-        results.append(result)
+    results = [result_saying(EVIL, hw1, student=EVIL), result_saying(LONG, hw1)]
     write_batch(Batch(hw1, "bubblewrap", results, {EVIL: EVIL}), out)
     return out
 

@@ -1,4 +1,4 @@
-"""The autograder zip, laid out and run as Gradescope does, in a sandbox that stands for its container."""
+"""The autograder zip, unpacked and run as Gradescope does, in a sandbox in place of its container."""
 
 import json
 import os
@@ -14,9 +14,9 @@ from scratchae.course.grading.gradescope import requirements, write_autograder
 from scratchae.course.release import master_sources
 from scratchae.course.sandbox import DESCRIPTIONS, why_no_bubblewrap
 from tests.course.test_grade import GRADESCOPE, holds
+from tests.helpers.grading import SECRET
 from tests.helpers.submissions import small_assignment
 
-SECRET = b"a secret of sixteen letters"
 rooted = pytest.mark.skipif(
     bool(why_no_bubblewrap()) or os.geteuid() != 0,
     reason=why_no_bubblewrap() or "only root can be the root of a container",

@@ -133,11 +133,11 @@ def test_the_survey_of_the_answers_finds_nothing_to_flag():
             assert analyse(source)["policy"] == [], file
 
 
-def test_renaming_and_comments_do_not_change_the_prints():
+def test_renaming_and_comments_do_not_change_the_fingerprints():
     one = 'def f(x, y):\n    "Doc."\n    z = x @ y + x.sum(0)\n    return z * 2 - y.mean()\n'
     two = "def g(a, b):\n    # mine\n    c = a @ b + a.sum(0)\n\n    return c * 2 - b.mean()\n"
-    assert analyse(one)["prints"] == analyse(two)["prints"]
-    assert analyse(one)["prints"] != analyse(two.replace("mean", "sum"))["prints"]
+    assert analyse(one)["fingerprints"] == analyse(two)["fingerprints"]
+    assert analyse(one)["fingerprints"] != analyse(two.replace("mean", "sum"))["fingerprints"]
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,16 @@
-"""Every attack on the grader that is known is really tried here, and contained.
+"""Every known attack on the grader is really tried here, and contained.
 
-Where a machine can have no sandbox these tests are skipped, visibly: nothing was shown there.
+On a machine that can have no sandbox these tests are skipped, visibly.
 """
 
 import pytest
 
-from scratchae.course.sandbox import why_no_bubblewrap
 from scratchae.course.selftest.attack import Attack, Targets, probe
 from scratchae.course.selftest.denial_of_service import DENIAL_OF_SERVICE
 from scratchae.course.selftest.run import ATTACKS, AttackRunner, judge, names
+from tests.helpers.grading import needs_sandbox
 
-pytestmark = pytest.mark.skipif(bool(why_no_bubblewrap()), reason=why_no_bubblewrap() or "sandbox")
+pytestmark = needs_sandbox
 QUICK = {"infinite loop", "os._exit(0)", "segfault", "source with deep nesting"}
 LONG = {attack.name for attack in DENIAL_OF_SERVICE} - QUICK | {"markers left for the next run"}
 
@@ -54,7 +54,7 @@ def test_no_two_attacks_have_one_name():
 
 
 def result(passed, sentence, flags=()):
-    """A grade of the hostile task and of an unhurt one."""
+    """The result of the hostile task and of one that must not be hurt."""
     rows = [{"passed": passed, "sentence": sentence}]
     hostile = {"earned": 5.0 if passed else 0, "points": 5, "rows": rows}
     return {"tasks": [hostile, {"earned": 5.0, "points": 5, "rows": rows}], "flags": list(flags)}

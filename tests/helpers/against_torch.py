@@ -41,20 +41,27 @@ def compare_with_torch(case: Case, device: str = "cpu") -> None:
 
 
 def scale_of_y(layer: Layer) -> float:
-    """How large an output is by its making, where what remains may be nothing but rounding."""
-    return 1.0 if hasattr(layer, "num_features") else 0.0
+    """How large the parts of y are: if they cancel, only rounding is left of y."""
+    return 1.0 if hasattr(layer, "eps") else 0.0
 
 
 def scale_of_dx(layer: Layer, x: Tensor) -> float:
-    """How large dx/dy is by its making: where the parts of dx cancel, only rounding remains.
+    """How large the parts of dx/dy are: if they cancel, only rounding is left of dx.
 
-    BatchNorm takes from dy what normalising undoes, which can be nearly all; Sigmoid's
-    slope y (1 − y) at large x is the rounding of 1 − y.
+    A layer that normalises (it has an `eps`) takes from dy what normalising undoes, which can be
+    nearly everything. Sigmoid's slope y (1 − y) at large x is the rounding of 1 − y.
     """
-    if not hasattr(layer, "num_features"):
+    if not hasattr(layer, "eps"):
         return 1.0 if not list(layer.named_parameters()) else 0.0
-    from_batch = layer.training or layer.running_var is None
-    others = [axis for axis in range(x.ndim) if axis != 1]
-    var = x.var(others, correction=0) if from_batch else layer.running_var
-    slope = (var + layer.eps).rsqrt()
-    return float((slope if layer.weight is None else slope * layer.weight.abs()).max())
+    var = x.var(normalised_axes(layer, x), correction=0)
+    if not layer.training and getattr(layer, "running_var", None) is not None:
+        var = layer.running_var
+    weight = 1.0 if layer.weight is None else layer.weight.abs().max().item()
+    return float((var + layer.eps).rsqrt().max()) * weight
+
+
+def normalised_axes(layer: Layer, x: Tensor) -> list[int]:
+    """The axes over which the layer takes mean and variance: its normalized_shape, or all but 1."""
+    if hasattr(layer, "normalized_shape"):
+        return list(range(-len(layer.normalized_shape), 0))
+    return [axis for axis in range(x.ndim) if axis != 1]

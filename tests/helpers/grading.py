@@ -1,9 +1,10 @@
-"""Graders in a sandbox, and what tests of grading ask of them."""
+"""What tests of grading share: graders in a sandbox, answers, results and outcomes."""
 
 from pathlib import Path
 
 import pytest
 
+from scratchae.checking.execution import run
 from scratchae.course.assignment import load_assignment
 from scratchae.course.blanked_sources import master_sources
 from scratchae.course.grading.grader import Grader
@@ -21,7 +22,7 @@ def answers(name):
     return {Path(f).name: s for f, s in master_sources(load_assignment(name)).items()}
 
 
-class Gradings:
+class Graders:
     """A grader in a sandbox for every assignment, started when first asked for."""
 
     def __init__(self):
@@ -48,8 +49,29 @@ def earned(result):
     return {task["name"]: task["earned"] for task in result["tasks"]}
 
 
+def outcomes_of(function, groups):
+    """What a function does on the cases of all groups, run in this process."""
+    return {
+        group: [run(function, group.exercise, case) for case in group.cases] for group in groups
+    }
+
+
+def result_saying(sentence, assignment, student="ada"):
+    """A result with a failed and a passed test in every task. `sentence` is said wherever text is."""
+    rows = [
+        {"test": "random sizes", "passed": False, "hidden": False, "sentence": sentence},
+        {"test": "float32", "passed": True, "hidden": False, "sentence": ""},
+    ]
+    rows = [row | {"mistake": ""} for row in rows]
+    tasks = [
+        {"name": t.name, "points": t.points, "earned": 0.0, "rows": rows} for t in assignment.tasks
+    ]
+    result = {"student": student, "score": 0.0, "points": assignment.points, "tasks": tasks}
+    return result | {"problems": [sentence], "flags": [sentence], "fingerprints": {}}
+
+
 def everything(out):
-    """{name: bytes} of what a batch wrote, but for the journal, which has times in it."""
+    """{name: bytes} of all files that a batch wrote, except the journal, which contains times."""
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob("*"))

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference.twins import twin
-from scratchae.layers import BatchNorm1d, BatchNorm2d, Layer, Sequential
+from scratchae.layers import BatchNorm1d, BatchNorm2d, Layer, Linear, Sequential, Tanh
 from scratchae.layers.base import accumulate
+from scratchae.optim import Adam
 from tests.helpers.cases import CASES, Case
 from tests.helpers.tensors import assert_close, share_memory
 
@@ -108,6 +109,31 @@ def test_the_buffers_of_children_are_found_under_the_names_of_torch():
     assert [name for name, _ in model.named_buffers("model.")] == theirs
     theirs = [name for name, _ in twin(model).named_parameters("model")]
     assert [name for name, _ in model.named_parameters("model.")] == theirs
+
+
+def test_a_parameter_that_two_layers_share_counts_once_as_in_torch():
+    model = Sequential(Linear(3, 3), Tanh(), Linear(3, 3)).to(torch.float64)
+    model[2].weight = model[0].weight
+    module = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Tanh(), torch.nn.Linear(3, 3))
+    module[2].weight = module[0].weight
+    module.double().load_state_dict(model.state_dict())
+    assert list(model.state_dict()) == list(module.state_dict())
+    names = [name for name, _ in module.named_parameters()]
+    assert [name for name, _ in model.named_parameters()] == names
+    assert len(model.parameters()) == 3
+    assert model.summary((3,)).split()[-1] == str(sum(p.numel() for p in module.parameters()))
+
+    optimizer, theirs = Adam(model.parameters()), torch.optim.Adam(module.parameters())
+    for _ in range(3):
+        x = torch.randn(5, 3, dtype=torch.float64)
+        optimizer.zero_grad(), theirs.zero_grad()
+        y, y_torch = model(x), module(x)
+        model.backward(2 * y)
+        y_torch.square().sum().backward()
+        for name, parameter in module.named_parameters():
+            assert_close(name, dict(model.named_parameters())[name].grad, parameter.grad, 1e-8)
+        optimizer.step(), theirs.step()
+    assert model[2].weight is model[0].weight
 
 
 def test_batchnorm_needs_no_eps_where_the_values_are_spread():

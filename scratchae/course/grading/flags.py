@@ -46,9 +46,9 @@ def near_identical(
     fingerprints that many students share.
     """
     pairs = []
-    files = sorted({name for result in results for name in result["prints"]})
+    files = sorted({name for result in results for name in result["fingerprints"]})
     for file in files:
-        own = {r["student"]: set(r["prints"].get(file, ())) - set(known) for r in results}
+        own = {r["student"]: set(r["fingerprints"].get(file, ())) - set(known) for r in results}
         count = Counter(f for fingerprints in own.values() for f in fingerprints)
         common = {f for f, n in count.items() if n > max(4, COMMON * len(results))}
         own = {student: fingerprints - common for student, fingerprints in own.items()}

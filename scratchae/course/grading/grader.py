@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scratchae.checking.execution import Outcome
+from scratchae.checking.execution import ExecutionResult
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Assignment
 from scratchae.course.grading.flags import policy_flags
@@ -27,7 +27,7 @@ class Grader:
 
         student, score, points: who, and how many of how many points. tasks: name, points, earned and
         the rows of each task. problems: sentences to the student about the files. flags: sentences to
-        the instructor. prints: {file: fingerprints} for `near_identical`. leaderboard: of a contest.
+        the instructor. fingerprints: {file: hashes} for `near_identical`. leaderboard: of a contest.
 
         Raises InfrastructureError if the machine fails twice. That is never a grade.
         """
@@ -77,7 +77,7 @@ class Grader:
             "tasks": [task_dict(score) for score in scores],
             "problems": problems,
             "flags": flags,
-            "prints": {file: found["prints"] for file, found in analysis.items()},
+            "fingerprints": {file: found["fingerprints"] for file, found in analysis.items()},
         }
 
     def read_sources(self, submission: Submission) -> tuple[dict[str, str], dict[str, str]]:
@@ -101,7 +101,7 @@ class Grader:
 
         It runs in the sandbox, since a source can crash the parser. A crash is an error of the file.
         """
-        nothing = {"error": "", "policy": [], "prints": [], "unwritten": []}
+        nothing = {"error": "", "policy": [], "fingerprints": [], "unwritten": []}
         job = frame({"analyse": True, "files": sources})
         replies = [header for header, _ in self.sandbox.run(job)]
         if replies:
@@ -112,7 +112,9 @@ class Grader:
         return {file: nothing | {"error": self.sandbox.ending.reason} for file in sources}
 
 
-def is_unwritten(group: CaseGroup, outcomes: list[Outcome], analysis: dict[str, dict]) -> bool:
+def is_unwritten(
+    group: CaseGroup, outcomes: list[ExecutionResult], analysis: dict[str, dict]
+) -> bool:
     """Return whether both the source and the run say that the function is not written yet."""
     function = group.exercise.reference.__name__
     raised = all(outcome.trouble.startswith(NOT_YET) for outcome in outcomes)
@@ -133,7 +135,6 @@ def row_dict(row: Row, hidden: bool) -> dict:
         "test": row.test,
         "passed": row.passed,
         "hidden": hidden,
-        "sentence": row.sentence,
+        "sentence": row.text,
         "mistake": row.mistake.name if row.mistake else "",
-        "chapter": row.mistake.chapter if row.mistake else 0,
     }

@@ -33,18 +33,13 @@ def feedback(assignment: Assignment, result: dict, isolation: str) -> list[Block
     for task in result["tasks"]:
         points = f"{task['earned']:g} of {task['points']:g}"
         blocks.append(Heading(task["name"], points, level=2))
-        blocks.append(Checklist([(row["test"], with_chapter(row)) for row in task["rows"]]))
+        blocks.append(Checklist([(row["test"], row["sentence"]) for row in task["rows"]]))
     if assignment.kind == "contest":
         remark = "The error is measured on other digits than in your own check."
     else:
         hidden = sum(task.hidden_cases for task in assignment.tasks)
         remark = f"{hidden} of the cases were hidden. They are like those of your own check, with other numbers."
     return [*blocks, Paragraph(f"{remark} {isolation}", "note")]
-
-
-def with_chapter(row: dict) -> str:
-    """Return a row's sentence, with the chapter that explains its mistake if there is one."""
-    return f"{row['sentence']} (chapter {row['chapter']})" if row["chapter"] else row["sentence"]
 
 
 def class_report(
@@ -139,7 +134,7 @@ def known_fingerprints(assignment: Assignment) -> set[int]:
     if assignment.kind == "contest":
         return set()
     sources = [*master_sources(assignment).values(), *blanked_sources(assignment).values()]
-    return {f for source in sources for f in analyse(source).get("prints", ())}
+    return {f for source in sources for f in analyse(source).get("fingerprints", ())}
 
 
 def write_pictures(assignment: Assignment, results: list[dict], out: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from scratchae.checking import EXERCISES, Exercise
 from scratchae.checking.check import wrong_values
-from scratchae.checking.execution import Outcome
+from scratchae.checking.execution import ExecutionResult
 from scratchae.checking.exercises import Case
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Task
@@ -22,7 +22,7 @@ from scratchae.course.scoring import NOT_YET, lenient, points_of, scored_rows, s
 
 HIDDEN = "right in the public cases of this kind, wrong in hidden ones"
 
-Outcomes = dict[CaseGroup, list[Outcome]]
+Outcomes = dict[CaseGroup, list[ExecutionResult]]
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class TaskScore:
 
 
 @lru_cache(maxsize=20_000)
-def expected(case: Case) -> Outcome:
+def expected(case: Case) -> ExecutionResult:
     """Return the outcome of the reference. It is kept, since all students share the public cases."""
     return expected_of(EXERCISES[case.exercise], case)
 
 
-def is_wrong(group: CaseGroup, outcomes: list[Outcome]) -> bool:
+def is_wrong(group: CaseGroup, outcomes: list[ExecutionResult]) -> bool:
     """Return whether a case has wrong values, or a side effect that costs points."""
     exercise = lenient(group.exercise)
     for case, got in zip(group.cases, outcomes, strict=True):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from scratchae.checking.execution import (
-    Outcome,
+    ExecutionResult,
     name_outputs,
     not_written,
     same_bits,
@@ -106,31 +106,31 @@ def pack_training(arguments: dict, packer: Packer) -> dict:
     return {"session": session, "calls": calls}
 
 
-def unpack_outcome(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
+def unpack_outcome(exercise: Exercise, case: Case, reply: Reply) -> ExecutionResult:
     """Return what the function did on the case. A forged reply becomes an outcome without values."""
     try:
         return read_reply(exercise, case, reply)
     except (ProtocolError, TooLargeError) as error:
-        return Outcome({}, str(error))
+        return ExecutionResult({}, str(error))
     except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError):
-        return Outcome({}, "its answer does not hold what was asked for")
+        return ExecutionResult({}, "its answer does not hold what was asked for")
 
 
-def read_reply(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
+def read_reply(exercise: Exercise, case: Case, reply: Reply) -> ExecutionResult:
     header = reply.header
     file, name = PurePosixPath(file_of(exercise)).name, exercise.reference.__name__
     if problem := problem_before_call(header, file, name):
-        return Outcome({}, problem)
+        return ExecutionResult({}, problem)
     calls = header.get("calls", [])
     raised = raised_sentence(header["raised"]) if "raised" in header else ""
     if raised and (exercise.call is not None or not calls):
-        return Outcome({}, raised)
+        return ExecutionResult({}, raised)
     if exercise.call is not None:
         return replay_calls(exercise, case, reply)
     first = calls[0]
     values, trouble = outputs_of(exercise, case.arguments(), first, reply.body)
     if trouble:
-        return Outcome({}, trouble)
+        return ExecutionResult({}, trouble)
     repeatable = not raised and len(calls) == 2
     if repeatable:
         again, trouble = outputs_of(exercise, case.arguments(), calls[1], reply.body)
@@ -143,7 +143,7 @@ def read_reply(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
         if name not in may_change
         and not (same_kind(after.get(name), tensor) and same_bits(after[name], tensor))
     )
-    return Outcome(values, "", changed, shared_pairs(exercise, before, first), repeatable)
+    return ExecutionResult(values, "", changed, shared_pairs(exercise, before, first), repeatable)
 
 
 def problem_before_call(header: dict, file: str, function: str) -> str:
@@ -238,7 +238,7 @@ def shared_pairs(exercise: Exercise, arguments: dict, call: dict) -> tuple[tuple
     return tuple(pairs)
 
 
-def replay_calls(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
+def replay_calls(exercise: Exercise, case: Case, reply: Reply) -> ExecutionResult:
     """Run the exercise's own `call` here, with a function that returns the recorded results."""
     assert exercise.call is not None
     results = [unpack(call["result"], reply.body) for call in reply.header["calls"]]
@@ -246,7 +246,7 @@ def replay_calls(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
         if not isinstance(value, Tensor | float):
             kind = value.name if isinstance(value, Other) else type(value).__name__
             kind = "None" if value is None else f"a {kind}"
-            return Outcome({}, f"it returned {kind}: return a tensor")
+            return ExecutionResult({}, f"it returned {kind}: return a tensor")
     state = {k: unpack(v, reply.body) for k, v in reply.header.get("state", {}).items()}
     arguments = case.arguments()
 
@@ -257,4 +257,4 @@ def replay_calls(exercise: Exercise, case: Case, reply: Reply) -> Outcome:
         return result
 
     values, trouble = name_outputs(exercise.call(replay, arguments), exercise, arguments)
-    return Outcome({} if trouble else values, trouble)
+    return ExecutionResult({} if trouble else values, trouble)

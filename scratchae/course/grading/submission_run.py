@@ -10,13 +10,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from scratchae.checking.execution import Outcome
+from scratchae.checking.execution import ExecutionResult
 from scratchae.checking.exercises import Case
 from scratchae.course.grading.serialization import Reply, pack_job, unpack_outcome
 from scratchae.course.grading.test_cases import CaseGroup
 from scratchae.course.sandbox import PlainProcess, Sandbox
 
-NO_ANSWER = "not tried: other cases of this function used up its time, {seconds:g} seconds, without an answer"
+NO_ANSWER = (
+    "not tried: other cases of this function used up its {seconds:g} seconds without an answer"
+)
 TOO_SLOW = "not tried: other cases of this function took {seconds:g} seconds of CPU time together"
 
 
@@ -40,15 +42,14 @@ class SubmissionRun:
         self.unloadable = dict(unloadable)
         self.operators: defaultdict[str, set[str]] = defaultdict(set)
         self.printed: defaultdict[str, str] = defaultdict(str)
-        self.seconds: defaultdict[str, float] = defaultdict(float)  # of CPU with an answer, by task
-        self.seconds_lost: defaultdict[str, float] = defaultdict(
-            float
-        )  # without an answer, by task
-        self.crashes: defaultdict[str, int] = defaultdict(int)  # of a child loading the file
+        # CPU seconds with and without an answer, by task; children that ended while they loaded a file
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.seconds_lost: defaultdict[str, float] = defaultdict(float)
+        self.load_crashes: defaultdict[str, int] = defaultdict(int)
 
-    def run(self, groups: Sequence[CaseGroup]) -> dict[CaseGroup, list[Outcome]]:
+    def run(self, groups: Sequence[CaseGroup]) -> dict[CaseGroup, list[ExecutionResult]]:
         """Return the outcome of every case of every group."""
-        outcomes: dict[CaseGroup, list[Outcome]] = {}
+        outcomes: dict[CaseGroup, list[ExecutionResult]] = {}
         for library in dict.fromkeys(self.library(group) for group in groups):
             remaining = [group for group in groups if self.library(group) == library]
             while remaining:
@@ -64,7 +65,7 @@ class SubmissionRun:
                     )
         return outcomes
 
-    def run_alone(self, group: CaseGroup) -> list[Outcome]:
+    def run_alone(self, group: CaseGroup) -> list[ExecutionResult]:
         """Run the group in a fresh child of its own."""
         done, reason = self.run_child([group], self.library(group))
         return done[group] if group in done else without_answer(group, reason)
@@ -85,7 +86,7 @@ class SubmissionRun:
 
     def run_child(
         self, groups: Sequence[CaseGroup], library: str
-    ) -> tuple[dict[CaseGroup, list[Outcome]], str]:
+    ) -> tuple[dict[CaseGroup, list[ExecutionResult]], str]:
         """Run groups in one child process.
 
         Returns (the outcomes, why the child ended at the first group that has none).
@@ -95,10 +96,40 @@ class SubmissionRun:
         if not groups:
             return outcomes, ""
         job, tests = self.pack_job(groups, library)
+        replies, loaded, broken = self.collect_replies(job, tests)
+        for group in groups:
+            numbers = [number for number, (other, _) in enumerate(tests) if other is group]
+            if numbers[-1] < len(replies):
+                outcomes[group] = [
+                    unpack_outcome(group.exercise, tests[n][1], replies[n]) for n in numbers
+                ]
+        if len(replies) == len(tests):
+            return outcomes, ""
+        ended_at = tests[len(replies)][0]
+        if reason := self.reason_to_skip(ended_at):
+            return outcomes, reason
+        reason = broken or self.sandbox.ending.reason
+        if ended_at.file not in loaded:
+            reason = f"{ended_at.file} could not be loaded: {reason}"
+            self.load_crashes[ended_at.file] += 1
+            if self.load_crashes[ended_at.file] > 1 or not self.retry:
+                self.unloadable[ended_at.file] = reason
+        if "seconds" in reason:
+            self.seconds_lost[ended_at.task.name] += self.sandbox.limits.cpu
+        return outcomes, reason
+
+    def collect_replies(
+        self, job: bytes, tests: Sequence[tuple[CaseGroup, Case]]
+    ) -> tuple[list[Reply], set[str], str]:
+        """Run a job in a child, and count the time of each task.
+
+        Returns (the replies to the first tests, the files that were loaded, how the child broke the
+        protocol or ""). It stops early if the child ends or a task has used up its time.
+        """
         replies: list[Reply] = []
         loaded: set[str] = set()
-        protocol_broken, before = False, 0.0
         out_of_memory: set[CaseGroup] = set()
+        before = 0.0
         for header, body in self.sandbox.run(job):
             if "loaded" in header:
                 loaded.add(str(header["loaded"]))
@@ -113,32 +144,10 @@ class SubmissionRun:
                     out_of_memory.add(group)
                     self.seconds_lost[group.task.name] += self.sandbox.limits.cpu
             else:
-                protocol_broken = True
-                break
+                return replies, loaded, "its answers were not those that were asked for"
             if len(replies) == len(tests) or self.reason_to_skip(tests[len(replies)][0]):
                 break
-        for group in groups:
-            places = [k for k, (other, _) in enumerate(tests) if other is group]
-            if places[-1] < len(replies):
-                outcomes[group] = [
-                    unpack_outcome(group.exercise, tests[k][1], replies[k]) for k in places
-                ]
-        if len(replies) == len(tests):
-            return outcomes, ""
-        ended_at = tests[len(replies)][0]
-        if reason := self.reason_to_skip(ended_at):
-            return outcomes, reason
-        reason = self.sandbox.ending.reason
-        if protocol_broken:
-            reason = "its answers were not those that were asked for"
-        if ended_at.file not in loaded:
-            reason = f"{ended_at.file} could not be loaded: {reason}"
-            self.crashes[ended_at.file] += 1
-            if self.crashes[ended_at.file] > 1 or not self.retry:
-                self.unloadable[ended_at.file] = reason
-        if "seconds" in reason:
-            self.seconds_lost[ended_at.task.name] += self.sandbox.limits.cpu
-        return outcomes, reason
+        return replies, loaded, ""
 
     def note_operators(self, group: CaseGroup, header: dict) -> None:
         names = header.get("operators", [])
@@ -168,5 +177,5 @@ def ran_out_of_memory(header: dict) -> bool:
     return raised.get("kind") == "MemoryError" or "allocate memory" in str(raised.get("text"))
 
 
-def without_answer(group: CaseGroup, reason: str) -> list[Outcome]:
-    return [Outcome({}, reason) for _ in group.cases]
+def without_answer(group: CaseGroup, reason: str) -> list[ExecutionResult]:
+    return [ExecutionResult({}, reason) for _ in group.cases]

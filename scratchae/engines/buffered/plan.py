@@ -71,8 +71,9 @@ class Plan:
     def __init__(self, model: Sequential, shape: tuple[int, ...], buffers: Buffers) -> None:
         if len(shape) not in (2, 4):
             raise NoFormError(f"for batches of shape {tuple(shape)}")
-        if type(loss_of(model)) is not MSELoss:
-            raise NoFormError(f"of {model.loss!r}")
+        loss = loss_of(model)
+        if type(loss) is not MSELoss or loss.reduction != "mean":
+            raise NoFormError(f"of {loss!r}")
         y = copy_for_evaluation(model).forward(buffers.example.new_zeros(shape))
         if y.shape != shape:
             raise NoFormError(f"for a model that turns {tuple(shape)} into {tuple(y.shape)}")

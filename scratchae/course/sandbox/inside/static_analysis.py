@@ -1,6 +1,6 @@
 """Static analysis: what a source shows without being run. It runs in a child, since parsing can crash.
 
-policy: what a hand-written layer does not need, with its line. prints: hashes of short runs of syntax
+policy: what a hand-written layer does not need, with its line. fingerprints: hashes of short runs of syntax
 nodes, without names: from these the grader tells which submissions are nearly the same. unwritten:
 functions that only say that they are not written yet.
 """
@@ -26,18 +26,22 @@ TAUGHT = {
     *("conv1d", "conv3d", "native_layer_norm", "_fused_adam_", "_fused_sgd_"),
 }
 REACHING = {"eval", "exec", "compile", "__import__", "globals", "_getframe", "__builtins__"}
-RUN, MOST_PRINTS = 12, 400  # syntax nodes in a run; hashes kept of a file
+RUN, MAX_FINGERPRINTS = 12, 400  # syntax nodes in a run; hashes kept of a file
 
 
 def analyse_files(header: dict) -> dict:
-    """Return {"analyse": {file: {"error", "policy", "prints", "unwritten"}}} for the files in a job."""
+    """Return {"analyse": {file: {"error", "policy", "fingerprints", "unwritten"}}} for the files in a job."""
     return {"analyse": {name: analyse(source) for name, source in header["files"].items()}}
 
 
 def analyse(source: str) -> dict:
     try:
         tree = ast.parse(source)
-        found = {"policy": policy(tree)[:20], "prints": prints(tree), "unwritten": unwritten(tree)}
+        found = {
+            "policy": policy(tree)[:20],
+            "fingerprints": fingerprints(tree),
+            "unwritten": unwritten(tree),
+        }
         return {"error": "", **found}
     except SyntaxError as error:
         line = f" in line {error.lineno}" if error.lineno else ""
@@ -91,7 +95,7 @@ def dotted(node: ast.expr) -> str:
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
-def prints(tree: ast.AST) -> list[int]:
+def fingerprints(tree: ast.AST) -> list[int]:
     """Return the smallest hashes of all runs of RUN nodes in the functions' bodies without docstrings."""
     found = set()
     for function in ast.walk(tree):
@@ -102,7 +106,7 @@ def prints(tree: ast.AST) -> list[int]:
         for i in range(max(1, len(kinds) - RUN + 1)):
             digest = hashlib.blake2b(" ".join(kinds[i : i + RUN]).encode(), digest_size=6).digest()
             found.add(int.from_bytes(digest, "big"))
-    return sorted(found)[:MOST_PRINTS]
+    return sorted(found)[:MAX_FINGERPRINTS]
 
 
 def in_order(node: ast.AST):
