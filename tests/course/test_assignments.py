@@ -29,11 +29,11 @@ MISTAKES = [m for m in mistakes() if m.exercise in TASKS]
 def test_right_work_earns_every_point_however_it_is_written(name):
     assert len(SOLUTIONS[name]) >= 5
     task = TASKS[name]
-    for solution in SOLUTIONS[name]:
+    for style, solution in SOLUTIONS[name].items():
         rows = check_one(EXERCISES[task.exercise], solution, seed=0, each=task.public)
         rows += check_one(EXERCISES[task.exercise], solution, seed=5, each=task.hidden)
         said = [row.sentence for row in rows if not row.passed]
-        assert points_of(task, rows) == task.points, (solution.__name__, said)
+        assert points_of(task, rows) == task.points, (style, said)
 
 
 @pytest.mark.parametrize(
