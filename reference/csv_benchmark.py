@@ -1,9 +1,9 @@
-"""How long the Kaggle CSV takes to read: scratchae against pandas and numpy.
+"""Measure how long the Kaggle CSV takes to read, with scratchae, pandas and numpy.
 
     python -m reference.csv_benchmark [CSV]
 
-Without a file, one of 42,000 rows of digits (the bundled sample, over and over) is written.
-The readers take turns, so that a busy machine slows all of them; medians are compared. Writes
+Without an argument, a temporary CSV of 42,000 rows is made from the bundled sample. The readers take
+turns, so that a busy machine slows down all of them, and their medians are compared. Writes
 reference/results/csv.json.
 """
 
@@ -28,6 +28,7 @@ ROUNDS = 7
 
 
 def readers(path: Path) -> dict[str, Callable[[], object]]:
+    """Return a function for each reader that reads the CSV."""
     return {
         "scratchae": lambda: read(path),
         "pandas, C": lambda: pd.read_csv(path, dtype="uint8"),
@@ -37,7 +38,7 @@ def readers(path: Path) -> dict[str, Callable[[], object]]:
 
 
 def measure(path: Path, rounds: int = ROUNDS) -> dict[str, float]:
-    """The median seconds of each reader, over `rounds` rounds in which each has one turn."""
+    """Return the median seconds of each reader over `rounds` rounds with one turn each."""
     candidates = readers(path)
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(rounds + 1):
@@ -50,7 +51,7 @@ def measure(path: Path, rounds: int = ROUNDS) -> dict[str, float]:
 
 
 def write_kaggle_csv(path: Path, rows: int) -> None:
-    """`rows` digits of the bundled sample, repeated as needed, in Kaggle's form."""
+    """Write `rows` digits of the bundled sample, repeated if needed, in Kaggle's format."""
     sample = load().train
     index = np.arange(rows) % len(sample)
     table = np.column_stack([sample.labels[index], sample.pixels[index].flatten(1)])

@@ -1,15 +1,14 @@
-"""Lockstep: a hand-written model and its torch.nn twin trained side by side, tensor by tensor.
+"""Lockstep: train a model and its torch.nn twin side by side and compare every tensor.
 
     python -m reference.lockstep fc --steps 200 --dtype float64
 
-Both sides start from the same weights and see the same batches. What they compute is compared in
-the order in which it is computed, and the first tensor that differs is named: what
-comes after it only inherits the difference.
+Both sides start from the same weights and see the same batches. Their tensors are compared in the
+order of computation. The comparison names the first tensor that differs, because all later tensors
+inherit the difference.
 
-Differences are relative: the largest deviation over the largest element of the twin's tensor. A
-tensor that is nothing but rounding has no such scale (the bias of a convolution before a
-BatchNorm: its gradient is 0), so the scale is at least a thousandth of the largest of its kind
-so far in the step.
+Differences are relative: the largest deviation divided by the largest element of the twin's tensor.
+Some tensors contain only rounding errors, such as the gradient of a bias before a BatchNorm, which
+is 0. So the scale is at least a thousandth of the largest tensor of its kind so far in the step.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ from scratchae.optim import Adam
 
 TOLERANCES = {
     torch.float64: {"activation": 1e-9, "loss": 1e-9, "gradient": 1e-9, "parameter": 1e-9},
-    torch.float32: {"loss": 1e-4},  # rounding is 5e8 times larger, and training makes it grow
+    torch.float32: {"loss": 1e-4},  # rounding is 5e8 times larger, and training amplifies it
 }
 
 
 @dataclass
 class Divergence:
-    """One tensor that differs."""
+    """The first tensor that differs."""
 
     step: int
     kind: str
@@ -53,7 +52,7 @@ class Divergence:
 
 @dataclass
 class Lockstep:
-    """What a comparison found; true where both sides stayed together."""
+    """The result of a comparison. It is true if no tensor differs."""
 
     steps: int = 0
     first: Divergence | None = None
@@ -65,7 +64,7 @@ class Lockstep:
 
     def __str__(self) -> str:
         if self.first is not None:
-            return f"the two part: {self.first}"
+            return f"the two differ: {self.first}"
         worst = ", ".join(
             f"{kind} {difference:.1e} ({name}, step {step})"
             for kind, (difference, name, step) in self.largest.items()
@@ -82,11 +81,12 @@ def lockstep(
     steps: int,
     tolerances: Mapping[str, float] | None = None,
 ) -> Lockstep:
-    """Train both for `steps` of `batches` (their own targets), compare, stop at a difference.
+    """Train both models for `steps` of `batches` (targets: the inputs) until a tensor differs.
 
-    optimizer, module_optimizer: parameters -> optimiser, such as `Adam` and `torch.optim.Adam`.
-    tolerances: by kind ("activation", "loss", "gradient", "parameter"); a kind that is not there
-    is not compared. Gradients of activations are compared with the activations.
+    optimizer, module_optimizer: functions from parameters to an optimiser, such as `Adam` and
+        `torch.optim.Adam`.
+    tolerances: by kind ("activation", "loss", "gradient", "parameter"). A missing kind is not
+        compared. The gradients of activations count as activations.
     """
     copy_weights(model, module)
     tolerances = tolerances or TOLERANCES[next(module.parameters()).dtype]
@@ -104,7 +104,7 @@ def lockstep(
             scales[kind] = max(scale, scales.get(kind, 0))
             difference = (a - b).abs().max().item()
             difference = difference and difference / max(scale, 1e-3 * scales[kind])
-            if not difference <= tolerances[kind]:  # so that NaN is a difference
+            if not difference <= tolerances[kind]:  # true for NaN too
                 result.first = Divergence(step, kind, name, difference, tolerances[kind])
                 return result
             if difference >= result.largest.get(kind, (0.0, "", 0))[0]:
@@ -122,7 +122,7 @@ def run(
     device: str = "cpu",
     tolerances: Mapping[str, float] | None = None,
 ) -> Lockstep:
-    """A model of the registry against its twin, on random pictures, with the Adam of record."""
+    """Compare a registered model with its twin, on random images and with Adam as in the record."""
     model = build(name, seed).to(device, dtype)
     module = (MODELS[name]().to(device, dtype)) if name in MODELS else twin(model)
     generator = torch.Generator().manual_seed(seed)

@@ -1,8 +1,8 @@
 """Oracles: convolution, transposed convolution and batch norm as loops over single numbers.
 
-Nothing here is fast and nothing is clever; every line is the definition. A tap is one product
-in a convolution: the kernel, standing at (p, q), meets with its entry (i, j) the pixel
-(row, column) of the image. Taps that fall outside the image meet a zero and are left out.
+The code is slow and simple: every line follows the definition. A tap is one product of a
+convolution: if the kernel is at position (p, q), its element (i, j) is multiplied by the pixel
+(row, column) of the image. A tap outside the image multiplies a zero and is omitted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Pair = tuple[int, int]
 def taps(
     image: Pair, positions: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Iterator[tuple[int, int, int, int, int, int]]:
-    """(p, q, i, j, row, column) of every tap inside the image."""
+    """Iterate over (p, q, i, j, row, column) of every tap inside the image."""
     for p, q, i, j in product(*(range(n) for n in (*positions, *kernel))):
         row = stride[0] * p + dilation[0] * i - padding[0]
         column = stride[1] * q + dilation[1] * j - padding[1]
@@ -29,7 +29,7 @@ def taps(
 
 
 def channel_pairs(outputs: int, inputs_a_group: int, groups: int) -> Iterator[tuple[int, int, int]]:
-    """(o, c, k): output channel o, input channel c of the same group, and c's place k in it."""
+    """Iterate over (o, c, k): output channel o, input channel c of its group, and c's index k in it."""
     for o in range(outputs):
         group = o // (outputs // groups)
         for k in range(inputs_a_group):
@@ -45,7 +45,7 @@ def conv2d_forward(
     dilation: Pair,
     groups: int,
 ) -> Tensor:
-    """y (N, O, P, Q) for x (N, C, H, W), weight (O, C/G, kH, kW), bias (O,)."""
+    """Return y (N, O, P, Q) for x (N, C, H, W), weight (O, C/G, kH, kW), bias (O,)."""
     (N, _, H, W), (O, per_group, *kernel) = x.shape, weight.shape
     P, Q = (
         (n + 2 * pad - d * (k - 1) - 1) // s + 1
@@ -61,7 +61,7 @@ def conv2d_forward(
 def conv2d_backward(
     dy: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(dx, dweight, dbias): each product of the forward pass gives to both of its factors."""
+    """Return (dx, dweight, dbias): each product of the forward pass adds to both gradients."""
     (N, _, H, W), (O, per_group, *kernel), (P, Q) = x.shape, weight.shape, dy.shape[2:]
     dx, dweight, dbias = torch.zeros_like(x), torch.zeros_like(weight), torch.zeros(O).to(x)
     for n, (o, c, k) in product(range(N), list(channel_pairs(O, per_group, groups))):
@@ -83,7 +83,7 @@ def conv_transpose2d_forward(
     dilation: Pair,
     groups: int,
 ) -> Tensor:
-    """y (N, C, H, W): every pixel of x (N, O, P, Q) stamps weight (O, C/G, kH, kW) onto it."""
+    """Return y (N, C, H, W): each pixel of x (N, O, P, Q) adds a multiple of the kernel to y."""
     (N, O, P, Q), (_, per_group, *kernel) = x.shape, weight.shape
     H, W = (
         s * (n - 1) - 2 * pad + d * (k - 1) + 1 + extra
@@ -101,7 +101,7 @@ def conv_transpose2d_forward(
 def conv_transpose2d_backward(
     dy: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(dx, dweight, dbias) for dy (N, C, H, W)."""
+    """Return (dx, dweight, dbias) for dy (N, C, H, W)."""
     (N, O, P, Q), (_, per_group, *kernel), (H, W) = x.shape, weight.shape, dy.shape[2:]
     dx, dweight, dbias = torch.zeros_like(x), torch.zeros_like(weight), dy.new_zeros(dy.shape[1])
     for n, (o, c, k) in product(range(N), list(channel_pairs(O, per_group, groups))):
@@ -114,7 +114,7 @@ def conv_transpose2d_backward(
 
 
 def batchnorm_forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """y for x (N, C) or (N, C, ...), one channel after the other."""
+    """Return y for x (N, C) or (N, C, ...), one channel at a time."""
     y = torch.empty_like(x)
     for c in range(x.shape[1]):
         values = x[:, c].flatten().tolist()
@@ -127,9 +127,10 @@ def batchnorm_forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Te
 def batchnorm_backward(
     dy: Tensor, x: Tensor, weight: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(dx, dweight, dbias); dx[a] = Σ_b dy[b] ∂y[b]/∂x[a], the whole Jacobian, m × m a channel.
+    """Return (dx, dweight, dbias), from the whole m × m Jacobian of each channel.
 
-    ∂y[b]/∂x[a] = w (∂(x[b] − μ)/∂x[a] · s − (x[b] − μ) ∂s/∂x[a]) / s²     by the quotient rule,
+    dx[a] = Σ_b dy[b] ∂y[b]/∂x[a], and by the quotient rule
+    ∂y[b]/∂x[a] = w (∂(x[b] − μ)/∂x[a] · s − (x[b] − μ) ∂s/∂x[a]) / s²
     with ∂(x[b] − μ)/∂x[a] = [a = b] − 1/m   and   ∂s/∂x[a] = (x[a] − μ) / (m s).
     """
     dx, dweight, dbias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(weight)
@@ -149,7 +150,7 @@ def batchnorm_backward(
 
 
 def statistics(values: list[float], eps: float) -> tuple[float, float]:
-    """(mean, s), where s = √(variance + eps) and the variance is the biased one."""
+    """Return the mean and s = √(variance + eps), with the biased variance."""
     mean = sum(values) / len(values)
     variance = sum((v - mean) ** 2 for v in values) / len(values)
     return mean, sqrt(variance + eps)

@@ -1,10 +1,10 @@
-"""The runs of record: both models on the 42,000-row CSV, hand-written beside torch.nn, same seeds.
+"""The runs of record: train both models on the 42,000-row CSV with scratchae and with torch.nn.
 
     python -m reference.record train.csv --test-data MNIST_FOLDER
 
-Both sides start from the same weights and see the same batches; they part only by rounding, which
-thousands of steps blow up. So the two runs of a seed are to differ by less than the torch.nn runs
-of different seeds do. Writes record-<device>.json and record-<device>.md into reference/results and
+Both sides start from the same weights and see the same batches. They differ only by rounding, but
+thousands of steps amplify it. The two runs of one seed should still differ less than torch.nn runs
+of different seeds. Writes record-<device>.json and record-<device>.md to reference/results, and
 prints a table.
 """
 
@@ -35,7 +35,7 @@ RECORD = {  # epochs, published mean train loss of the last epoch, seeds
 
 
 def fit_twin(name: str, data: Dataset, epochs: int, seed: int, device: torch.device) -> list[dict]:
-    """The same run by torch.nn, autograd and torch.optim.Adam; rows as in Run.rows."""
+    """Train with torch.nn, autograd and torch.optim.Adam, and return rows as in Run.rows."""
     start = build(name, seed)
     model = twin(start).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-5)
@@ -72,7 +72,7 @@ def main(
     test_data: str = typer.Option(..., help="Images for the test loss, such as the IDX folder."),
     device: str = "auto",
 ) -> None:
-    """Run everything, print the table, write the JSON."""
+    """Train every model and seed on both sides, write the results and print a table."""
     place = choose_device(device)
     data = load(csv, test=test_data)
     results = []
@@ -99,7 +99,7 @@ def main(
 
 
 def table(results: list[dict]) -> Table:
-    """Last epoch of every run."""
+    """Return a table of the last epoch of every run."""
     view = Table("model", "seed", "train: ours", "torch.nn", "published", "test: ours", "torch.nn")
     for run in results:
         ours, theirs = run["ours"][-1], run["torch"][-1]
@@ -116,7 +116,7 @@ def table(results: list[dict]) -> Table:
 
 
 def report(recorded: dict) -> str:
-    """The page of a record: the losses of every run's last epoch, both sides beside each other."""
+    """Return the page of results: the losses of the last epoch of every run, on both sides."""
     images, test_images = recorded["images"]
     published = {run["model"]: run["published"] for run in recorded["runs"]}
     rows, reached = [], dict.fromkeys(published, 0)

@@ -1,7 +1,7 @@
-"""One training step by hand and one by autograd, each with a list of all that it computes.
+"""A training step of scratchae and one of autograd, each with a list of all its tensors.
 
-Both lists hold (kind, name, tensor) in the order of computation: outputs, the loss, then from the
-last layer to the first its gradients and that of its input, and the state after the step.
+Both lists contain (kind, name, tensor) in the order of computation: the outputs, the loss, then the
+gradients of each layer from the last to the first, and the state after the step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Recorded = list[tuple[str, str, Tensor]]
 
 
 def our_step(model: Sequential, optimizer, x: Tensor) -> Recorded:
-    """One training step by hand, towards giving back x."""
+    """Make a training step of scratchae with the target x."""
     optimizer.zero_grad()
     seen, loss, y, leaves = [], MSELoss(), x, list(model.leaves())
     for name, leaf in leaves:
@@ -35,7 +35,7 @@ def our_step(model: Sequential, optimizer, x: Tensor) -> Recorded:
 
 
 def their_step(module: nn.Module, optimizer, x: Tensor) -> Recorded:
-    """The same step by autograd."""
+    """Make the same step with autograd."""
     optimizer.zero_grad()
     leaves = list(module_leaves(module))
     activations = [x.clone().requires_grad_()]
@@ -56,7 +56,7 @@ def their_step(module: nn.Module, optimizer, x: Tensor) -> Recorded:
 
 
 def module_leaves(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """(dotted name, module) of every module that is no nn.Sequential, in order."""
+    """Iterate over (dotted name, module) of all modules that are not an nn.Sequential, in order."""
     for name, child in module.named_children():
         if isinstance(child, nn.Sequential):
             yield from module_leaves(child, f"{prefix}{name}.")
@@ -65,7 +65,7 @@ def module_leaves(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn
 
 
 def state(model) -> Recorded:
-    """Every parameter and running statistic after the step."""
+    """Return every parameter and running statistic."""
     return [
         ("parameter", key, tensor.detach().double()) for key, tensor in model.state_dict().items()
     ]

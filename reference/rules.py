@@ -1,11 +1,11 @@
-"""What popular ways of checking a gradient let through, measured on our catalogue of mistakes.
+"""Measure which mistakes popular gradient checks find, on the catalogue of mistakes.
 
     python -m reference.rules
 
-Each rule is one that a well-known course or library uses. It is tried on every mistake of the
-backward passes, on 20 random cases (our own checker: as a learner calls it), and what counts is the
-share of mistakes that it catches when it is run once. Writes reference/results/rules.json and
-rules.md.
+Each rule is used by a well-known course or library. It is applied to every mistake of the backward
+passes on 20 random cases. `scratchae.checking.check` is applied once, as a student calls it. The
+result is the share of mistakes that one run of a rule catches. Writes reference/results/rules.json
+and rules.md.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def one_index_absolute(got: Tensor, expected: Tensor, pick: random.Random) -> bo
     return bool((got.flatten()[i] - expected.flatten()[i]).abs() > 1e-2)
 
 
-RULES: dict[str, tuple[bool, bool, Differs]] = {  # upstream of ones, dx only, how it compares
+RULES: dict[str, tuple[bool, bool, Differs]] = {  # upstream of ones?, only dx?, comparison
     ".sum() upstream, one random index of dx, to 1e-2": (True, True, one_index_absolute),
     ".sum() upstream, dx, to 1e-2": (True, True, everywhere_absolute),
     ".sum() upstream, all gradients, to 1e-2": (True, False, everywhere_absolute),
@@ -52,10 +52,11 @@ RULES: dict[str, tuple[bool, bool, Differs]] = {  # upstream of ones, dx only, h
     "random upstream, all gradients, to 1e-6 relative": (False, False, everywhere_relative),
 }
 OURS = "scratchae.checking.check"
+COUNTS = "mistakes"
 
 
 def caught_once(rule: str, function: Callable, case: Case, pick: random.Random) -> bool:
-    """Whether the rule, run on one case, sees that the function is wrong."""
+    """Say whether the rule finds on this case that the function is wrong."""
     ones, only_dx, differs = RULES[rule]
     results = []
     for candidate in (function, EXERCISES[case.exercise].reference):
@@ -64,7 +65,7 @@ def caught_once(rule: str, function: Callable, case: Case, pick: random.Random) 
             arguments["dy"] = torch.ones_like(arguments["dy"])
         try:
             result = candidate(*arguments.values())
-        except Exception:  # whatever a mistake raises, every rule sees it
+        except Exception:  # every rule notices an exception
             return True
         results.append(result if isinstance(result, tuple) else (result,))
     for got, expected in list(zip(*results, strict=True))[: 1 if only_dx else None]:
@@ -74,8 +75,8 @@ def caught_once(rule: str, function: Callable, case: Case, pick: random.Random) 
 
 
 def measure() -> dict[str, dict[str, float]]:
-    """{rule: {exercise: share of its mistakes that one run catches}}."""
-    table = {}
+    """Return {rule: {exercise: share of its mistakes that one run catches}}, and their numbers."""
+    table: dict[str, dict[str, float]] = {COUNTS: {n: len(mistakes(n)) for n in CLASSES}}
     for rule in RULES:
         table[rule] = {}
         for name in CLASSES:
@@ -91,31 +92,32 @@ def measure() -> dict[str, dict[str, float]]:
 
 
 def markdown(table: dict[str, dict[str, float]]) -> str:
-    """The table, in per cent, with the mean over all mistakes."""
-    counts = {name: len(mistakes(name)) for name in CLASSES}
+    """Return the page with the table in per cent and the mean over all mistakes."""
+    counts = table[COUNTS]
     total = sum(counts.values())
-    short = [name.removesuffix("_backward") for name in CLASSES]
+    short = [name.removesuffix("_backward") for name in counts]
     lines = [
         "# Which rule catches which mistake",
         "",
         "Per cent of the catalogue's wrong backward passes that one run of a rule catches "
-        "(`python -m reference.rules`). The rules are those of well-known courses and libraries.",
+        "(`python -m reference.rules`). The rules are used by well-known courses and libraries.",
         "",
         f"| rule | {' | '.join(short)} | all |",
         f"|---|{'---:|' * (len(short) + 1)}",
-        f"| *mistakes* | {' | '.join(str(counts[name]) for name in CLASSES)} | {total} |",
+        f"| *mistakes* | {' | '.join(str(count) for count in counts.values())} | {total} |",
     ]
-    for rule, row in table.items():
-        mean = sum(row[name] * counts[name] for name in CLASSES) / total
-        cells = " | ".join(f"{100 * row[name]:.0f}" for name in CLASSES)
+    for rule in (*RULES, OURS):
+        row = table[rule]
+        mean = sum(row[name] * count for name, count in counts.items()) / total
+        cells = " | ".join(f"{100 * row[name]:.0f}" for name in counts)
         lines.append(f"| {rule} | {cells} | {100 * mean:.0f} |")
     lines += [
         "",
-        "An upstream gradient of ones, which is what `.sum()` gives, hides a BatchNorm whose dx is "
-        "wrong: the right dx is then 0 (to 1e-6 relative, rounding would be compared with rounding, "
-        "and right versions would fail too). What is left to the last line but one are the corners (one "
-        "sample, strides that leave a rest, exact zeros, groups) and the manners (inputs edited in "
-        "place, gradients that share memory, state kept between calls).",
+        "If the loss is `.sum()`, the upstream gradient is all ones. This hides a BatchNorm whose dx is "
+        "wrong, because the correct dx is then 0 (a relative comparison to 1e-6 would compare rounding "
+        "errors, and correct versions would fail too). The mistakes that only the last row catches are "
+        "special cases (one sample, strides that leave a rest, exact zeros, groups) and side effects "
+        "(inputs changed in place, gradients that share memory, state kept between calls).",
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,21 +1,22 @@
-"""What 8 to 1,024 workers would bring: measured step times, and a model of what sending costs.
+"""Predict the speed of up to 1,024 workers: measured step times and a model of communication.
 
     python -m reference.scaling
 
-A step of p workers is the step of one on its share of the batch, measured here with one thread, and
-one all-reduce of n bytes, which takes (Thakur, Rabenseifner and Gropp 2005; Sanders et al. 2009)
+A step of p workers takes the time of one worker's step on its part of the batch, measured here with
+one thread, plus the time of an all-reduce of n bytes. That is the smaller of (Thakur, Rabenseifner
+and Gropp 2005; Sanders et al. 2009)
 
-    ring   2 (p − 1) α + 2 (p − 1) / p · n / β        each worker talks to its neighbour
+    ring   2 (p − 1) α + 2 (p − 1) / p · n / β        each worker sends to its neighbour
     tree   2 ⌈log₂ p⌉ α + 2 n / β                     two trees, pipelined
 
-whichever is less, where α is the latency of a message and β the bandwidth of a worker's link.
-A SyncBatchNorm adds an all-gather of 3 C numbers forward, (p − 1) α + (p − 1) n / β in a ring or
-⌈log₂ p⌉ α + (p − 1) n / β by doubling, and an all-reduce of 2 C backward. Nothing overlaps.
+α is the latency of a message, and β the bandwidth of a worker's link. A BatchNorm whose statistics
+are joined adds an all-gather of 3 C numbers in the forward pass, (p − 1) α + (p − 1) n / β in a ring
+or ⌈log₂ p⌉ α + (p − 1) n / β by doubling, and an all-reduce of 3 C numbers in the backward pass.
+Communication does not overlap with computation.
 
-What the model leaves out: workers that wait for the slowest, shared switches, workers that share a
-machine's memory (the check against two processes here counts that beforehand), reading data. And
-whether a model still learns as well with a batch that large is another question than how fast it is
-gone through.
+The model omits: waiting for the slowest worker, shared switches, workers that share the memory of
+a machine (the check with two processes measures this separately), and reading the data. It says how
+fast a large batch is processed, not how well a model learns from it.
 
 Writes reference/results/scaling-<device>.json and .png.
 """
@@ -36,26 +37,25 @@ from reference.benchmark.machine import about
 from reference.benchmark.results import RESULTS
 from reference.scaling_measure import step_seconds, two_processes
 from reference.scaling_picture import scaling_picture
-from scratchae.distributed import Workers, convert_sync_batchnorm
-from scratchae.distributed.batchnorm import SyncBatchNorm
 from scratchae.files import write_text
+from scratchae.layers.batchnorm import BatchNorm
 from scratchae.models import build
 from scratchae.plots.style import save
 from scratchae.training.floating_point import flushing_denormals
 from scratchae.training.preparation import choose_device
 
-NETWORKS = {  # latency of a message in seconds, bandwidth of a worker's link in bytes a second
+NETWORKS = {  # latency of a message in seconds, bandwidth of a link in bytes per second
     "10 Gb Ethernet": (30e-6, 1.1e9),  # TCP through the kernel
     "100 Gb InfiniBand": (2e-6, 12e9),  # RDMA
-    "NVLink": (1e-6, 400e9),  # within a machine of 8 GPUs; beyond, a wish
+    "NVLink": (1e-6, 400e9),  # within a machine of 8 GPUs; hypothetical beyond
 }
 WORKERS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
-WEAK, STRONG = 64, 1024  # images a worker; images of all workers together
+WEAK, STRONG = 64, 1024  # images per worker; images of all workers together
 
 
 def all_reduce(p: int, size: float, alpha: float, beta: float) -> float:
-    """Seconds that p workers need to sum `size` bytes.
+    """Return the seconds that p workers need to sum `size` bytes.
 
     >>> all_reduce(1, 1e6, 1e-6, 1e9), all_reduce(2, 1e6, 0.0, 1e9)
     (0.0, 0.001)
@@ -67,7 +67,7 @@ def all_reduce(p: int, size: float, alpha: float, beta: float) -> float:
 
 
 def all_gather(p: int, size: float, alpha: float, beta: float) -> float:
-    """Seconds until all p workers have the `size` bytes of each.
+    """Return the seconds until all p workers have the `size` bytes of each worker.
 
     >>> all_gather(1, 8, 1.0, 1.0), all_gather(4, 8, 1.0, 8.0)
     (0.0, 5.0)
@@ -76,20 +76,20 @@ def all_gather(p: int, size: float, alpha: float, beta: float) -> float:
 
 
 def sending(name: str, p: int, alpha: float, beta: float) -> float:
-    """Seconds of a step of p workers that go into messages; numbers are float32."""
-    model = convert_sync_batchnorm(build(name), Workers())
+    """Return the seconds of communication in a step of p workers, with float32 numbers."""
+    model = build(name)
     parameters = sum(tensor.numel() for tensor in model.parameters())
     total = all_reduce(p, 4 * (parameters + 2), alpha, beta)
     for _, layer in model.leaves():
-        if isinstance(layer, SyncBatchNorm):
+        if isinstance(layer, BatchNorm):
             channels = layer.num_features
             total += all_gather(p, 4 * 3 * channels, alpha, beta)
-            total += all_reduce(p, 4 * 2 * channels, alpha, beta)
+            total += all_reduce(p, 4 * 3 * channels, alpha, beta)
     return total
 
 
 def predict(name: str, steps: dict[int, float], network: tuple[float, float]) -> list[dict]:
-    """For every number of workers: images a second, weak and strong, and the share of one's best."""
+    """Return for every number of workers the images per second, the efficiency and the speedup."""
     rows = []
     for p in WORKERS:
         talk = sending(name, p, *network)
@@ -108,7 +108,7 @@ def predict(name: str, steps: dict[int, float], network: tuple[float, float]) ->
 
 
 def fitted(measured: dict[int, float]) -> tuple[float, float]:
-    """α and β of t = 2 α + n / β: medians over the short messages, and over the long ones.
+    """Fit t = 2 α + n / β: α is a median over short messages, β a median over long ones.
 
     >>> alpha, beta = fitted({n: 2e-5 + n / 1e9 for n in (0, 1, 2, 10**6, 2 * 10**6)})
     >>> round(alpha * 1e6, 2), round(beta / 1e9, 3)
@@ -120,7 +120,7 @@ def fitted(measured: dict[int, float]) -> tuple[float, float]:
 
 
 def check(steps: dict[str, dict[int, float]], seconds: float) -> dict:
-    """The model beside two processes of this machine."""
+    """Compare the model with two processes on this machine."""
     measured = two_processes(list(steps), WEAK, seconds)
     alpha, beta = fitted(measured["all_reduce"])
     rows = [
@@ -146,10 +146,10 @@ def check(steps: dict[str, dict[int, float]], seconds: float) -> dict:
 
 def main(
     device: str = "auto",
-    seconds: Annotated[float, typer.Option(help="How long each thing is measured.")] = 1.0,
+    seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 1.0,
     write: Annotated[bool, typer.Option(help="Write the JSON and the picture.")] = True,
 ) -> None:
-    """Measure, check the model against two processes, simulate, print, write."""
+    """Measure steps, check the model with two processes, predict, print and write the results."""
     place = choose_device(device)
     torch.set_num_threads(1)
     with flushing_denormals():
@@ -184,13 +184,13 @@ def main(
 
 
 def check_tables(found: dict) -> list[Table]:
-    """The all-reduce and the steps of two processes, measured and modelled."""
-    reduce = Table("bytes", "measured µs", "model µs", title="all-reduce of two over gloo")
+    """Return tables of the all-reduce and the steps of two processes, measured and predicted."""
+    reduce = Table("bytes", "measured µs", "model µs", title="all-reduce of two processes (gloo)")
     reduce.caption = f"α = {found['alpha_us']:.0f} µs, β = {found['beta_gb_per_s']:.2f} GB/s"
     for row in found["all_reduce"]:
         reduce.add_row(f"{row['bytes']:,}", f"{row['measured_us']:.0f}", f"{row['model_us']:.0f}")
-    step = Table("model", "alone ms", "two that send nothing", "two: measured", "two: model")
-    step.title = f"a step, {WEAK} images a worker"
+    step = Table("model", "alone ms", "two without messages", "two: measured", "two: model")
+    step.title = f"a step, {WEAK} images per worker"
     for name, row in found["step"].items():
         step.add_row(
             name, *(f"{row[key]:.2f}" for key in ("alone_ms", "beside_ms", "two_ms", "model_ms"))
@@ -199,7 +199,7 @@ def check_tables(found: dict) -> list[Table]:
 
 
 def predictions(results: dict) -> Table:
-    """Efficiency and speedup of 8 and more workers."""
+    """Return a table of the efficiency and speedup of 8 and more workers."""
     view = Table("model", "network", "workers", "sending ms", "weak efficiency", "strong speedup")
     for name, networks in results["predicted"].items():
         for network, rows in networks.items():

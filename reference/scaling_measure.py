@@ -1,4 +1,4 @@
-"""What the scaling simulation is fed with: step times of one process, and two processes over gloo."""
+"""Measurements for the scaling model: steps of one process, and two processes with gloo."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from functools import partial
 import torch
 import torch.distributed as dist
 
-from scratchae.distributed import DataParallel, Workers, join
+from scratchae.distributed import DataParallel, Workers, init_workers
 from scratchae.engines import make_engine
 from scratchae.models import build
 from scratchae.optim import Adam
 from scratchae.training.floating_point import flushing_denormals
 
-SIZES = [2**k for k in range(2, 23, 2)]  # bytes of an all-reduce
+SIZES = [2**k for k in range(2, 23, 2)]  # of an all-reduce, in bytes
 
 
 def median_seconds(work: Callable[[], object], seconds: float, least: int = 5) -> float:
-    """The median time of `work`, after two calls to warm up, measured for about so many seconds."""
+    """Return the median time of `work`, measured for about `seconds`, after two calls to warm up."""
     for _ in range(2):
         work()
     times: list[float] = []
@@ -37,7 +37,7 @@ def median_seconds(work: Callable[[], object], seconds: float, least: int = 5) -
 def make_step(
     name: str, batch: int, workers: Workers, device: torch.device
 ) -> Callable[[], object]:
-    """A step of a worker of data parallel training on `batch` random images."""
+    """Return a function that makes a step of data-parallel training on `batch` random images."""
     model = build(name, seed=0).to(device)
     optimizer = Adam(model.parameters(), lr=1e-3, weight_decay=1e-5)
     kind = "buffered" if device.type == "cpu" else "eager"
@@ -47,15 +47,15 @@ def make_step(
 
 
 def step_seconds(name: str, batch: int, device: torch.device, seconds: float) -> float:
-    """A step of one process, all but the sending, with one thread."""
+    """Return the seconds of a step of one process with one thread, without communication."""
     return median_seconds(make_step(name, batch, Workers(), device), seconds)
 
 
 def two_processes(names: list[str], batch: int, seconds: float) -> dict:
-    """Seconds of two processes: an all-reduce over gloo by bytes, and a step by model.
+    """Measure two processes: seconds of an all-reduce (gloo) by bytes, and of a step by model.
 
-    "beside": a step where both run at once and send nothing, which says what they cost each other by
-    sharing caches and memory; "step": where they train together.
+    "beside": a step if both run at the same time without communication. It shows the cost of sharing
+    caches and memory. "step": a step if they train together.
     """
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
@@ -73,11 +73,11 @@ def two_processes(names: list[str], batch: int, seconds: float) -> dict:
 
 
 def one_of_two(rank: int, port: int, names: list[str], batch: int, seconds: float, queue) -> None:
-    """The life of one of them; rank 0 reports."""
+    """Run one of the two processes. Rank 0 sends the results."""
     torch.set_num_threads(1)
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-    workers, cpu = join(), torch.device("cpu")
+    workers, cpu = init_workers(), torch.device("cpu")
     with flushing_denormals():
         reduce = {
             size: statistics.mean(
@@ -100,10 +100,10 @@ def one_of_two(rank: int, port: int, names: list[str], batch: int, seconds: floa
 
 
 def agreed_times(work: Callable[[], object], seconds: float, between: bool = False) -> list[float]:
-    """Times of `work`, which both processes do equally often, for about so many seconds.
+    """Return the times of `work`, which both processes call equally often for about `seconds`.
 
-    between: compute a little before each, untimed. Messages then cost more than in a row: processes
-    have to be woken, and the one that is early waits. That is how it is in a step.
+    between: compute something before each call, without timing it. A message then costs more than one
+    of many in a row: a process must be woken, and the earlier process waits. So it is in a step.
     """
     matrix, times, count = torch.rand(300, 300), [], 20
     while len(times) < count:

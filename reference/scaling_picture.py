@@ -1,4 +1,4 @@
-"""The picture of the scaling simulation."""
+"""The picture of the predicted scaling."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from scratchae.plots.style import BLUE, FAINT, RED, headline, styled
 LINES = {
     "10 Gb Ethernet": (RED, "10 Gb Ethernet"),
     "100 Gb InfiniBand": ("#ddaa33", "100 Gb InfiniBand"),
-    "NVLink": (BLUE, "NVLink (beyond 8 workers a wish)"),
+    "NVLink": (BLUE, "NVLink (hypothetical beyond 8 workers)"),
 }
 
 
 @styled
 def scaling_picture(results: dict) -> Figure:
-    """A column for each model: efficiency of weak scaling above, speedup of strong scaling below."""
+    """Draw a column for each model: efficiency of weak scaling above, strong speedup below."""
     predicted, each = results["predicted"], results["weak_batch_of_a_worker"]
     figure = Figure((7.6, 5.6))
     weak, strong = figure.subplots(2, len(predicted), sharex=True, sharey="row")
     for above, below, (name, networks) in zip(weak, strong, predicted.items(), strict=True):
         draw(above, networks, "weak_efficiency", 0)
         draw(below, networks, "strong_speedup", 1)
-        above.set_title(f"{name}, {each} images a worker")
-        below.set_title(f"{name}, {results['strong_batch_of_all']:,} images in all")
+        above.set_title(f"{name}, {each} images per worker")
+        below.set_title(f"{name}, {results['strong_batch_of_all']:,} images in total")
         above.set_ylim(0, 1.05)
         below.set_yscale("log", base=2)
         ticks = [1, 4, 16, 64, 256, 1024]
@@ -37,14 +37,14 @@ def scaling_picture(results: dict) -> Figure:
     weak[0].legend(loc="lower left")
     headline(
         figure,
-        "What more workers would bring: measured steps and a model of the messages between them\n"
-        f"{results['about']['device']}, {results['about']['threads']} thread a worker",
+        "Predicted speed of more workers: measured steps and a model of their communication\n"
+        f"{results['about']['device']}, {results['about']['threads']} thread per worker",
     )
     return figure
 
 
 def draw(ax: Axes, networks: dict[str, list[dict]], key: str, power: int) -> None:
-    """A line for each network, and p to that power, as if messages and small batches cost nothing."""
+    """Draw a line for each network, and the ideal line p ** power."""
     workers = [row["workers"] for row in next(iter(networks.values()))]
     ax.plot(workers, [p**power for p in workers], "--", color=FAINT, label="ideal")
     for network, rows in networks.items():

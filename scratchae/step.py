@@ -19,7 +19,7 @@ from scratchae.layers.base import LossFunction
 from scratchae.losses import MSELoss
 
 
-class Optimizer(Protocol):
+class SupportsStep(Protocol):
     """What a step asks of an optimiser: those of scratchae.optim have it, and those of torch.optim."""
 
     def zero_grad(self) -> None: ...
@@ -69,7 +69,7 @@ def add_gradients(model: Layer, x: Tensor, target: Tensor | None = None) -> Tens
 
 
 def fill_gradients(
-    model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
+    model: Layer, optimizer: SupportsStep, x: Tensor, target: Tensor | None = None
 ) -> Tensor:
     """Put the gradient of every parameter into its `.grad`; return the loss of x (N, ...), shape ().
 
@@ -87,7 +87,7 @@ def fill_gradients(
     return add_gradients(model, x, target)
 
 
-def update_if_finite(optimizer: Optimizer, loss: Tensor) -> None:
+def update_if_finite(optimizer: SupportsStep, loss: Tensor) -> None:
     """Move the parameters, unless the loss is NaN or infinite.
 
     >>> import torch
@@ -105,12 +105,12 @@ def update_if_finite(optimizer: Optimizer, loss: Tensor) -> None:
 
 def train_step(
     model: Layer,
-    optimizer: Optimizer,
+    optimizer: SupportsStep,
     x: Tensor,
     target: Tensor | None = None,
     *,
-    gradients: Callable[[Layer, Optimizer, Tensor, Tensor | None], Tensor] = fill_gradients,
-    update: Callable[[Optimizer, Tensor], None] = update_if_finite,
+    gradients: Callable[..., Tensor] = fill_gradients,
+    update: Callable[..., None] = update_if_finite,
 ) -> Tensor:
     """Move the model once towards `target` (None: x itself); return the loss before the move, shape ().
 

@@ -27,7 +27,10 @@ def public(module) -> list:
         own = [name for name in vars(module) if not name.startswith("_")]
         values += [getattr(module, name) for name in own]
         values = [v for v in values if getattr(v, "__module__", "").startswith(module.__name__)]
-    return [v for v in values if inspect.isclass(v) or inspect.isroutine(v)]
+    kinds = [v for v in values if inspect.isclass(v) or inspect.isroutine(v)]
+    return [
+        v for v in kinds if not getattr(v, "_is_protocol", False)
+    ]  # which only type checkers use
 
 
 def has_example(value) -> bool:

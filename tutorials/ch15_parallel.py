@@ -242,7 +242,7 @@ for p in (1, 2, 3, 4, 6):
 # %%
 PROGRAM = """
 import sys, torch, torch.distributed as dist
-from scratchae.distributed import share_of  # your split, one share of it
+from scratchae.distributed import shard_of  # your split, one share of it
 from scratchae.models import build
 from scratchae.optim import SGD
 from scratchae.step import fill_gradients
@@ -250,7 +250,7 @@ rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
 model = build("fc", 1).to(torch.float64)  # the same seed, so the same weights
 sgd = SGD(model.parameters())
-share = share_of(torch.load(f"{folder}/batch.pt"), rank, 2)
+share = shard_of(torch.load(f"{folder}/batch.pt"), rank, 2)
 fill_gradients(model, sgd, share)
 message = torch.cat([len(share) * sgd.grad, torch.tensor([len(share)])])  # (15.5)
 dist.all_reduce(message)
@@ -327,7 +327,7 @@ assert mean_of_means(48) > 0.01
 # images one worker has two: the others' count 1/4 in place of 1/5, and its two 1/8 each. Nothing crashes; once
 # an epoch the step goes astray. **2.** A BatchNorm takes mean and variance over *the images that it sees*: over
 # 12 on a worker, over 48 in the whole batch. So $\ell_n$ is another number, and what (15.3) took for granted is
-# gone. Cure: share the sums inside the layer, as the library's `SyncBatchNorm` does.
+# gone. Cure: share the sums inside the layer, as the library's BatchNorm does.
 #
 # </details>
 #
@@ -345,5 +345,5 @@ assert mean_of_means(48) > 0.01
 # ## Assignment
 #
 # No homework here. Train `fc` alone and by `torchrun --nproc-per-node 2 -m scratchae train fc`, and compare the
-# losses digit by digit. Then read `engine.py` in `scratchae/distributed`, (15.5) is in it, `shares.py`, your
+# losses digit by digit. Then read `engine.py` in `scratchae/distributed`, (15.5) is in it, `sharding.py`, your
 # `split`, and `batchnorm.py`, which mends the second mistake.

@@ -1,10 +1,10 @@
-"""The benchmark: a training step by hand beside all that one might pick instead, in one run.
+"""The benchmark: compare scratchae's training step with torch.nn, torch.compile and JAX.
 
     python -m reference.benchmark [steps memory whole growth] [--help]
 
-In the order in which it reads: cases.py (what is trained), contenders.py and jax_step.py (by
-whom), worker.py (a process for each), steps.py, memory.py, whole.py, growth.py (what is measured),
-results.py, goals.py, tables.py, pictures.py (what is made of it).
+Reading order: cases.py (what is trained), contenders.py and jax_step.py (the implementations),
+worker.py (one process for each), steps.py, memory.py, whole.py and growth.py (the measurements),
+results.py, goals.py, tables.py and pictures.py (the reports).
 """
 
 from reference.benchmark.machine import device_name

@@ -1,4 +1,4 @@
-"""The command: measure, write the results, print tables and goals."""
+"""The command: measure, write the results, and print tables and goals."""
 
 from __future__ import annotations
 
@@ -31,48 +31,52 @@ from scratchae.models import build
 from scratchae.plots import save
 from scratchae.training.preparation import choose_device
 
-BEST = {"cpu": "buffered", "cuda": "graph"}  # our engine for whole runs and growth
+BEST = {"cpu": "buffered", "cuda": "graph"}  # the engine of scratchae for whole runs and growth
 Part = StrEnum("Part", "steps memory whole growth")
 console = Console(highlight=False, width=110)
 
 
 def main(
-    parts: Annotated[list[Part] | None, typer.Argument(help="Default: all.")] = None,
+    parts: Annotated[
+        list[Part] | None, typer.Argument(help="What to measure. Default: all parts.")
+    ] = None,
     device: str = "auto",
-    models: Annotated[str, typer.Option(help="Of steps, memory and whole.")] = "fc,conv",
+    models: Annotated[
+        str, typer.Option(help="The models for steps, memory and whole.")
+    ] = "fc,conv",
     batch_size: Annotated[list[int] | None, typer.Option(show_default="64 and 512")] = None,
     threads: Annotated[list[int] | None, typer.Option(show_default="1 and 2 on a CPU")] = None,
-    only: Annotated[str, typer.Option(help="Contenders whose names hold one of these words.")] = "",
+    only: Annotated[
+        str, typer.Option(help="Only contenders whose names contain one of these words.")
+    ] = "",
     engine: Annotated[
-        str, typer.Option(help="Ours in whole and growth.", show_default="by device")
+        str, typer.Option(help="Our engine for whole and growth.", show_default="by device")
     ] = "",
     csv: Annotated[
         Path | None,
-        typer.Option(help="Of digits, for whole; may be gzipped.", show_default="the sample"),
+        typer.Option(help="The data for whole, may be gzipped.", show_default="the sample"),
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Of whole; 0: 20 for fc, 10 for conv.")] = 0,
-    quick: Annotated[
-        bool, typer.Option(help="Few rounds, nothing that compiles: a trial.")
-    ] = False,
+    epochs: Annotated[int, typer.Option(help="Epochs for whole. 0: 20 for fc, 10 for conv.")] = 0,
+    quick: Annotated[bool, typer.Option(help="A short trial: few rounds, no compilers.")] = False,
     redraw: Annotated[
-        bool, typer.Option(help="Tables and pictures anew; measure nothing.")
+        bool, typer.Option(help="Draw tables and pictures again, without measuring.")
     ] = False,
     write: bool = True,
     results: Annotated[Path, typer.Option(help="The folder to write to.")] = RESULTS,
 ) -> None:
-    """Measure training by hand beside torch.nn, torch.compile and JAX; write and print what was found."""
+    """Compare scratchae with torch.nn, torch.compile and JAX; write and print the results."""
     place = choose_device(device)
     kind, names, engine = place.type, models.split(","), engine or BEST[place.type]
     counts = threads or ([1, 2][: machine.cpu_count()] if kind == "cpu" else [1])
     check(names, engine, counts)
     known, effort, light = contenders(place), *((QUICK, QUICK) if quick else (Effort(), LIGHT))
     factories = chosen(known, only, quick)
-    missing = {name: "left out by --quick or --only" for name in known if name not in factories}
+    missing = {name: "omitted by --quick or --only" for name in known if name not in factories}
     cases = [Case(m, n, t, kind) for t in counts for m in names for n in batch_size or [64, 512]]
     most, told = counts[-1], console.print
 
     def rows_of(part: Part, extra: dict) -> list[dict]:
-        """What is measured; `extra` takes what else is to be told about it."""
+        """Measure one part and return its rows; add more facts about it to `extra`."""
         if part == Part.growth:
             points = 2 if quick else max(map(len, AXES.values()))
             return measure_growth(most, kind, engine, light, points, told)
@@ -100,19 +104,19 @@ def main(
 
 
 def check(models: list[str], engine: str, threads: list[int]) -> None:
-    """One sentence where something asked for is not there."""
+    """Raise ScratchaeError if a model, an engine or a number of threads is not available."""
     for name in models:
         build(name)
     if engine not in ENGINES:
         raise ScratchaeError(f"there is no engine {engine!r}: use {', '.join(ENGINES)}")
     if not all(1 <= count <= machine.cpu_count() for count in threads):
         raise ScratchaeError(
-            f"this process may use {machine.cpu_count()} processors: ask for so many --threads or fewer"
+            f"this process may use {machine.cpu_count()} processors: give --threads at most this number"
         )
 
 
 def draw(found: dict, folder: Path, kind: str) -> None:
-    """Tables and pictures of what was found, and nothing else: no measuring."""
+    """Write the tables and pictures of the results, without measuring."""
     write_text(folder / f"benchmark-{kind}.md", report(found, kind))
     if "steps" in found:
         save(steps_picture(found["steps"]), folder / f"benchmark-{kind}.png")
@@ -121,7 +125,7 @@ def draw(found: dict, folder: Path, kind: str) -> None:
 
 
 def chosen(known: dict[str, Factory], only: str, quick: bool) -> dict[str, Factory]:
-    """Those with one of the words in their name; torch.nn always, what compiles not when quick."""
+    """Return the contenders selected by --only and --quick. torch.nn is always selected."""
     words = only.split(",") if only else [""]
     return {
         name: factory
@@ -132,7 +136,7 @@ def chosen(known: dict[str, Factory], only: str, quick: bool) -> dict[str, Facto
 
 
 def plain_csv(csv: Path | None, folder: Path) -> tuple[Path, str]:
-    """A CSV that is not compressed, and what is in it; without one the bundled sample as a CSV."""
+    """Return the path of an uncompressed CSV and a description. Default: the bundled sample."""
     if csv is not None and not csv.exists():
         raise ScratchaeError(f"there is no file {csv}: check the path")
     if csv is None:

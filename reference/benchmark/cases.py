@@ -1,4 +1,4 @@
-"""Case: which model is trained with what, the same for all contenders."""
+"""Case: the model, batch size and threads of a measurement, the same for all contenders."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from scratchae.models.fc import stack as linear_stack
 from scratchae.training.preparation import pixels_for
 
 SEED = 0
-ADAM = {"lr": 1e-3, "weight_decay": 1e-5}  # of the runs of record
+ADAM = {"lr": 1e-3, "weight_decay": 1e-5}  # as in the runs of record
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model by its name, images a step, threads and device.
+    """The name of a model, the images per step, the threads and the device.
 
     >>> case = Case("fc", 64, threads=1)
     >>> batches = case.batches(case.images())
@@ -33,22 +33,22 @@ class Case:
     device: str = "cpu"
 
     def build(self) -> Autoencoder:
-        """The model, always with the same first weights."""
+        """Build the model, always with the same initial weights."""
         return build(self.model, SEED).to(self.device)
 
     @property
     def count(self) -> int:
-        """How many batches go round: 40 of 64 images, fewer larger ones."""
+        """The number of different batches: 40 of 64 images, and fewer if they are larger."""
         return max(2, min(40, 2560 // self.batch_size))
 
     def images(self) -> Tensor:
-        """`count` batches of bundled digits, one behind the other, as the model takes them."""
+        """Return the images of `count` batches in the shape that the model expects."""
         model, images = build(self.model, SEED), load(test=0.0).train
         index = torch.arange(self.count * self.batch_size) % len(images)
         return pixels_for(model, images.select(index), torch.device(self.device))
 
     def batches(self, images: Tensor) -> list[Tensor]:
-        """`images` cut into batches, which are views."""
+        """Split `images` into batches, which are views."""
         return list(images.split(self.batch_size))
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Case:
 def stack(
     generator: torch.Generator | None = None, width: int = 128, depth: int = 4
 ) -> Autoencoder:
-    """784-width-...-width-784 with `depth` hidden layers, ReLU between, Tanh last."""
+    """Build 784-width-...-width-784 with `depth` hidden layers, ReLU between, Tanh at the end."""
     half = (depth + 1) // 2
     encoder = linear_stack([784, *[width] * half], generator)
     decoder = linear_stack([width] * (depth - half + 1) + [784], generator)

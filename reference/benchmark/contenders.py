@@ -1,7 +1,7 @@
-"""Contenders: the same training step by everything that one might pick.
+"""Contenders: the same training step in scratchae, torch.nn, torch.compile and JAX.
 
-A factory takes a case and its images and gives a Contender, ready to step: zero the gradients,
-forward, mean squared error, backward, Adam. All start from the same weights.
+A factory takes a case and its images and returns a Contender. Its step is: zero the gradients,
+forward, mean squared error, backward, Adam. All contenders start from the same weights.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from scratchae.engines import ENGINES, make_engine
 from scratchae.errors import ScratchaeError
 from scratchae.optim import Adam
 
-REFERENCE = "torch.nn"  # as everybody runs it: the others' times and losses are compared with it
+REFERENCE = "torch.nn"  # with its defaults; all times and losses are compared with it
 
 
 class UnusableError(Exception):
-    """A contender cannot run here; the text says why."""
+    """A contender cannot run here. The message says why."""
 
 
 @dataclass
 class Contender:
-    """step(x) for x in `feed`, over and over; each call does `steps_a_call` steps.
+    """A training step, ready to be timed.
 
-    step returns the loss before the move, or one for each of its steps. wait: returns when all that
-    was asked for is done. compiled_bytes: the memory of a step, where a compiler knows it.
+    step(x) is called for the elements x of `feed` in turn. It makes `steps_a_call` steps and returns
+    the loss before each update. wait() returns when all steps are finished. compiled_bytes() is the
+    memory of a step, if a compiler reports it.
     """
 
     step: Callable[[Any], Any]
@@ -49,7 +50,7 @@ Factory = Callable[[Case, Tensor], Contender]
 
 
 def scratchae(case: Case, images: Tensor, engine: str) -> Contender:
-    """Ours: an engine's step. On a GPU an epoch at a time, so that an engine can run ahead."""
+    """An engine of scratchae. On a GPU a call is an epoch, so that the engine can run ahead."""
     model = case.build().train()
     if engine == "compile":
         check_compiler(case)
@@ -68,7 +69,7 @@ def scratchae(case: Case, images: Tensor, engine: str) -> Contender:
 
 
 def torch_nn(case: Case, images: Tensor, **options) -> Contender:
-    """torch.nn, autograd and torch.optim.Adam with those options."""
+    """torch.nn, autograd and torch.optim.Adam with these options."""
     model = twin(case.build()).train()
     optimizer = torch.optim.Adam(model.parameters(), **ADAM, **options)
 
@@ -83,7 +84,7 @@ def torch_nn(case: Case, images: Tensor, **options) -> Contender:
 
 
 def torch_compile(case: Case, images: Tensor, mode: str | None = None) -> Contender:
-    """Forward and backward of torch.nn compiled, then the fused Adam."""
+    """The compiled forward and backward pass of torch.nn, then the fused Adam."""
     check_compiler(case)
     model = twin(case.build()).train()
     optimizer = torch.optim.Adam(model.parameters(), **ADAM, fused=True)
@@ -100,7 +101,7 @@ def torch_compile(case: Case, images: Tensor, mode: str | None = None) -> Conten
 
 
 def torch_compile_whole(case: Case, images: Tensor, mode: str | None = None) -> Contender:
-    """Forward, gradient and Adam in one compiled graph, which asks for Adam written as a formula."""
+    """Forward, gradient and Adam in one compiled graph, so Adam is written as a formula."""
     check_compiler(case)
     model = twin(case.build()).train()
     parameters = {name: p.detach() for name, p in model.named_parameters()}
@@ -108,7 +109,9 @@ def torch_compile_whole(case: Case, images: Tensor, mode: str | None = None) -> 
     m, v = ({name: torch.zeros_like(p) for name, p in parameters.items()} for _ in "mv")
     t = torch.zeros((), device=case.device)
     for tensor in (*parameters.values(), *buffers.values(), *m.values(), *v.values(), t):
-        torch._dynamo.mark_static_address(tensor)  # or a CUDA graph could not change it in place
+        torch._dynamo.mark_static_address(
+            tensor
+        )  # otherwise a CUDA graph cannot change it in place
 
     def loss_of(parameters: dict, buffers: dict, x: Tensor) -> Tensor:
         return mse_loss(torch.func.functional_call(model, (parameters, buffers), (x,)), x)
@@ -129,7 +132,7 @@ def torch_compile_whole(case: Case, images: Tensor, mode: str | None = None) -> 
 
 
 def jax_jit(case: Case, images: Tensor, scan: bool) -> Contender:
-    """JAX, jitted, the state donated; with `scan` all batches in one call."""
+    """JAX with jit and a donated state. With `scan`, one call makes the steps of all batches."""
     if version("jax") is None:
         raise UnusableError("JAX is not installed: pip install -e '.[bench]'")
     from reference.benchmark.jax_step import jax_contender
@@ -138,6 +141,7 @@ def jax_jit(case: Case, images: Tensor, scan: bool) -> Contender:
 
 
 def waiter(case: Case) -> Callable[[], object]:
+    """Return a function that waits for the device."""
     return torch.cuda.synchronize if case.device.startswith("cuda") else lambda: None
 
 
@@ -147,7 +151,7 @@ def check_compiler(case: Case) -> None:
 
 
 def contenders(device: torch.device) -> dict[str, Factory]:
-    """Every contender of a device by its name.
+    """Return the factories of all contenders for a device, by name.
 
     >>> list(contenders(torch.device("cpu")))[:2]
     ['scratchae eager', 'scratchae buffered']
@@ -177,5 +181,5 @@ def contenders(device: torch.device) -> dict[str, Factory]:
 
 
 def compiles(name: str) -> bool:
-    """Does that contender need many seconds before its first step?"""
+    """Say whether the contender needs many seconds before its first step."""
     return "compile" in name

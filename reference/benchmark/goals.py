@@ -1,4 +1,4 @@
-"""Goals: what was to be reached, beside what was."""
+"""Goals: the speed and memory that we want to reach, compared with the results."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ from reference.benchmark.contenders import REFERENCE
 from reference.benchmark.results import row_of
 from reference.benchmark.whole import EPOCHS, FLUSHED, PUBLISHED
 
-Found = tuple[float, str] | None  # a number and whose it is, or not measured
+Found = tuple[float, str] | None  # a number and its contender; None if not measured
 
 
 @dataclass(frozen=True)
 class Goal:
-    """words: what is compared; wanted: at least that, or at most (least=False); of(results): reached."""
+    """A goal: of(results) must be at least `target`, or at most `target` if least is False.
+
+    words: what is compared.
+    """
 
     words: str
-    wanted: float
+    target: float
     of: Callable[[dict], Found]
     least: bool = True
     unit: str = "x"
 
     def reached(self, results: dict) -> bool | None:
-        """None where it was not measured."""
+        """Say whether the goal is reached; None if it was not measured."""
         found = self.of(results)
         if found is None:
             return None
-        return found[0] >= self.wanted if self.least else found[0] <= self.wanted
+        return found[0] >= self.target if self.least else found[0] <= self.target
 
     def line(self, results: dict) -> str:
-        """'fc ...: goal >= 5x: 2.3x by scratchae buffered, missed'."""
+        """Return the result in words: 'fc ...: goal >= 5x: 2.3x by scratchae buffered, missed'."""
         sign = ">=" if self.least else "<="
-        start = f"{self.words}: goal {sign} {self.wanted:g}{self.unit}: "
+        start = f"{self.words}: goal {sign} {self.target:g}{self.unit}: "
         found = self.of(results)
         if found is None:
             return start + "not measured"
@@ -42,7 +45,7 @@ class Goal:
 
 
 def fastest(row: dict, prefix: str) -> str | None:
-    """The fastest contender whose name begins so.
+    """Return the fastest contender whose name begins with `prefix`.
 
     >>> fastest({"ms": {"JAX jit": 2.0, "JAX scan": 1.0, "torch.nn": 0.5}}, "JAX")
     'JAX scan'
@@ -52,7 +55,7 @@ def fastest(row: dict, prefix: str) -> str | None:
 
 
 def step_ratio(results: dict, model: str, batch: int, rival: str, threads: int | None) -> Found:
-    """How many times as fast as the rival our fastest engine is; threads None: whatever there is."""
+    """Return how many times faster our fastest engine is than the rival. threads None: any number."""
     key = {"model": model, "batch_size": batch}
     row = row_of(results, "steps", **key, **({"threads": threads} if threads else {}))
     names = (fastest(row, "scratchae"), fastest(row, rival)) if row else (None, None)
@@ -64,7 +67,7 @@ def step_ratio(results: dict, model: str, batch: int, rival: str, threads: int |
 
 
 def whole_ratio(results: dict, model: str, rival: str) -> Found:
-    """How many times as long as ours the rival's whole run takes; seconds of ours without a rival."""
+    """Return the rival's time for a whole run divided by ours; without a rival, our seconds."""
     row = row_of(results, "whole", model=model, epochs=EPOCHS[model])
     if row is None:
         return None
@@ -73,7 +76,7 @@ def whole_ratio(results: dict, model: str, rival: str) -> Found:
 
 
 def memory_ratio(results: dict, model: str, batch: int, frugal: bool) -> Found:
-    """The memory of a step as a share of torch.nn's: of the fastest engine, or of the most frugal."""
+    """Return the memory of our fastest (or most frugal) engine divided by that of torch.nn."""
     memory = row_of(results, "memory", model=model, batch_size=batch)
     if memory is None or REFERENCE not in memory["bytes"]:
         return None
@@ -94,21 +97,21 @@ def memory_ratio(results: dict, model: str, batch: int, frugal: bool) -> Found:
     return (shares[name], name) if name in shares else None
 
 
-def steps_goal(model: str, batch: int, threads: int, rival: str, wanted: float) -> Goal:
+def steps_goal(model: str, batch: int, threads: int, rival: str, target: float) -> Goal:
     words = f"{model}, batch {batch}, {threads} thread{'s'[: threads > 1]}, speed against {rival}"
     return Goal(
         words,
-        wanted,
+        target,
         partial(step_ratio, model=model, batch=batch, rival=rival, threads=threads),
     )
 
 
-def memory_goal(model: str, batch: int, wanted: float, frugal: bool = False) -> Goal:
+def memory_goal(model: str, batch: int, target: float, frugal: bool = False) -> Goal:
     words = (
         f"{model}, batch {batch}, memory of {'the most frugal' if frugal else 'the fastest'} engine"
     )
     of = partial(memory_ratio, model=model, batch=batch, frugal=frugal)
-    return Goal(f"{words} against torch.nn's", wanted, of, least=False)
+    return Goal(f"{words} against torch.nn's", target, of, least=False)
 
 
 GOALS = {
@@ -134,10 +137,10 @@ GOALS = {
         Goal("fc, 20 epochs", 1, partial(whole_ratio, model="fc", rival=""), False, " s"),
         Goal("conv, 10 epochs", 1.5, partial(whole_ratio, model="conv", rival=""), False, " s"),
         *(
-            Goal(f"{model}, batch 64, speed against {rival}", wanted,
+            Goal(f"{model}, batch 64, speed against {rival}", target,
                  partial(step_ratio, model=model, batch=64, rival=rival, threads=None))
             for model in ("fc", "conv")
-            for rival, wanted in [
+            for rival, target in [
                 (REFERENCE, 10), ("torch.compile, reduce-overhead", 1.5), ("JAX scan", 1)
             ]
         ),
@@ -146,5 +149,5 @@ GOALS = {
 
 
 def goal_lines(results: dict, device: str) -> list[str]:
-    """A line for every goal of a device."""
+    """Return a line for every goal of a device."""
     return [goal.line(results) for goal in GOALS[device]]

@@ -9,7 +9,7 @@ from reference.benchmark.contenders import REFERENCE, contenders
 from reference.benchmark.memory import measure_memory
 from reference.benchmark.steps import Effort, measure
 
-AXES = {  # what is measured along each axis, and what stays as it is
+AXES = {  # the values along each axis; FIXED says what stays constant
     "batch": (16, 64, 256, 1024, 4096),
     "depth": (2, 4, 8, 16, 32),
     "width": (32, 64, 128, 256, 512, 1024),
@@ -20,9 +20,9 @@ FIXED = {"batch": "fc", "depth": "width 128, batch 64", "width": "4 hidden layer
 def measure_growth(
     threads: int, device: str, engine: str, effort: Effort, points: int, told=print
 ) -> list[dict]:
-    """A row for each point: along `axis` at `value`, ms and bytes of every contender.
+    """Return one row per point: its axis and value, and the ms and bytes of every contender.
 
-    engine: ours that stands beside eager and torch.nn; points: how many along each axis, at most.
+    engine: our engine that is compared with eager and torch.nn. points: at most so many per axis.
     """
     names = dict.fromkeys(["scratchae eager", f"scratchae {engine}", REFERENCE])
     known = contenders(torch_device(device))
@@ -39,7 +39,7 @@ def measure_growth(
 
 
 def case_at(axis: str, value: int, threads: int, device: str) -> Case:
-    """The case at a point of an axis.
+    """Return the case at a point of an axis.
 
     >>> case_at("depth", 8, 1, "cpu").model, case_at("batch", 16, 1, "cpu").batch_size
     ('stack,depth=8', 16)

@@ -1,4 +1,4 @@
-"""The training step in JAX, as a user of JAX would write it: pure functions, NHWC, one jit."""
+"""The training step in JAX, as a JAX user writes it: pure functions, NHWC, one jit."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ IMAGES = ("NHWC", "HWIO", "NHWC")  # input, weight, output
 
 
 def jax_contender(case: Case, images: Tensor, scan: bool) -> Contender:
-    """jit of one step, or of a lax.scan over all batches; the state is donated."""
+    """Compile one step, or a lax.scan over all batches, with a donated state."""
     if not any(device.platform == platform_of(case) for device in jax.devices()):
-        raise UnusableError(f"this JAX knows no {case.device}: pip install -U 'jax[cuda12]'")
+        raise UnusableError(
+            f"this JAX has no support for {case.device}: pip install -U 'jax[cuda12]'"
+        )
     model = case.build()
     layers = [layer for _, layer in model.leaves()]
     one_step = step_of(layers)
@@ -71,19 +73,19 @@ def channels_last(x: np.ndarray) -> np.ndarray:
 
 
 def parameters_of(layer: Layer) -> dict[str, jax.Array]:
-    """The layer's weights where JAX likes them: (in, out), or HWIO."""
+    """Return the layer's weights in the layout of JAX: (in, out), or HWIO."""
     found = {name: p.detach().cpu().numpy() for name, p in layer.named_parameters()}
     if isinstance(layer, Linear):
         found["weight"] = found["weight"].T
     elif isinstance(layer, Conv2d):
         found["weight"] = found["weight"].transpose(2, 3, 1, 0)
-    elif isinstance(layer, ConvTranspose2d):  # a convolution whose kernel is turned round
+    elif isinstance(layer, ConvTranspose2d):  # a convolution with the kernel flipped
         found["weight"] = found["weight"].transpose(2, 3, 0, 1)[::-1, ::-1]
     return {name: jnp.array(p, copy=True) for name, p in found.items()}
 
 
 def forward(layer: Layer, p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-    """What the layer does, by its type and arguments."""
+    """Compute the forward pass of the layer."""
     if isinstance(layer, Linear):
         return x @ p["weight"] + p["bias"]
     if isinstance(layer, Conv2d):
@@ -104,11 +106,11 @@ def forward(layer: Layer, p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
         return jax.nn.relu(x)
     if isinstance(layer, Tanh):
         return jnp.tanh(x)
-    raise UnusableError(f"the JAX contender knows no {type(layer).__name__}")
+    raise UnusableError(f"the JAX contender has no form of {type(layer).__name__}")
 
 
 def step_of(layers: list[Layer] | Sequential) -> Callable:
-    """(state, x) to (state after one step of Adam, loss)."""
+    """Return the function (state, x) -> (state after one step of Adam, loss)."""
 
     def loss_of(parameters: list[dict], x: jax.Array) -> jax.Array:
         y = x

@@ -1,4 +1,4 @@
-"""The machine: what it is called, what is installed on it, and which processors are whole cores."""
+"""The machine: its name, its software versions and its processors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DENORMALS = {
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's name, or the processor's as Linux tells it."""
+    """Return the name of the GPU, or of the processor."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
@@ -26,7 +26,7 @@ def device_name(device: torch.device) -> str:
 
 
 def about(device: torch.device) -> dict:
-    """Date, device, versions and how denormals are treated: what stands beside every result."""
+    """Return the facts that are stored with every result: date, device, versions, denormals."""
     was_on = (torch.tensor([torch.finfo(torch.float32).tiny]) / 2 == 0).item()
     can_flush = torch.set_flush_denormal(True)
     torch.set_flush_denormal(was_on)
@@ -42,12 +42,12 @@ def about(device: torch.device) -> dict:
 
 
 def cpu_count() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def version(package: str) -> str | None:
-    """The version that is installed, or None.
+    """Return the installed version of a package, or None.
 
     >>> version("no-such-package") is None
     True
@@ -59,9 +59,9 @@ def version(package: str) -> str | None:
 
 
 def processors(count: int) -> set[int]:
-    """Numbers of `count` processors that this process may use, each a core of its own if possible.
+    """Return the numbers of `count` processors, on different cores if possible.
 
-    The last ones are taken: interrupts tend to go to the first.
+    These are the last processors, because interrupts are usually handled by the first.
 
     >>> len(processors(1))
     1

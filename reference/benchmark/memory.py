@@ -1,14 +1,15 @@
-"""Memory: the most that is there at once in a step, counted the same way for all.
+"""Memory: the peak memory of a step, measured in the same way for all contenders.
 
-torch's profiler tells of every allocation and every free of torch's allocator, also those of
-compiled code. The contender is made, and steps twice, while it listens; then the third step is
-looked at: all that is there at its highest point, less the images, the weights and Adam's two
-averages, which everybody has. What is left is gradients, buffers kept between steps,
-activations and temporaries. On a GPU it is torch's own peak since before the contender was made, since a
-captured graph keeps its memory out of later counts. What libraries take from the
-system themselves, such as oneDNN's scratchpads, is seen on neither side.
+torch's profiler records every allocation and every free of torch's allocator, also in compiled code.
+It records while the contender is made and steps three times. The result is the peak in the third
+step, without the images, the weights and Adam's two averages, which all contenders need. What
+remains are gradients, buffers that are kept between steps, activations and temporary memory. On a
+GPU the result is torch's own peak from the time before the contender was made, because later counts
+do not include the memory of a captured graph. Memory that libraries take directly from the system,
+such as oneDNN's scratchpads, is not seen for any contender.
 
-JAX does not tell: there it is what the compiler says that the step needs beside its arguments.
+JAX does not report allocations. Its number is the memory that the compiler reports for the step,
+without its arguments.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from reference.benchmark.contenders import Contender, Factory, UnusableError
 from reference.benchmark.steps import feed
 from reference.benchmark.worker import Worker
 
-MEASURED = "the step that is looked at"
+MEASURED = "the measured step"
 
 
 def measure_memory(cases: list[Case], factories: dict[str, Factory], told=print) -> list[dict]:
-    """A row for each case with the bytes of every contender; "missing" says why somebody is."""
+    """Return one row per case: the bytes of every contender, and why a contender is missing."""
     rows = []
     for threads, group in groupby(cases, lambda case: case.threads):
         with Worker(threads, expected=(UnusableError,)) as worker:
@@ -52,7 +53,7 @@ def measure_memory(cases: list[Case], factories: dict[str, Factory], told=print)
 
 
 def step_bytes(state: dict, factory: Factory, case: Case) -> int:
-    """In the worker: bytes beside images, weights and Adam's averages."""
+    """In the worker: return the bytes of a step without images, weights and Adam's averages."""
     images = case.images()
     shared = 3 * sum(p.numel() * p.element_size() for p in case.build().parameters())
     count = cpu_peak if case.device == "cpu" else cuda_peak
@@ -61,7 +62,7 @@ def step_bytes(state: dict, factory: Factory, case: Case) -> int:
 
 
 def cpu_peak(make: Callable[[], Contender]) -> tuple[Contender, int]:
-    """The contender, and the most bytes that there are in its third step."""
+    """Return the contender and the peak bytes of its third step."""
     with (
         quiet_stderr(),
         profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events,
@@ -79,7 +80,7 @@ def cpu_peak(make: Callable[[], Contender]) -> tuple[Contender, int]:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """The profiler's library writes two lines to the error stream, past Python's: not inside."""
+    """Discard stderr inside the block: the profiler's C++ library writes two lines to it."""
     kept = os.dup(2)
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
@@ -91,7 +92,7 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def cuda_peak(make: Callable[[], Contender]) -> tuple[Contender, int]:
-    """The contender, and the most that torch held since before it was made, beside the images."""
+    """Return the contender and the peak of torch's memory since before it was made."""
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     contender = make()
@@ -106,7 +107,7 @@ def take_steps(contender: Contender, first: int, behind: int) -> None:
 
 
 def peak_during(trace: list[dict], name: str) -> int:
-    """The highest sum of all allocations and frees so far, within the span of that name.
+    """Return the peak of allocated bytes during the event with this name.
 
     >>> memory = [{"name": "[memory]", "ts": t, "args": {"Bytes": b}} for t, b in [(0, 8), (5, 4), (9, 9)]]
     >>> peak_during([{"name": "step", "ph": "X", "ts": 4, "dur": 2}, *memory], "step")

@@ -1,4 +1,4 @@
-"""Pictures of the results: steps beside each other, and growth."""
+"""Pictures of the results: training steps and growth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scratchae.plots.style import BLUE, FAINT, RED, headline, styled
 COLOURS = {"scratchae": BLUE, "torch": RED, "JAX": "#ddaa33"}
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")  # 0.5, not 5 x 10^-1
 MARKS = {1: "o", 2: "s"}  # by threads
-FAR = 10  # times further apart than this are drawn on a logarithmic axis
+FAR = 10  # if the times span more than this factor, the axis is logarithmic
 
 
 def colour_of(name: str) -> str:
@@ -22,7 +22,7 @@ def colour_of(name: str) -> str:
 
 @styled
 def steps_picture(part: dict) -> Figure:
-    """Milliseconds a step of every contender: a panel for each model and batch, quartiles as bars."""
+    """Draw the milliseconds per step: a panel for each model and batch, with quartiles as lines."""
     rows = part["rows"]
     panels = list(dict.fromkeys((row["model"], row["batch_size"]) for row in rows))
     names = list(dict.fromkeys(name for row in rows for name in row["ms"]))
@@ -55,13 +55,13 @@ def steps_picture(part: dict) -> Figure:
         label = f"{count} thread{'s'[: count > 1]}"
         first.plot([], [], mark_of(count), color="grey", markersize=5, label=label)
     figure.legend(loc="outside lower center", handlelength=1.2, ncols=len(threads))
-    words = "Medians of bursts in turn, and their quartiles; the dashed line is torch.nn"
+    words = "Medians and quartiles of short bursts; the dashed line is torch.nn"
     headline(figure, f"A training step on {part['about']['device']}\n{words}")
     return figure
 
 
 def draw_steps(ax: Axes, row: dict, names: list[str], threads: list[int]) -> None:
-    """One row of the results; where there are two numbers of threads, a little apart."""
+    """Draw one row of the results. Rows with different threads are moved a little apart."""
     shift = 0.3 * (threads.index(row["threads"]) - (len(threads) - 1) / 2)
     for name, ms in row["ms"].items():
         low, _, high = row["ms_quartiles"][name]
@@ -78,7 +78,7 @@ def mark_of(threads: int) -> str:
 
 @styled
 def growth_picture(part: dict) -> Figure:
-    """Time above, memory below, along batch, depth and width, both axes logarithmic."""
+    """Draw time (above) and memory (below) over batch, depth and width, on logarithmic axes."""
     rows = part["rows"]
     axes_of = list(dict.fromkeys(row["axis"] for row in rows))
     figure = Figure((3.2 * len(axes_of), 6.0))
@@ -115,7 +115,7 @@ def growth_picture(part: dict) -> Figure:
 
 
 def growth_in_words(rows: list[dict]) -> str:
-    """How many times the time grows from the first point of each axis to the last, of torch.nn and ours.
+    """Say how many times the time grows along each axis, for torch.nn and for our fastest engine.
 
     >>> rows = [{"axis": "batch", "value": n, "ms": {"torch.nn": n, "scratchae eager": 1}} for n in (2, 8)]
     >>> growth_in_words(rows)

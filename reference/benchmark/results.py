@@ -1,4 +1,4 @@
-"""The file of results: each part beside what it was measured with, renewed part by part."""
+"""The file of results. Each part is stored with the facts about its measurement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from scratchae.files import write_text
 
 RESULTS = Path(__file__).parents[1] / "results"
-KEYS = {  # what tells a row of a part from the others
+KEYS = {  # the columns that identify a row of a part
     "steps": ("model", "batch_size", "threads"),
     "memory": ("model", "batch_size"),
     "whole": ("model",),
@@ -17,19 +17,20 @@ KEYS = {  # what tells a row of a part from the others
 
 
 def read_results(folder: Path, device: str) -> dict:
-    """The parts measured so far: {"steps": {"about", "rows"}, ...}."""
+    """Return the parts that were measured: {"steps": {"about", "rows"}, ...}."""
     path = folder / f"benchmark-{device}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def write_results(folder: Path, device: str, results: dict) -> None:
+    """Write the file of results."""
     write_text(folder / f"benchmark-{device}.json", json.dumps(results, indent=1) + "\n")
 
 
 def renewed(results: dict, part: str, about: dict, rows: list[dict]) -> dict:
-    """The results with these rows in place of older ones of their kind.
+    """Return the results with these rows instead of older rows with the same key.
 
-    Older rows of other kinds stay where they were measured with the same machine and versions.
+    Older rows with other keys are kept if the machine and the versions are the same.
 
     >>> old = renewed({}, "whole", {"torch": "2"}, [{"model": "fc"}, {"model": "conv"}])
     >>> new = renewed(old, "whole", {"torch": "2"}, [{"model": "fc", "x": 1}])
@@ -51,6 +52,6 @@ def key_of(part: str, row: dict) -> tuple:
 
 
 def row_of(results: dict, part: str, **key: object) -> dict | None:
-    """The row with those values, or None."""
+    """Return the row with these values, or None."""
     rows = results.get(part, {}).get("rows", [])
     return next((row for row in rows if key.items() <= row.items()), None)

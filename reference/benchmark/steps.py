@@ -1,7 +1,7 @@
-"""Steps: the contenders take turns in short bursts, and the medians of the bursts are compared.
+"""Steps: the contenders take turns in short bursts of steps, and their medians are compared.
 
-Whatever else the machine does strikes all alike. Nobody is timed before the losses of its first
-steps are those of torch.nn.
+So other work on the machine slows down all contenders equally. A contender is timed only if the
+losses of its first steps are equal to those of torch.nn.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from reference.benchmark.contenders import REFERENCE, Contender, Factory, Unusab
 from reference.benchmark.worker import Worker, pause
 from scratchae.errors import ScratchaeError
 
-BOUND = 1e-3  # relative: rounding stays below 1e-4, a step that is left out or wrong far above
+BOUND = 1e-3  # relative: rounding is below 1e-4, and a wrong or missing step far above
 
 
 @dataclass(frozen=True)
 class Effort:
-    """rounds: turns of every contender, fewer (but 5) where `limit` seconds are over; burst: seconds.
+    """How long to measure.
 
-    A step that takes longer than a burst is a burst.
+    rounds: the turns of every contender; after `limit` seconds, 5 are enough. burst: the seconds of
+    a turn. A turn makes at least one step.
     """
 
     rounds: int = 11
@@ -40,15 +41,15 @@ QUICK = Effort(rounds=3, burst=0.005, limit=2.0)
 
 
 class WrongContenderError(ScratchaeError):
-    """A contender's losses are not those of the reference."""
+    """The losses of a contender differ from those of the reference."""
 
 
 def measure(
     cases: Iterable[Case], factories: dict[str, Factory], effort: Effort, told=print
 ) -> list[dict]:
-    """A row for each case; "missing" says why somebody is.
+    """Return one row per case; "missing" says why a contender is missing.
 
-    factories: by name; one is REFERENCE. told: is called with a line when a case is done.
+    factories: by name, including REFERENCE. told: is called with a line of text after each case.
     """
     rows = []
     for threads, group in groupby(cases, lambda case: case.threads):
@@ -72,7 +73,7 @@ def compare(
     factories: dict[str, Factory],
     effort: Effort,
 ) -> dict:
-    """One row: milliseconds a step of every contender, and how far its losses are from torch.nn's."""
+    """Return one row: the milliseconds per step and the difference of the losses to torch.nn."""
     steps = max(case.count, 10)
     for name, worker in workers.items():
         worker.start(prepare, factories[name], case, steps)
@@ -113,9 +114,9 @@ def compare(
 
 
 def check_losses(name: str, losses: list[float], reference: list[float]) -> float:
-    """The largest relative difference; one that is too large, or no number, is an error.
+    """Return the largest relative difference. Raises WrongContenderError if it is above BOUND or NaN.
 
-    Where a call does several steps, their mean is compared with the reference's mean.
+    If a call makes several steps, their mean loss is compared with the mean of the reference.
 
     >>> check_losses("same", [1.5, 3.5], [1.0, 2.0, 3.0, 4.0])
     0.0
@@ -126,19 +127,19 @@ def check_losses(name: str, losses: list[float], reference: list[float]) -> floa
     size = len(reference) // len(losses)
     worst = 0.0
     for i, loss in enumerate(losses):
-        wanted = statistics.fmean(reference[i * size : (i + 1) * size])
-        difference = abs(loss - wanted) / wanted
+        expected = statistics.fmean(reference[i * size : (i + 1) * size])
+        difference = abs(loss - expected) / expected
         if not difference <= BOUND:
             raise WrongContenderError(
                 f"{name} does not make the step of {REFERENCE}: from step {i * size + 1} its loss is "
-                f"{loss:.6g}, where {wanted:.6g} is right within {BOUND:g}, so its time means nothing"
+                f"{loss:.6g} instead of {expected:.6g} (tolerance {BOUND:g}), so its time is meaningless"
             )
         worst = max(worst, difference)
     return worst
 
 
 def prepare(state: dict, factory: Factory, case: Case, steps: int) -> list[float]:
-    """In the worker: make the contender anew and do its first steps; the mean loss of every call."""
+    """In the worker: make a new contender, and return the mean losses of its first calls."""
     state.clear()
     contender = state["contender"] = factory(case, case.images())
     return [
@@ -151,12 +152,12 @@ def feed(contender: Contender, call: int) -> object:
 
 
 def mean(loss) -> float:
-    """A loss, or the mean of several, of torch or JAX."""
+    """Return the mean of one or several losses of torch or JAX."""
     return loss.double().mean().item() if isinstance(loss, Tensor) else float(loss.mean())
 
 
 def calibrate(state: dict, seconds: float) -> int:
-    """In the worker: how many calls fill so many seconds."""
+    """In the worker: return the number of calls that take about `seconds`."""
     burst(state, 1)
     contender = state["contender"]
     a_call = burst(state, 1) * contender.steps_a_call / 1e3
@@ -164,7 +165,7 @@ def calibrate(state: dict, seconds: float) -> int:
 
 
 def burst(state: dict, calls: int) -> float:
-    """In the worker: milliseconds a step; a fifth as many calls before, not timed, wake it up."""
+    """In the worker: return the milliseconds per step, after a fifth as many calls to warm up."""
     contender = state["contender"]
     for i in range(calls // 5):
         contender.step(feed(contender, i))

@@ -1,4 +1,4 @@
-"""Tables in Markdown, from the file of results."""
+"""Tables of the results in Markdown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reference.benchmark.goals import fastest, goal_lines
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
-    """A table; columns of numbers stand on the right, so that longer ones are seen to be larger.
+    """Return a Markdown table. Columns of numbers are aligned to the right.
 
     >>> print(markdown(["step by", "ms"], [["torch.nn", "9.56"], ["JAX", "25.32"]]))
     | step by | ms |
@@ -26,7 +26,7 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
 
 
 def readme_table(results: dict) -> str:
-    """Milliseconds of a step: torch.nn, the fastest of every other kind, ours; the best ratio."""
+    """Return the milliseconds per step of torch.nn, the fastest of each other kind, and ours."""
     kinds = {
         "torch.nn": lambda row: REFERENCE,
         "torch.nn, fastest Adam": lambda row: fastest(row, "torch.nn"),
@@ -56,7 +56,7 @@ def readme_table(results: dict) -> str:
 
 
 def steps_table(results: dict) -> str:
-    """Every contender's median, quartiles, ratio and loss difference, case by case."""
+    """Return the median, quartiles, ratio and loss difference of every contender and case."""
     lines = []
     for row in results["steps"]["rows"]:
         for name, ms in row["ms"].items():
@@ -64,12 +64,12 @@ def steps_table(results: dict) -> str:
             case = [row["model"], str(row["batch_size"]), str(row["threads"]), name]
             numbers = [f"{ms:.3f}", f"{low:.3f} to {high:.3f}", f"{row['ratio'][name]:.2f}"]
             lines.append([*case, *numbers, f"{row['loss_difference'][name]:.0e}"])
-    header = ["model", "batch", "threads", "step by", "ms", "quartiles", "ratio", "losses part by"]
+    header = ["model", "batch", "threads", "step by", "ms", "quartiles", "ratio", "loss difference"]
     return markdown(header, lines)
 
 
 def memory_table(results: dict) -> str:
-    """Megabytes of a step, and as a share of torch.nn's."""
+    """Return the megabytes of a step, and their ratio to torch.nn."""
     lines = []
     for row in results["memory"]["rows"]:
         for name, count in row["bytes"].items():
@@ -79,7 +79,7 @@ def memory_table(results: dict) -> str:
 
 
 def whole_table(results: dict) -> str:
-    """Seconds of whole runs."""
+    """Return the seconds of whole runs."""
     lines = []
     for row in results["whole"]["rows"]:
         for name, seconds in row["seconds"].items():
@@ -95,14 +95,14 @@ def whole_table(results: dict) -> str:
         "run by",
         "s",
         "of it reading",
-        "times ours",
+        "ratio to ours",
         "last loss",
     ]
     return markdown(header, lines)
 
 
 def growth_table(results: dict) -> str:
-    """Milliseconds and megabytes at every point."""
+    """Return the milliseconds and megabytes at every point."""
     rows = results["growth"]["rows"]
     names = list(dict.fromkeys(name for row in rows for name in row["ms"]))
     lines = [
@@ -116,7 +116,7 @@ def growth_table(results: dict) -> str:
 
 
 def in_words(about: dict) -> str:
-    """What a part was measured with, in a sentence."""
+    """Return a sentence with the facts about a measurement."""
     jax = f", JAX {about['jax']}" if about.get("jax") else ""
     return (
         f"{about['device']}, {about['processors']} processors, torch {about['torch']}{jax}, "
@@ -124,42 +124,44 @@ def in_words(about: dict) -> str:
     )
 
 
-SHORT = "Milliseconds a step; the ratio is torch.nn's time by that of our fastest engine."
+SHORT = "Milliseconds per step. The ratio is torch.nn's time divided by that of our fastest engine."
 
 PARTS = {
     "steps": (
         "Training steps",
         steps_table,
-        "Medians of bursts in which all took turns, each in a process of its own; ratio: how many "
-        "times as fast as torch.nn with its defaults. The same first weights and batches: the losses "
-        "of the first steps part by no more than the last column says, relatively.",
+        "Medians of short bursts of steps. The contenders take turns, each in its own process. The ratio "
+        "is torch.nn's time (with its defaults) divided by the contender's. All start with the same "
+        "weights and batches. The last column is the largest relative difference of the losses of the "
+        "first steps to torch.nn's.",
     ),
     "memory": (
         "Memory of a step",
         memory_table,
-        "The most that is there at once beside the images, the weights and Adam's two averages: "
-        "gradients, kept buffers, activations and temporaries, as torch's allocator tells; for JAX what "
-        "its compiler says that the step needs beside its arguments.",
+        "The peak memory without the images, the weights and Adam's two averages: gradients, buffers, "
+        "activations and temporary memory, as torch's allocator reports. For JAX: the memory that its "
+        "compiler reports for the step, without its arguments.",
     ),
     "whole": (
         "Whole runs",
         whole_table,
-        "Seconds from the CSV on the disk to the last epoch. As published: scaled image by image, "
-        "DataLoader, denormals as they come. Same first weights and batches for all.",
+        "Seconds from the CSV on the disk to the end of the last epoch. As published: images scaled one "
+        "at a time, a DataLoader, denormals not flushed. All start with the same weights and batches.",
     ),
     "growth": (
         "Growth",
         growth_table,
-        "One step of `fc` by its batch; of a stack of Linear and ReLU, 784-width-...-width-784 with a "
-        "batch of 64, by its depth at width 128 and by its width at depth 4. Where a line of the picture "
-        "is flat, the time goes into calling operators, which costs the same whatever their size; where "
-        "it climbs as fast as its axis, into arithmetic. By width the arithmetic grows with the square.",
+        "One step of `fc` for different batch sizes, and of a stack of Linear and ReLU layers "
+        "784-width-...-width-784 with a batch of 64 for different depths (width 128) and widths (depth "
+        "4). If a line of the picture is flat, the time goes into calling operators, whose cost does not "
+        "depend on their size. If it rises as fast as its axis, the time goes into arithmetic. The "
+        "arithmetic grows with the square of the width.",
     ),
 }
 
 
 def missing_lines(rows: list[dict]) -> list[str]:
-    """Who is not in the table and why; where he is in some rows, in which he is not.
+    """Return lines that say which contenders are missing, in which cases, and why.
 
     >>> here = {"model": "fc", "batch_size": 64, "missing": {}}
     >>> late = {"JAX jit": "took too long", "JAX scan": "took too long"}
@@ -174,19 +176,21 @@ def missing_lines(rows: list[dict]) -> list[str]:
         for name, why in row.get("missing", {}).items():
             case = f"{row['model']} {row.get('batch_size', '')}".strip()
             absent.setdefault((name, why), []).append(case)
-    names: dict[tuple[str, str], list[str]] = {}  # missing at the same places for one reason
+    names: dict[tuple[str, str], list[str]] = {}  # missing in the same cases for the same reason
     for (name, why), cases in absent.items():
         where = "" if len(cases) == len(rows) else f", {' and '.join(dict.fromkeys(cases))}"
         names.setdefault((where, why), []).append(name)
     lines = []
     for (where, why), missing in names.items():
-        why = re.sub(r"--\w+", r"`\g<0>`", why)  # or a site makes a dash of the two hyphens
+        why = re.sub(
+            r"--\w+", r"`\g<0>`", why
+        )  # otherwise the website turns two hyphens into a dash
         lines.append(f"- Missing: {'; '.join(missing)}{where}: {why}.")
     return lines
 
 
 def report(results: dict, device: str) -> str:
-    """The whole file: steps in short, goals, then a table for each part that was measured."""
+    """Return the whole page: a summary, the goals, then a table for each part."""
     sections = ["# Benchmark"]
     if "steps" in results:
         sections += ["## In short", SHORT, readme_table(results)]

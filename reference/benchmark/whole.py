@@ -1,13 +1,13 @@
-"""Whole runs: from a CSV on the disk to the loss of the last epoch, each in a process of its own.
+"""Whole runs: from a CSV on the disk to the loss of the last epoch, each in its own process.
 
-    scratchae            `load` and `fit`, as `scratchae train` does
+    scratchae            `load` and `fit`, as in `scratchae train`
     as published         pandas, a Dataset that scales one image at a time, a DataLoader, torch.nn,
-                         denormals as they come
+                         denormals not flushed
     flushed, in memory   the same loop over one tensor in memory, denormals flushed
 
-All start from the same weights and see the same batches. Rounding drives long runs apart, so the
-mean losses of the first epoch are to be close, and those of the last as close as two runs of one
-seed are in reference/results/record-cpu.json. Importing the libraries is not timed.
+All runs start from the same weights and see the same batches. Rounding makes long runs differ. So
+the mean losses of the first epoch must be close, and those of the last epoch as close as two runs of
+one seed in reference/results/record-cpu.json. The import of the libraries is not timed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from scratchae.training import fit
 from scratchae.training.preparation import DEFAULT_SEED
 
 BATCH_SIZE = 64
-EPOCHS = {"fc": 20, "conv": 10}  # of the runs of record
+EPOCHS = {"fc": 20, "conv": 10}  # as in the runs of record
 PUBLISHED, FLUSHED = "torch.nn as published", "torch.nn flushed, in memory"
 DENORMALS = f"flushed, but as they come in {PUBLISHED!r}"
 FIRST, LAST = 0.02, 0.1  # relative bounds on the losses of the first and the last epoch
@@ -43,7 +43,7 @@ FIRST, LAST = 0.02, 0.1  # relative bounds on the losses of the first and the la
 def measure_whole(
     csv: Path, models: list[str], threads: int, device: str, engine: str, epochs: int, told=print
 ) -> list[dict]:
-    """A row for each model. epochs: 0 takes those of the runs of record."""
+    """Return one row per model. epochs: 0 takes those of the runs of record."""
     rows = []
     for model in models:
         count = epochs or EPOCHS.get(model, 20)
@@ -77,7 +77,7 @@ def measure_whole(
 
 
 def ours(state: dict, csv: str, model: str, epochs: int, device: str, engine: str) -> dict:
-    """In the worker: `load` and `fit`."""
+    """In the worker: run `load` and `fit`."""
     began = time.perf_counter()
     data = load(csv, test=0.0)
     read = time.perf_counter() - began
@@ -90,7 +90,7 @@ def ours(state: dict, csv: str, model: str, epochs: int, device: str, engine: st
 def theirs(
     state: dict, csv: str, model: str, epochs: int, device: str, batches_of: Callable
 ) -> dict:
-    """In the worker: pandas, torch.nn, autograd and torch.optim.Adam with its defaults."""
+    """In the worker: run pandas, torch.nn, autograd and torch.optim.Adam with its defaults."""
     began = time.perf_counter()
     frame = pd.read_csv(csv)
     read = time.perf_counter() - began
@@ -116,7 +116,7 @@ def theirs(
 def in_memory(
     frame: pd.DataFrame, order: Batches, epochs: int, device: str
 ) -> Iterator[Iterator[Tensor]]:
-    """For every epoch its batches, picked from one tensor on the device."""
+    """Iterate over the epochs: each is an iterator over batches of one tensor on the device."""
     pixels = torch.from_numpy(np.array(frame.iloc[:, 1:], np.uint8))
     images = normalise(pixels.to(device))
     for epoch in range(1, epochs + 1):
@@ -126,7 +126,7 @@ def in_memory(
 def as_published(
     frame: pd.DataFrame, order: Batches, epochs: int, device: str
 ) -> Iterator[Iterator[Tensor]]:
-    """For every epoch its batches, of a DataLoader over images that are scaled one by one."""
+    """Iterate over the epochs: each is a DataLoader over images that are scaled one at a time."""
     images = Digits(frame)
     for epoch in range(1, epochs + 1):
         sampler = (index.tolist() for index in order.epoch(epoch))
@@ -135,7 +135,7 @@ def as_published(
 
 
 class Digits(Dataset):
-    """(image (1, 28, 28) in [-1, 1], label): ToTensor and Normalize(0.5, 0.5), image by image."""
+    """(image (1, 28, 28) in [-1, 1], label), scaled like ToTensor and Normalize(0.5, 0.5)."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.labels = frame.iloc[:, 0].to_numpy()
@@ -150,18 +150,18 @@ class Digits(Dataset):
 
 
 def check_runs(model: str, losses: dict[str, list[float]]) -> None:
-    """Raises WrongContenderError where the runs' losses part by more than rounding explains.
+    """Raise WrongContenderError if the losses differ by more than rounding explains.
 
     >>> check_runs("fc", {FLUSHED: [0.5, 0.2], "mine": [0.5, 0.19]})
     >>> check_runs("fc", {FLUSHED: [0.5, 0.2], "mine": [0.6, 0.2]})
     Traceback (most recent call last):
-    reference.benchmark.steps.WrongContenderError: mine ends epoch 1 of fc at 0.6, where ...
+    reference.benchmark.steps.WrongContenderError: mine ends epoch 1 of fc at 0.6, but ...
     """
     for name, of in losses.items():
         for epoch, bound in ((1, FIRST), (len(of), LAST)):
             mine, right = of[epoch - 1], losses[FLUSHED][epoch - 1]
             if not abs(mine - right) <= bound * right:
                 raise WrongContenderError(
-                    f"{name} ends epoch {epoch} of {model} at {mine:.4g}, where {FLUSHED} is at "
-                    f"{right:.4g}: its time means nothing"
+                    f"{name} ends epoch {epoch} of {model} at {mine:.4g}, but {FLUSHED} at "
+                    f"{right:.4g}: its time is meaningless"
                 )

@@ -1,9 +1,9 @@
-"""Worker: a process for one contender, so that nobody's threads or settings reach the others.
+"""Worker: a process for one contender, so that its threads and settings do not affect the others.
 
-The parent asks it to call functions of this package, one at a time. In between it blocks on a
-pipe, and its OpenMP threads, which spin for a moment after their last work, are asleep after a short
-pause. They may spin inside of a step: with OMP_WAIT_POLICY=passive a step of `fc` by torch.nn took 5.9
-ms on two threads, and 2.2 ms as it is, whatever the pause.
+The parent asks the worker to call functions, one at a time. Between calls the worker waits on a
+pipe. Its OpenMP threads spin for a moment after their last work, and sleep after a short pause. They
+may spin during a step: with OMP_WAIT_POLICY=passive a step of `fc` by torch.nn takes 5.9 ms on two
+threads, instead of 2.2 ms.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from typing import Any
 
 from reference.benchmark.machine import processors
 
-PAUSE = 0.02  # seconds in which the threads of the one before fall asleep
+PAUSE = 0.02  # seconds until the threads of the previous contender sleep
 
 
 class WorkerError(RuntimeError):
-    """Something failed in a worker; the text is its traceback."""
+    """A function failed in a worker. The message is its traceback."""
 
 
 class Worker:
-    """A process with so many threads; `ask(function, ...)` is function(state, ...), carried out there.
+    """A process with a given number of threads. `ask(function, ...)` calls function(state, ...) in it.
 
-    state: a dict of the worker's own that stays from call to call. flush: denormals count as 0.
-    pinned: the process may use no more processors than threads, which is what limits JAX.
-    Exceptions of the kind `expected` come back as they are, others as WorkerError.
+    state: a dict of the worker that is kept between calls. flush: flush denormals to 0. pinned: the
+    process may use only as many processors as threads; this limits JAX. Exceptions of the types
+    `expected` are raised again in the parent, all others as WorkerError.
 
     >>> with Worker(threads=1) as worker:
     ...     worker.ask(dict.__len__)
@@ -56,11 +56,11 @@ class Worker:
         theirs.close()
 
     def start(self, function: Callable, *args) -> None:
-        """Ask without waiting for the answer."""
+        """Start a call without waiting for its result."""
         self.connection.send((function, args))
 
     def result(self) -> Any:
-        """The answer to the oldest `start` that is still open."""
+        """Return the result of the oldest call that was started."""
         try:
             kind, value = self.connection.recv()
         except EOFError as error:
@@ -73,6 +73,7 @@ class Worker:
         return value
 
     def ask(self, function: Callable, *args) -> Any:
+        """Call a function in the worker, and return its result."""
         self.start(function, *args)
         return self.result()
 
@@ -80,7 +81,7 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.connection.close()  # it reads this as the end
+        self.connection.close()  # tells the worker to end
         self.process.join(5)
         if self.process.is_alive():
             self.process.kill()
@@ -89,13 +90,13 @@ class Worker:
 
 @contextmanager
 def environment(threads: int, pinned: bool) -> Iterator[None]:
-    """What a process that starts inside will inherit: its number of threads and its processors."""
+    """Set the threads and processors that a process started in this block inherits."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in (*names, "XLA_PYTHON_CLIENT_PREALLOCATE")}
     allowed = os.sched_getaffinity(0) if pinned else None
     try:
         os.environ.update(dict.fromkeys(names, str(threads)))
-        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # on a GPU, leave room for others
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # leave GPU memory for the others
         if pinned:
             os.sched_setaffinity(0, processors(threads))
         yield
@@ -115,13 +116,13 @@ def serve(
     flush: bool,
     expected: tuple[type[Exception], ...],
 ) -> None:
-    """The worker's side: call what is asked for until the parent closes the pipe."""
+    """In the worker: call functions until the parent closes the pipe."""
     import torch
 
-    torch.set_flush_denormal(flush)  # before the first parallel operation: its threads inherit it
+    torch.set_flush_denormal(flush)  # before the first parallel operation, whose threads inherit it
     torch.backends.cudnn.allow_tf32 = False  # float32 on all sides
     torch.set_num_threads(threads)
-    # an engine that falls back to eager would be measured under a name that is not its own
+    # An engine that falls back to eager must not be measured under its own name.
     warnings.filterwarnings("error", message=".*steps are those of eager")
     state: dict = {}
     while True:

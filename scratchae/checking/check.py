@@ -17,7 +17,6 @@ from scratchae.checking.report import Report, Row
 from scratchae.errors import ScratchaeError
 
 Runs = list[tuple[Case, ExecutionResult, ExecutionResult]]  # case, got, expected
-Seen = Runs
 
 
 def check(*what: Callable | str, seed: int = 0) -> Report:

@@ -30,9 +30,6 @@ class ExecutionResult:
     repeatable: bool = True
 
 
-Outcome = ExecutionResult
-
-
 def run(function: Callable, exercise: Exercise, case: Case) -> ExecutionResult:
     """Run the function on the case; an exception becomes `trouble`."""
     arguments, untouched = case.arguments(), tensors_of(case.arguments())

@@ -160,14 +160,18 @@ class NumericDerivatives:
         """The derivative by element i with an error that includes the rounding within f."""
         real, analytic, dy, unit = self.real, self.analytic, self.dy, self.units[i]
         best = derivative(real.curve(i), dy, unit)
-        noise = shaken(real, lambda: central_difference(real.curve(i), dy, best.step), generator)
+        noise = rounding_of(
+            real, lambda: central_difference(real.curve(i), dy, best.step), generator
+        )
         best = replace(best, error=best.error + noise)
         if analytic is None:
             return best
         value = complex_derivative(analytic.curve(i), dy, unit)
         if not abs(value - best.value) <= TRUST * best.error:  # not analytic here
             return best
-        noise = shaken(analytic, lambda: complex_derivative(analytic.curve(i), dy, unit), generator)
+        noise = rounding_of(
+            analytic, lambda: complex_derivative(analytic.curve(i), dy, unit), generator
+        )
         made_of_y = noise_of(real.forward(), dy) / min(1.0, unit)  # as tanh' = 1 − y² is
         return replace(best, value=value, error=min(best.error, noise + made_of_y))
 
@@ -212,7 +216,9 @@ def compare_elements(
     return NumericComparison(method, step, places, got, expected, error, wrong, kink, uncertainty)
 
 
-def shaken(function: Function, slope: Callable[[], float], generator: torch.Generator) -> float:
+def rounding_of(
+    function: Function, slope: Callable[[], float], generator: torch.Generator
+) -> float:
     """How uncertain rounding makes a slope: how much it changes if all tensors change by a few ε."""
     value, far = slope(), []
     kept = [tensor.clone() for tensor in function.tensors]

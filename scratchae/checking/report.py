@@ -125,7 +125,7 @@ class GradientRow:
             if self.step > 0.01:
                 why = "the function is nearly straight, so a large step is best against rounding"
             remarks.append(f"central differences with relative step {self.step:.0e} ({why})")
-        if self.checked < self.size:
+        if 0 < self.checked < self.size:
             remarks.append(
                 f"{self.checked} of {self.size} elements, chosen at random, and one direction "
                 "through all of them"

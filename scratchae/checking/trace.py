@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import torch
@@ -27,7 +28,7 @@ __all__ = ["Trace", "trace"]
 def trace(
     model: Layer,
     x: Tensor,
-    other: object | Sequence[tuple[str, Tensor]] | None = None,
+    other: Any = None,
     seed: int = 0,
 ) -> Trace:
     """Send x (N, ...) forth and back through a copy of the model, in its mode; see `Trace`.
@@ -113,7 +114,8 @@ def row(name: str, layer: Layer, x: Tensor, y: Tensor, dx: Tensor, dy: Tensor) -
     }
     for key, p in layer.named_parameters():
         size = p.double().norm().item()
-        numbers[f"d{key}/{key}"] = p.grad.double().norm().item() / size if size else math.nan
+        gradient = math.nan if p.grad is None else p.grad.double().norm().item()
+        numbers[f"d{key}/{key}"] = gradient / size if size else math.nan
     return {"name": name, "kind": type(layer).__name__, "shape": tuple(y.shape)} | numbers
 
 
@@ -122,7 +124,7 @@ def spread(x: Tensor) -> float:
     return x.double().std(correction=0).item()
 
 
-def activations(other: object, x: Tensor) -> list[Tensor]:
+def activations(other: Any, x: Tensor) -> list[Tensor]:
     """Return the output of every leaf layer of a copy of `other`, in order."""
     seen: list[Tensor] = []
     if isinstance(other, Layer):
@@ -147,6 +149,6 @@ def activations(other: object, x: Tensor) -> list[Tensor]:
         return [tensor.detach() for _, tensor in other]
     except (TypeError, ValueError, AttributeError) as error:
         raise ScratchaeError(
-            "trace wants as `other` a Sequential, a module of torch.nn or a list of "
+            "trace expects as `other` a model, a module of torch.nn or a list of "
             f"(name, tensor), but got a {type(other).__name__}"
         ) from error

@@ -1,4 +1,4 @@
-"""What the commands share: the application, its console, its options, and how mistakes are told."""
+"""What the commands share: the application, its console, common options and error messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from scratchae.errors import ScratchaeError
 
 app = typer.Typer(
-    help="Autoencoders from nothing but tensor arithmetic. Start with: scratchae train fc",
+    help="Train and explore autoencoders written by hand on torch tensors. Start with: scratchae train fc",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -21,18 +21,25 @@ app = typer.Typer(
 )
 console = Console(highlight=False)
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by `train`.")]
+Model = Annotated[str, typer.Argument(help="fc, conv, or another model of `scratchae models`.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder, written by `scratchae train`.")
+]
+DATA_HELP = (
+    "sample, mnist, fashion-mnist, or the path of a CSV, IDX or NPZ file or a folder of IDX files."
+)
 
 
 def option(text: str, default: object, *names: str) -> typer.models.OptionInfo:
-    """An option whose default, told in its help, is found later: a run to resume has its own."""
+    """An option whose help shows a default, but whose value is None if it is not given."""
     return typer.Option(*names, help=rf"{text} [dim]\[default: {default}][/dim]")
 
 
 def main(words: list[str] | None = None) -> None:
-    """The entry point: a person's mistake is one sentence and exit code 2, never a traceback.
+    """The entry point. A mistake of the user gives one sentence and exit code 2, not a traceback.
 
-    words: what stands after `scratchae` (None: as this process was called).
+    words: the arguments after `scratchae`. None: the arguments of this process.
 
     >>> main(["models", "con"])  # and on stderr: error: ... did you mean 'conv'?
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""`scratchae sweep`: many models at once, and which settings do best."""
+"""`scratchae sweep`: train many models at once and compare their settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from scratchae.cli.app import app, console
+from scratchae.cli.app import DATA_HELP, Device, Model, app, console
 from scratchae.cli.train import DEFAULTS, describe, next_folder
 
 if TYPE_CHECKING:
@@ -17,50 +17,52 @@ if TYPE_CHECKING:
 
 @app.command()
 def sweep(
-    model: Annotated[
-        str, typer.Argument(help="fc, conv, or another that `scratchae models` lists.")
-    ],
+    model: Model,
     lr: Annotated[
         str,
         typer.Option(
-            help="Learning rates: 1e-3, a list 1e-4,1e-3, or a range 1e-4..1e-2, in equal factors: two "
-            "for each factor of ten, or 1e-4..1e-2:7 for seven."
+            help="Learning rates: a number 1e-3, a list 1e-4,1e-3, or a range 1e-4..1e-2 of two values "
+            "for each factor of ten. 1e-4..1e-2:7 is a range of seven values."
         ),
     ] = "1e-4..1e-2",
     latent: Annotated[
         str | None,
-        typer.Option(help="Sizes of the code: 3, a list 2,3,8 or a range 2..8."),
+        typer.Option(help="Latent sizes: a number 3, a list 2,3,8 or a range 2..8."),
     ] = None,
     seeds: Annotated[
-        str, typer.Option(help="How many seeds, from 0 up; or which: a list 3,7 or a range 5..9.")
+        str, typer.Option(help="Seeds: 3 means 0,1,2; or a list 3,7 or a range 5..9.")
     ] = "3",
     data_source: Annotated[
         str,
         typer.Option(
             "--data",
-            help="sample, mnist, fashion-mnist, a CSV, IDX or NPZ file, or a folder of IDX files.",
+            help=DATA_HELP,
         ),
-    ] = DEFAULTS["data"],
+    ] = DEFAULTS.data,
     test_data: Annotated[
         str | None,
-        typer.Option(help="Test images.", show_default="the data's own, or 10 % held out"),
+        typer.Option(
+            help="The test data, given like --data.",
+            show_default="the data's own, or 10 % held out",
+        ),
     ] = None,
-    epochs: Annotated[int, typer.Option(help="How often each image is seen.")] = DEFAULTS["epochs"],
-    batch_size: Annotated[int, typer.Option(help="Images of a step, for each model.")] = DEFAULTS[
-        "batch_size"
-    ],
+    epochs: Annotated[int, typer.Option(help="Passes over all images.")] = DEFAULTS.epochs,
+    batch_size: Annotated[
+        int, typer.Option(help="Images per step of each model.")
+    ] = DEFAULTS.batch_size,
     weight_decay: Annotated[
-        float, typer.Option(help="Share of the weights added to their gradient.")
-    ] = DEFAULTS["weight_decay"],
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+        float, typer.Option(help="L2 penalty: this factor times a weight is added to its gradient.")
+    ] = DEFAULTS.weight_decay,
+    device: Device = "auto",
     out: Annotated[
         Path | None,
-        typer.Option(help="The folder of the results.", show_default="runs/sweep-MODEL, numbered"),
+        typer.Option(help="The folder for the results.", show_default="runs/sweep-MODEL, numbered"),
     ] = None,
 ) -> None:
-    """Train a model for every learning rate, latent size and seed; models of one size in one batch.
+    """Train a model for every learning rate, latent size and seed.
 
-    Each of them comes out as `scratchae train` with its settings would make it.
+    Models of the same size are trained together, in one batched step. Each model is the one that
+    `scratchae train` gives with the same settings, up to rounding.
 
     Example: scratchae sweep fc --lr 1e-4..1e-2 --latent 2,3,8 --seeds 5 --epochs 5
     """
@@ -73,7 +75,7 @@ def sweep(
         rates = numbers(lr, "--lr")
         sizes = None if latent is None else whole_numbers(latent, "--latent")
         chosen = seed_numbers(seeds, "--seeds")
-        models.build(model)  # an unknown name is said before anything is read
+        models.build(model)  # report an unknown name before reading data
         folder = out or next_folder(f"sweep-{model}", resume=False)
         digits = {
             seed: data.load(data_source, test=test_data, seed=seed)
@@ -96,7 +98,7 @@ def sweep(
             )
         except KeyboardInterrupt:
             done = (folder / "sweep.csv").exists()
-            rest = f"The sizes that were finished are in {folder / 'sweep.csv'}." if done else ""
+            rest = f"The finished sizes are in {folder / 'sweep.csv'}." if done else ""
             console.print(f"\nStopped. {rest}")
             raise typer.Exit(130) from None
         plots.save(plots.sweep_picture(found.table), folder / "sweep.png")
@@ -104,7 +106,7 @@ def sweep(
 
 
 def report(found: Sweep, folder: Path) -> None:
-    """A row for every size and learning rate: its seeds' losses, and how many of them diverged."""
+    """Print one row per latent size and learning rate, and the best model."""
     import pandas as pd
 
     table = found.table
@@ -119,27 +121,27 @@ def report(found: Sweep, folder: Path) -> None:
         shown.add_row(
             "" if pd.isna(size) else str(size),
             f"{rate:g}",
-            *(f"{n:.4f}" if n == n else "" for n in (*medians, losses.min(), losses.max())),
+            *("" if pd.isna(n) else f"{n:.4f}" for n in (*medians, losses.min(), losses.max())),
             remark(rows["diverged"].dropna().tolist()),
         )
     console.print(shown)
     seconds = table.groupby("latent", dropna=False)["seconds"].first().sum()
     console.print(
         f"{len(table)} model{'s'[: len(table) > 1]} in {seconds:.1f} s. "
-        f"Medians of {seeds} seed{'s'[: seeds > 1]}; lowest and highest "
-        f"{'test' if tested else 'train'} loss of one."
+        f"The losses are medians over {seeds} seed{'s'[: seeds > 1]}; lowest and highest are "
+        f"{'test' if tested else 'train'} losses of single models."
     )
     if found.best is None:
-        console.print("All models diverged: try smaller learning rates.")
+        console.print("All models diverged. Try smaller learning rates.")
     else:
         best = found.best.run.settings
         console.print(
-            f"Best: {best.model}, lr {best.lr:g}, seed {best.seed}; its run folder is {folder / 'best'}"
+            f"Best: {best.model}, lr {best.lr:g}, seed {best.seed}. Run folder: {folder / 'best'}"
         )
-    console.print(f"All of them: {folder / 'sweep.csv'}, as a picture: {folder / 'sweep.png'}")
+    console.print(f"All models: {folder / 'sweep.csv'}   Picture: {folder / 'sweep.png'}")
 
 
 def remark(epochs: list[int]) -> str:
-    """'2 diverged (epoch 1, 3)', or nothing."""
-    where = ", ".join(str(epoch) for epoch in sorted(set(epochs)))
-    return f"{len(epochs)} diverged (epoch {where})" if epochs else ""
+    """Return a text such as '2 diverged (epoch 1, 3)', or an empty text."""
+    numbers = ", ".join(str(epoch) for epoch in sorted(set(epochs)))
+    return f"{len(epochs)} diverged (epoch {numbers})" if epochs else ""

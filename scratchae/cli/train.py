@@ -1,108 +1,114 @@
-"""`scratchae train`: train an autoencoder, keep the run, draw it."""
+"""`scratchae train`: train an autoencoder, save the run and draw its pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scratchae.cli.app import app, console, option
-from scratchae.cli.report import report
+from scratchae.cli.app import DATA_HELP, Device, Model, app, console, option
 from scratchae.errors import ScratchaeError
 
 if TYPE_CHECKING:
     from scratchae.data import Dataset
+    from scratchae.training import Run
 
-DEFAULTS = {  # those of `fit`, which is not imported for a help text
-    "data": "sample",
-    "epochs": 20,
-    "batch_size": 64,
-    "lr": 1e-3,
-    "weight_decay": 1e-5,
-    "seed": 2,
-}
+
+@dataclass(frozen=True)
+class Settings:
+    """The options that a resumed run takes from its folder, with the defaults of `fit`.
+
+    `fit` is not imported, so that the help texts are printed at once.
+    """
+
+    data: str = "sample"
+    test_data: str | None = None
+    epochs: int = 20
+    batch_size: int = 64
+    lr: float = 1e-3
+    weight_decay: float = 1e-5
+    seed: int = 2
+
+
+DEFAULTS = Settings()
 
 
 @app.command()
 def train(
-    model: Annotated[
-        str, typer.Argument(help="fc, conv, or another that `scratchae models` lists.")
-    ],
-    data_source: Annotated[
-        str | None,
-        option(
-            "sample, mnist, fashion-mnist, a CSV, IDX or NPZ file, or a folder of IDX files.",
-            DEFAULTS["data"],
-            "--data",
-        ),
-    ] = None,
+    model: Model,
+    data_source: Annotated[str | None, option(DATA_HELP, DEFAULTS.data, "--data")] = None,
     test_data: Annotated[
-        str | None, option("Test images.", "the data's own, or 10 % held out")
+        str | None,
+        option("The test data, given like --data.", "the data's own, or 10 % held out"),
     ] = None,
-    epochs: Annotated[
-        int | None, option("How often each image is seen.", DEFAULTS["epochs"])
-    ] = None,
-    batch_size: Annotated[int | None, option("Images a step.", DEFAULTS["batch_size"])] = None,
-    lr: Annotated[float | None, option("Adam's learning rate.", DEFAULTS["lr"])] = None,
+    epochs: Annotated[int | None, option("Passes over all images.", DEFAULTS.epochs)] = None,
+    batch_size: Annotated[int | None, option("Images per step.", DEFAULTS.batch_size)] = None,
+    lr: Annotated[float | None, option("Learning rate of Adam.", DEFAULTS.lr)] = None,
     weight_decay: Annotated[
         float | None,
-        option("Share of the weights added to their gradient.", DEFAULTS["weight_decay"]),
+        option(
+            "L2 penalty: this factor times a weight is added to its gradient.",
+            DEFAULTS.weight_decay,
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     engine: Annotated[
         str,
         typer.Option(
-            help="How steps are made: eager, buffered (faster on a CPU), compile, or graph (on CUDA)."
+            help="How to run the steps: eager, buffered (faster on a CPU), compile, or graph (CUDA)."
         ),
     ] = "eager",
     precision: Annotated[
-        str, typer.Option(help="float32, or on CUDA with compile or graph: bf16.")
+        str, typer.Option(help="float32; or bf16, on CUDA with --engine compile or graph.")
     ] = "float32",
     tf32: Annotated[
         bool,
-        typer.Option("--tf32", help="On CUDA: products of float32 as TF32, faster and coarser."),
+        typer.Option("--tf32", help="On CUDA, multiply matrices in TF32: faster, less precise."),
     ] = False,
     seed: Annotated[
-        int | None, option("Decides first weights, order and split.", DEFAULTS["seed"])
+        int | None,
+        option("Decides the first weights, the order of the images and the split.", DEFAULTS.seed),
     ] = None,
     out: Annotated[Path | None, option("The run folder.", "runs/MODEL, numbered")] = None,
     layers: Annotated[
         Path | None,
-        option("A folder with layers of your own, from a course, to train with.", "the library's"),
+        option("A folder with your own layers from a course, used in training.", "none"),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in that folder.")
+        bool, typer.Option("--resume", help="Continue the run in the run folder.")
     ] = False,
 ) -> None:
-    """Train an autoencoder and draw what it learned.
+    """Train an autoencoder and draw what it has learned.
 
     Example: scratchae train conv --data train.csv --epochs 10 --out runs/first
 
-    By several processes together: torchrun --nproc-per-node 2 -m scratchae train conv
+    With several processes: torchrun --nproc-per-node 2 -m scratchae train conv
     """
     from scratchae import data, models
-    from scratchae.distributed import join, one_voice
+    from scratchae.distributed import init_workers, report_errors_once
     from scratchae.plots.run_plots import write_pictures
     from scratchae.training import fit
     from scratchae.training.floating_point import flushing_denormals
     from scratchae.training.run import read_config
 
-    workers = join()
-    console.quiet = not workers.writes
-    with one_voice(workers) as voice, flushing_denormals(), layers_of(layers, engine):
-        models.build(model)  # an unknown name is said before anything is read
-        folder = workers.first(lambda: out or next_folder(model, resume))
+    workers = init_workers()
+    console.quiet = not workers.is_rank_0
+    with report_errors_once(workers) as reporter, flushing_denormals(), layers_of(layers, engine):
+        models.build(model)  # report an unknown name before reading data
+        folder = workers.from_rank_0(lambda: out or next_folder(model, resume))
         again = f"{workers.launcher} train {model} --out {folder} --resume"
-        voice.cure = f"the epochs that were finished are in {folder}; go on with {again}"
-        settings = DEFAULTS | {"test_data": None}
-        if resume and workers.first(lambda: (folder / "config.json").exists()):
-            settings |= workers.first(lambda: vars(read_config(folder)))
+        reporter.advice = f"the finished epochs are in {folder}; continue with {again}"
+        settings = DEFAULTS
+        if resume and workers.from_rank_0(lambda: (folder / "config.json").exists()):
+            saved = workers.from_rank_0(lambda: vars(read_config(folder)))
+            settings = Settings(**{field.name: saved[field.name] for field in fields(Settings)})
         elif resume:
-            console.print(f"Nothing to resume in {folder} yet: starting from the beginning.")
-        given = {
+            console.print(f"There is no run in {folder} yet: training starts from the beginning.")
+        given: dict[str, Any] = {
             "data": data_source,
             "test_data": test_data,
             "epochs": epochs,
@@ -111,20 +117,21 @@ def train(
             "weight_decay": weight_decay,
             "seed": seed,
         }
-        settings |= {name: value for name, value in given.items() if value is not None}
-        digits = workers.after_first(
-            lambda: data.load(settings["data"], test=settings["test_data"], seed=settings["seed"])
+        given = {name: value for name, value in given.items() if value is not None}
+        settings = replace(settings, **given)
+        digits = workers.rank_0_first(
+            lambda: data.load(settings.data, test=settings.test_data, seed=settings.seed)
         )
         console.print(f"{model} on {describe(digits)}, into {folder}")
         try:
             run = fit(
                 model,
                 digits,
-                epochs=settings["epochs"],
-                batch_size=settings["batch_size"],
-                lr=settings["lr"],
-                weight_decay=settings["weight_decay"],
-                seed=settings["seed"],
+                epochs=settings.epochs,
+                batch_size=settings.batch_size,
+                lr=settings.lr,
+                weight_decay=settings.weight_decay,
+                seed=settings.seed,
                 device=device,
                 engine=engine,
                 precision=precision,
@@ -134,31 +141,33 @@ def train(
             )
         except KeyboardInterrupt:
             console.print(
-                f"\nStopped. The epochs that were finished are in {folder}; go on with:\n  {again}"
+                f"\nStopped. The finished epochs are in {folder}. Continue with:\n  {again}"
             )
             raise typer.Exit(130) from None
-        if workers.writes:
+        if workers.is_rank_0:
             write_pictures(run, digits)
-    report(run)
+    report(run, folder)
 
 
 @contextmanager
 def layers_of(folder: Path | None, engine: str) -> Iterator[None]:
-    """Inside, a learner's layers stand in for the library's."""
+    """Use the layers in a student's folder instead of the library's inside the block."""
     if folder is None:
         yield
         return
     from scratchae.course.student_layers import borrowing
 
     if engine != "eager":
-        raise ScratchaeError(f"--layers goes with --engine eager: {engine} has layers of its own")
+        raise ScratchaeError(
+            f"--layers needs --engine eager, but got {engine}, which does not run your layers"
+        )
     with borrowing(folder) as yours:
-        console.print(f"Yours: {', '.join(yours)}. All else is the library's.")
+        console.print(f"Your layers: {', '.join(yours)}. All others are the library's.")
         yield
 
 
 def next_folder(model: str, resume: bool) -> Path:
-    """runs/fc, runs/fc-2, ...: the first that is not there, or the last that is, to resume."""
+    """Return the first of runs/fc, runs/fc-2, ... that does not exist; to resume, the last that does."""
     folder, number = Path("runs") / model, 1
     while folder.exists():
         last, number = folder, number + 1
@@ -167,6 +176,18 @@ def next_folder(model: str, resume: bool) -> Path:
 
 
 def describe(digits: Dataset) -> str:
-    """'sample (10,000 images to train on, 2,000 to test)'."""
-    test = f", {len(digits.test):,} to test" if digits.test is not None else ""
-    return f"{digits.name} ({len(digits.train):,} images to train on{test})"
+    """Return a text such as 'sample (10,000 training images, 2,000 test images)'."""
+    test = f", {len(digits.test):,} test images" if digits.test is not None else ""
+    return f"{digits.name} ({len(digits.train):,} training images{test})"
+
+
+def report(run: Run, folder: Path) -> None:
+    """Print the results of a run and the folder of its pictures."""
+    if run.rows:
+        last = run.rows[-1]
+        seconds = sum(row["seconds"] for row in run.rows)
+        console.print(
+            f"{run.epoch} epochs in {seconds:.1f} s. Mean squared error: train "
+            f"{last['train_loss']:.4f}, test {last['test_loss']:.4f}"
+        )
+    console.print(f"Pictures: {folder / 'pictures'}")

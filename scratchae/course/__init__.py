@@ -1,1 +1,1 @@
-"""A course: assignments that are derived from the library, released, checked and graded."""
+"""A course: assignments made from the library. They are released, checked and graded."""

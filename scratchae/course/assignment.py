@@ -1,8 +1,8 @@
-"""Assignment: which functions a student writes, for how many points, tried on how many cases.
+"""Assignment: the functions that a student writes, their points, and the number of test cases.
 
-An assignment is a TOML file. Those of this library lie in scratchae/course/assignments, so that an
-installed library has them too; an instructor's own is given by its path. The library itself is
-the answer key: an assignment only names functions.
+An assignment is a TOML file that only names functions: the library itself holds the answers. The
+assignments of this library are in scratchae/course/assignments; an instructor gives the path of
+another.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from scratchae.errors import ScratchaeError
 SHIPPED = Path(__file__).with_name("assignments")
 KINDS = {
     "write": "functions whose bodies are blanked",
-    "mend": "functions with a fault in them, drawn by the student's name",
-    "contest": "a model of one's own, ranked by its error on digits",
+    "mend": "functions with a fault in each, drawn from the student's name",
+    "contest": "a model of the student's own, ranked by its error on digits",
 }
 
 
 @dataclass(frozen=True)
 class Task:
-    """One function to write (or to mend, or for a contest the whole model).
+    """One function to write or to correct, or the whole model in a contest.
 
-    exercise: a key of scratchae.checking.EXERCISES, or "autoencoder" in a contest. public, hidden:
-    cases of every corner that the student's check tries, and that only the grader tries. whole:
-    points only where every corner is right. keep: blanked functions that this task may use after
-    all, since its inputs are made with them. tests: what is scored, where these are no corners.
+    exercise: a key of scratchae.checking.EXERCISES, or "autoencoder" in a contest. public: number of
+    cases for each corner in the student's check. hidden: number of cases that only the grader adds.
+    whole: points only if every corner is right. keep: blanked functions that stay in the library for
+    this task, because its inputs are made with them. tests: what is scored in a contest.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Task:
 
     @property
     def file(self) -> str:
-        """Where the function stands, relative to the folder of the library.
+        """The file of the function, relative to the folder of the library.
 
         >>> Task("dW", "linear_backward", 10).file
         'scratchae/layers/linear.py'
@@ -57,20 +57,21 @@ class Task:
 
     @property
     def corners(self) -> tuple[str, ...]:
-        """Where the function is tried, each scored by itself."""
+        """The kinds of inputs on which the function is tried. Each is scored by itself."""
         return self.tests or EXERCISES[self.exercise].corners
 
     @property
     def hidden_cases(self) -> int:
-        """How many cases the grader tries that the student's check does not."""
+        """The number of cases that only the grader tries."""
         return self.hidden if self.tests else self.hidden * len(self.corners)
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A set of tasks. also: dotted names of functions blanked besides, unscored: they hold an answer.
+    """A set of tasks.
 
-    kind: one of KINDS. path: the TOML file. settings: of a contest.
+    also: dotted names of functions that are blanked without points, because they show an answer. kind:
+    one of KINDS. path: the TOML file. settings: those of a contest.
 
     >>> hw1 = load_assignment("hw1")
     >>> hw1.points, hw1.files[0], hw1.submitted["linear.py"]
@@ -89,22 +90,22 @@ class Assignment:
 
     @property
     def points(self) -> float:
-        """Of all tasks together."""
+        """The points of all tasks together."""
         return sum(task.points for task in self.tasks)
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that hold the tasks, relative to the library's folder, in order."""
+        """The files of the tasks, in order, relative to the library's folder."""
         return tuple(dict.fromkeys(task.file for task in self.tasks))
 
     @property
     def submitted(self) -> dict[str, str]:
-        """{name in the student's folder: that file}; the student's folder is flat."""
+        """{name in the student's folder, which is flat: the file}."""
         names = {Path(file).name: file for file in self.files}
         return names | {name: name for name in self.settings.get("extra_files", ())}
 
     def task(self, name: str) -> Task:
-        """The task of that name."""
+        """Return the task of that name."""
         found = [task for task in self.tasks if task.name == name]
         if not found:
             raise ScratchaeError(
@@ -114,35 +115,35 @@ class Assignment:
 
 
 def load_assignment(name_or_path: str | Path) -> Assignment:
-    """The assignment of that name, or of a TOML file (or a folder with one, assignment.toml) elsewhere.
+    """Load an assignment by its name, the path of a TOML file, or a folder with an assignment.toml.
 
-    Raises ScratchaeError, one sentence, where there is none or where it cannot be.
+    Raises ScratchaeError if there is none, or if it has a mistake.
 
     >>> [task.exercise for task in load_assignment("hw2").tasks]
     ['adam_update', 'train_step']
     """
-    path = find(name_or_path)
+    path = find_file(name_or_path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ScratchaeError(f"{path} is no TOML file: {error}") from error
+        raise ScratchaeError(f"{path} is not a TOML file: {error}") from error
     except OSError as error:
         raise ScratchaeError(f"cannot read {path}: {error.strerror}") from error
     if "checks" in table or "recorded" in table:
-        from scratchae.course.custom_exercises import enter
+        from scratchae.course.custom_exercises import register
 
-        enter(path, table)
+        register(path, table)
     try:
-        return read(path, table)
+        return parse_assignment(path, table)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         if isinstance(error, ScratchaeError):
             raise
         what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        raise ScratchaeError(f"{path} is no assignment: {what}") from error
+        raise ScratchaeError(f"{path} is not an assignment: {what}") from error
 
 
 def names() -> list[str]:
-    """The assignments of this library.
+    """Return the names of the assignments of this library.
 
     >>> names()
     ['hw1', 'hw2', 'hw3', 'hw4', 'hw5', 'hw6']
@@ -150,8 +151,8 @@ def names() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
-def find(name_or_path: str | Path) -> Path:
-    """The TOML file of an assignment."""
+def find_file(name_or_path: str | Path) -> Path:
+    """Return the TOML file of an assignment."""
     path = Path(name_or_path)
     if path.is_dir() and (path / "assignment.toml").is_file():
         return path / "assignment.toml"
@@ -166,8 +167,8 @@ def find(name_or_path: str | Path) -> Path:
     )
 
 
-def read(path: Path, table: dict) -> Assignment:
-    """The assignment that a TOML table describes."""
+def parse_assignment(path: Path, table: dict) -> Assignment:
+    """Return the assignment that a TOML table describes."""
     kind = table.get("kind", "write")
     if kind not in KINDS:
         raise ScratchaeError(f"{path}: there is no kind {kind!r}: there are {', '.join(KINDS)}")
@@ -175,15 +176,15 @@ def read(path: Path, table: dict) -> Assignment:
         raise ScratchaeError(f"{path} has no tasks: add a [[task]] with exercise and points")
     settings = table.get("contest", {})
     tests = tuple(f"error below {error:g}" for error in settings.get("errors", ()))
-    tasks = tuple(read_task(path, entry, kind, tests) for entry in table["task"])
+    tasks = tuple(parse_task(path, entry, kind, tests) for entry in table["task"])
     twice = {task.name for task in tasks if [t.name for t in tasks].count(task.name) > 1}
     if twice:
-        raise ScratchaeError(f"{path} has two tasks {min(twice)!r}: give one another name")
+        raise ScratchaeError(f"{path} has two tasks named {min(twice)!r}: rename one")
     return Assignment(
         name=table.get("name", path.stem),
         title=table["title"],
         tasks=tasks,
-        deadline=moment(table.get("deadline")),
+        deadline=as_datetime(table.get("deadline")),
         about=table.get("about", "").strip(),
         also=tuple(table.get("also", ())),
         kind=kind,
@@ -192,8 +193,8 @@ def read(path: Path, table: dict) -> Assignment:
     )
 
 
-def read_task(path: Path, entry: dict, kind: str, tests: tuple[str, ...]) -> Task:
-    """One [[task]]: exercise and points are wanted, the rest has defaults."""
+def parse_task(path: Path, entry: dict, kind: str, tests: tuple[str, ...]) -> Task:
+    """Return the task of one [[task]]. Only exercise and points have no default."""
     exercise = entry["exercise"]
     if kind != "contest":
         exercise = find_exercise(exercise).name
@@ -201,19 +202,19 @@ def read_task(path: Path, entry: dict, kind: str, tests: tuple[str, ...]) -> Tas
     task = Task(**entry | {"keep": tuple(entry.get("keep", ())), "tests": tests})
     if not task.points > 0 or min(task.public, task.hidden) < 0 or task.public + task.hidden < 1:
         raise ScratchaeError(
-            f"{path}: {task.name} wants points above 0 and at least one case, got {task.points!r} "
+            f"{path}: {task.name} needs points above 0 and at least one case, but has {task.points!r} "
             f"points, {task.public!r} public and {task.hidden!r} hidden cases"
         )
     return task
 
 
-def moment(value: date | None) -> datetime | None:
-    """A deadline; a day alone means its end."""
+def as_datetime(value: date | None) -> datetime | None:
+    """Return a deadline as a datetime. A day alone means its end."""
     if value is None or isinstance(value, datetime):
         return value
     return datetime.combine(value, time(23, 59, 59))
 
 
 def file_of(exercise: Exercise) -> str:
-    """The file of an exercise's function: 'scratchae/layers/linear.py', or 'softmax.py' of one's own."""
+    """Return the file of an exercise's function: 'scratchae/layers/linear.py', or a custom 'softmax.py'."""
     return exercise.reference.__module__.replace(".", "/") + ".py"

@@ -1,4 +1,4 @@
-"""Blanking: a source file with the bodies of some functions taken out, and everything else kept."""
+"""Blanking: remove the bodies of some functions from a source file, and keep everything else."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def blank(source: str, functions: Iterable[str], gone: Collection[str] = ()) -> str:
-    """The source with those functions' bodies blanked; signature and docstring stay.
+    """Return the source with those functions' bodies blanked. Signatures and docstrings stay.
 
-    gone: names that are blanked wherever they are: an import of one that nothing here uses any more
-    is left out. Raises ScratchaeError where a function is not at the top level of the source.
+    gone: names of functions that are blanked in any file: their imports are removed if nothing here
+    uses them any more. Raises ScratchaeError if a function is not at the top level of the source.
 
     >>> print(blank('def one(x):\\n    "Adds one."\\n    y = x + 1\\n    return y\\n', ["one"]))
     def one(x):
@@ -28,25 +28,36 @@ def blank(source: str, functions: Iterable[str], gone: Collection[str] = ()) -> 
     edits = []
     for name in functions:
         found = find_function(tree, name)
-        first = found.body[1 if ast.get_docstring(found) else 0 :]
-        start = first[0].lineno if first else found.body[-1].end_lineno + 1
+        body = body_of(found)
+        start = body[0].lineno if body else end_of(found.body[-1]) + 1
         indent = " " * found.body[0].col_offset
         text = f'{indent}raise NotImplementedError("your turn: {name}")'
-        edits.append((start, found.end_lineno, [text]))
+        edits.append((start, end_of(found), [text]))
     blanked = replace_lines(source, edits)
     return without_imports(blanked, set(gone)) if gone else blanked
 
 
 def find_function(tree: ast.Module, name: str) -> Function:
-    """The function of that name at the top level."""
+    """Return the function of that name at the top level."""
     for node in tree.body:
         if isinstance(node, Function) and node.name == name:
             return node
-    raise ScratchaeError(f"there is no function {name} to blank: is its name spelled right?")
+    raise ScratchaeError(f"there is no function {name} to blank: is its name spelled correctly?")
+
+
+def body_of(function: Function) -> list[ast.stmt]:
+    """Return the statements of a function without its docstring."""
+    return function.body[1 if ast.get_docstring(function) else 0 :]
+
+
+def end_of(node: ast.stmt) -> int:
+    """Return the last line of a statement."""
+    assert node.end_lineno is not None
+    return node.end_lineno
 
 
 def replace_lines(source: str, edits: list[tuple[int, int, list[str]]]) -> str:
-    """Lines first..last, counted from 1, replaced by others; later ones first, so that counts hold."""
+    """Replace the lines first..last, counted from 1, by others. The last edit is done first."""
     lines = source.split("\n")
     for first, last, text in sorted(edits, reverse=True):
         lines[first - 1 : last] = text
@@ -54,7 +65,7 @@ def replace_lines(source: str, edits: list[tuple[int, int, list[str]]]) -> str:
 
 
 def without_imports(source: str, gone: set[str]) -> str:
-    """The source without imports of names in `gone` that it does not use."""
+    """Return the source without the imports of names in `gone` that it does not use."""
     tree = ast.parse(source)
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     edits = []
@@ -69,12 +80,11 @@ def without_imports(source: str, gone: set[str]) -> str:
         if len(line) > 100:
             inside = textwrap.fill(names, 92, initial_indent="    ", subsequent_indent="    ")
             line = f"from {node.module} import (\n{inside},\n)"
-        edits.append((node.lineno, node.end_lineno, line.split("\n") if kept else []))
+        edits.append((node.lineno, end_of(node), line.split("\n") if kept else []))
     return replace_lines(source, edits)
 
 
-def solution(source: str, functions: Iterable[str]) -> list[ast.stmt]:
-    """The statements that `blank` takes out."""
+def solution_statements(source: str, functions: Iterable[str]) -> list[ast.stmt]:
+    """Return the statements that `blank` removes."""
     tree = ast.parse(source)
-    found = [find_function(tree, name) for name in functions]
-    return [s for f in found for s in f.body[1 if ast.get_docstring(f) else 0 :]]
+    return [statement for name in functions for statement in body_of(find_function(tree, name))]

@@ -1,7 +1,7 @@
-"""The library as a student's work may use it: the graded bodies blanked, and nothing but layers.
+"""The library that a submission may import: graded functions are blank, and only layers are there.
 
-Both the student's check and the grader run a submission on this library, so that what passes at home
-passes there, and importing the answer gives nothing.
+The student's check and the grader run a submission on this library. So what passes at home passes in
+the grader, and importing an answer gives nothing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ MODELS = "models/*.py"
 
 
 def blanked_functions(assignment: Assignment, task: Task | None = None) -> dict[str, list[str]]:
-    """{file: its functions to blank}, relative to the library's folder.
+    """Return {file, relative to the library's folder: its functions to blank}.
 
-    task: the one that is being checked; what it lists under `keep` is not blanked.
+    task: the one that is being checked. What it lists under `keep` is not blanked.
     """
     keep = set(task.keep) if task is not None else set()
     found: dict[str, list[str]] = {}
@@ -37,14 +37,14 @@ def blanked_functions(assignment: Assignment, task: Task | None = None) -> dict[
 
 
 def original(file: str, assignment: Assignment) -> str:
-    """The source of a file of the library, or of an instructor's own, which lies beside the TOML."""
+    """Return the source of a file of the library, or of a custom file beside the TOML."""
     inside = ROOT.parent / file
     path = inside if file.startswith("scratchae/") else assignment.path.parent / file
     return path.read_text(encoding="utf-8")
 
 
 def blanked_sources(assignment: Assignment, task: Task | None = None) -> dict[str, str]:
-    """{file: source} of the files in which something is blanked.
+    """Return {file: source} of the files in which something is blanked.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> "your turn: mse_forward" in blanked_sources(load_assignment("hw1"))["scratchae/losses.py"]
@@ -58,7 +58,7 @@ def blanked_sources(assignment: Assignment, task: Task | None = None) -> dict[st
 
 
 def library_sources(assignment: Assignment, task: Task | None = None) -> dict[str, str]:
-    """{file: source} of all that a submission can import from scratchae, blanked where it has to be.
+    """Return {file: source} of all that a submission can import from scratchae, blanked as needed.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> "scratchae/checking/check.py" in library_sources(load_assignment("hw1"))
@@ -74,9 +74,10 @@ def library_sources(assignment: Assignment, task: Task | None = None) -> dict[st
 
 
 def master_sources(assignment: Assignment) -> dict[str, str]:
-    """{file: source} of the answers, as they would be handed in: they stand on the blanked library.
+    """Return {file: source} of the answers as a student would hand them in.
 
-    A blanked function of another file, which an answer uses, is added to it.
+    They run on the blanked library. If an answer uses a blanked function of another file, that function
+    is added to it.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> sorted(master_sources(load_assignment("hw3")))
@@ -86,18 +87,18 @@ def master_sources(assignment: Assignment) -> dict[str, str]:
 
 
 def self_contained(file: str, assignment: Assignment) -> str:
-    """The original source, and behind it the blanked functions of other files that it uses."""
+    """Return the original source, followed by the blanked functions of other files that it uses."""
     source = original(file, assignment)
     used = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
     parts = [source]
     for dotted in assignment.also:
         module, _, name = dotted.rpartition(".")
-        home = module.replace(".", "/") + ".py"
-        if name not in used or home == file:
+        other = module.replace(".", "/") + ".py"
+        if name not in used or other == file:
             continue
-        text = original(home, assignment)
+        text = original(other, assignment)
         tree = ast.parse(text)
-        blanked = blanked_functions(assignment)[home]
+        blanked = blanked_functions(assignment)[other]
         given = [
             node.name
             for node in tree.body

@@ -1,7 +1,7 @@
-"""Assignments about functions of an instructor's own: a reference, and cases to try it on.
+"""Custom exercises: an instructor's own functions, with a reference and test cases.
 
-The instructor's file of checks enters its functions into the registry by `add_exercise`; it stays
-with the instructor. The student's folder has the public cases with their results instead, recorded.
+The instructor's file of checks registers them with `add_exercise` and stays with the instructor. The
+student's folder has the recorded results of the public cases instead.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,35 +24,36 @@ from scratchae.checking.exercises import Draw
 from scratchae.checking.mistake import forget
 from scratchae.errors import ScratchaeError
 
-_own: dict[str, bool] = {}  # {exercise: whether its reference is here}
+_custom: dict[str, bool] = {}  # {exercise: whether its reference is here}
 _recorded: dict[Case, ExecutionResult] = {}
 
 
 def add_exercise(exercise: Exercise, cases: Callable[[Draw], dict]) -> None:
-    """Enter a function of one's own, and what makes its arguments, {name: value} in their order.
+    """Register a function of your own. cases: draws its arguments, {name: value} in their order.
 
-    The reference stands in a file of its own beside the assignment, which is what is blanked.
+    The reference is in a file beside the assignment; that file is blanked and released. Raises
+    ScratchaeError if the library has an exercise of the same name.
     """
-    if exercise.name in EXERCISES and exercise.name not in _own:
+    if exercise.name in EXERCISES and exercise.name not in _custom:
         raise ScratchaeError(
             f"the library has an exercise {exercise.name!r}: give yours another name"
         )
-    _own[exercise.name] = True
+    _custom[exercise.name] = True
     EXERCISES[exercise.name] = replace(exercise, draw=cases)
-    for known in mistakes(exercise.name):  # of an earlier reading of the same file
+    for known in mistakes(exercise.name):  # from an earlier reading of the same file
         forget(known.exercise, known.name)
 
 
-def enter(path: Path, table: dict) -> None:
-    """Enter the exercises of an assignment's file of checks, or those recorded for a student."""
+def register(path: Path, table: dict) -> None:
+    """Register the exercises of an assignment's file of checks, or those recorded for a student."""
     if "checks" in table:
         run_checks(path.parent / table["checks"])
     else:
-        play_back(path.parent / table["recorded"])
+        load_recorded(path.parent / table["recorded"])
 
 
 def run_checks(path: Path) -> None:
-    """Run an instructor's file, which calls `add_exercise`; it may import its neighbours."""
+    """Run an instructor's file, which calls `add_exercise`. It may import files beside it."""
     if not path.is_file():
         raise ScratchaeError(
             f"there is no {path}: the assignment's `checks` names a file beside it"
@@ -76,21 +78,21 @@ def run_checks(path: Path) -> None:
 
 
 def expected_of(exercise: Exercise, case: Case) -> ExecutionResult:
-    """What is right on a case: recorded, or computed by the reference."""
+    """Return what is expected on a case: the recorded result, or that of the reference."""
     return _recorded.get(case) or run(exercise.reference, exercise, case)
 
 
-def is_own(name: str) -> bool:
-    return name in _own
+def is_custom(name: str) -> bool:
+    return name in _custom
 
 
-def record(exercises: list[tuple[Exercise, int]]) -> str:
-    """JSON of exercises and of their public cases: (exercise, how many cases of every corner)."""
+def record_cases(exercises: list[tuple[Exercise, int]]) -> str:
+    """Return JSON of (exercise, number of public cases for each corner), with the cases' results."""
     entries = []
     for exercise, each in exercises:
         if exercise.call is not None:
             raise ScratchaeError(
-                f"{exercise.name} has a `call` of its own, which a student's folder cannot hold: leave it out"
+                f"{exercise.name} has a `call` of its own, which cannot be recorded for students: remove it"
             )
         entries.append(
             {
@@ -106,9 +108,9 @@ def record(exercises: list[tuple[Exercise, int]]) -> str:
                     {
                         "corner": case.corner,
                         "seed": case.seed,
-                        "arguments": {k: packed(v) for k, v in case.arguments().items()},
+                        "arguments": {k: to_json(v) for k, v in case.arguments().items()},
                         "values": {
-                            k: packed(v) for k, v in expected_of(exercise, case).values.items()
+                            k: to_json(v) for k, v in expected_of(exercise, case).values.items()
                         },
                     }
                     for case in exercise.cases(0, each)
@@ -118,15 +120,15 @@ def record(exercises: list[tuple[Exercise, int]]) -> str:
     return json.dumps(entries, indent=1) + "\n"
 
 
-def play_back(path: Path) -> None:
-    """Enter recorded exercises."""
+def load_recorded(path: Path) -> None:
+    """Register the exercises of a student's folder."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ScratchaeError(f"{path} cannot be read: release the assignment once more") from error
+        raise ScratchaeError(f"{path} cannot be read: release the assignment again") from error
     for entry in entries:
-        if _own.get(entry["name"]):
-            continue  # an instructor's process has the reference itself
+        if _custom.get(entry["name"]):
+            continue  # this process has the reference itself
         exercise = Exercise(
             entry["name"],
             placeholder(entry),
@@ -136,15 +138,15 @@ def play_back(path: Path) -> None:
             entry["tolerance"],
         )
         inputs = {(c["corner"], c["seed"]): c["arguments"] for c in entry["cases"]}
-        add_exercise(exercise, player(inputs))
-        _own[exercise.name] = False
+        add_exercise(exercise, recorded_arguments(inputs))
+        _custom[exercise.name] = False
         for case in entry["cases"]:
-            values = {k: unpacked(v) for k, v in case["values"].items()}
+            values = {k: from_json(v) for k, v in case["values"].items()}
             _recorded[Case(exercise.name, case["corner"], case["seed"])] = ExecutionResult(values)
 
 
 def placeholder(entry: dict) -> Callable:
-    """Stands for a reference that is not here: its name, its file and its signature."""
+    """Return a function with the name, file and signature of a reference that is not here."""
 
     def stand_in(*arguments: object) -> None:
         raise ScratchaeError(f"the answer to {entry['name']} is not in this folder")
@@ -156,18 +158,18 @@ def placeholder(entry: dict) -> Callable:
     return stand_in
 
 
-def player(inputs: dict) -> Callable[[Draw], dict]:
-    """Gives a recorded case's arguments where otherwise new ones would be drawn."""
+def recorded_arguments(inputs: dict) -> Callable[[Draw], dict]:
+    """Return a function that gives a recorded case's arguments instead of drawing new ones."""
 
     def make(draw: Draw) -> dict:
         found = inputs[draw.corner, draw.generator.initial_seed()]
-        return {name: unpacked(value) for name, value in found.items()}
+        return {name: from_json(value) for name, value in found.items()}
 
     return make
 
 
-def packed(value: object) -> object:
-    """A tensor as JSON; other plain values as they are."""
+def to_json(value: object) -> object:
+    """Return a tensor as plain JSON values. Other values stay as they are."""
     if not isinstance(value, Tensor):
         return value
     return {
@@ -178,10 +180,10 @@ def packed(value: object) -> object:
     }
 
 
-def unpacked(value: object) -> object:
-    """The inverse of `packed`.
+def from_json(value: object) -> Any:
+    """Do the inverse of `to_json`.
 
-    >>> unpacked(packed(torch.tensor([[1.0, 2.0]])))
+    >>> from_json(to_json(torch.tensor([[1.0, 2.0]])))
     tensor([[1., 2.]])
     """
     if not isinstance(value, dict):

@@ -1,41 +1,39 @@
-"""Release: the folder that students get, and the proof that nothing of the solution is in it.
+"""Release: the folder that students get, and the proof that no solution is in it.
 
-The folder is made beside its place, looked through and tried, and only then put there.
+The folder is written beside its place, searched and tested, and only then moved there.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import tempfile
 from pathlib import Path
 
 from scratchae.checking import EXERCISES
-from scratchae.course import custom_exercises as own
 from scratchae.course.assignment import Assignment, load_assignment
 from scratchae.course.blanked_sources import (
     blanked_sources,
-    library_sources,
     master_sources,
     original,
 )
 from scratchae.course.bug_injection import choose
 from scratchae.course.check import examine
+from scratchae.course.custom_exercises import is_custom, record_cases
 from scratchae.course.handout import notebook, readme
-from scratchae.course.leaks import expressions, find_leaks, parsed, secrets
+from scratchae.course.leaks import expressions, find_leaks, solution_expressions
 from scratchae.errors import ScratchaeError
 from scratchae.files import LEFTOVER, reason
 
-__all__ = ["blanked_sources", "library_sources", "master_sources", "release", "student_files"]
-
-CHECK_SEED = 77  # of the cases that the master is tried on, which no student sees
+HIDDEN_SEED = 77  # of the cases on which the answers are tried, besides the public ones
 
 
 def release(assignment: Assignment, out: str | Path, student: str = "") -> list[str]:
-    """Write the student's folder `out`, whole or not at all; returns the names of its files.
+    """Write the student's folder `out`, completely or not at all. Return the names of its files.
 
-    student: whose faults are drawn, in a bug hunt. Raises ScratchaeError where something leaks, a
-    file does not compile, a blank function earns points, or the answers do not earn all of them.
+    student: in a bug hunt, whose faults are drawn. Raises ScratchaeError if a solution leaks, a file
+    does not compile, a blank function earns points, or the answers do not earn all points.
 
     >>> import tempfile
     >>> from scratchae.course.assignment import load_assignment
@@ -45,9 +43,9 @@ def release(assignment: Assignment, out: str | Path, student: str = "") -> list[
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
-        raise ScratchaeError(f"{out} is a file: choose a folder that is not there yet")
+        raise ScratchaeError(f"{out} is a file: choose a folder that does not exist yet")
     if out.is_dir() and any(out.iterdir()):
-        raise ScratchaeError(f"{out} is there already and not empty: choose another folder")
+        raise ScratchaeError(f"{out} exists and is not empty: choose another folder")
     files = student_files(assignment, student)
     beside = out.absolute().with_name(f"{LEFTOVER}{out.name}")
     try:
@@ -67,7 +65,7 @@ def release(assignment: Assignment, out: str | Path, student: str = "") -> list[
 
 
 def student_files(assignment: Assignment, student: str = "") -> dict[str, str]:
-    """{name: text} of everything in the student's folder.
+    """Return {name: text} of everything in the student's folder.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> "your turn" in student_files(load_assignment("hw3"))["conv2d.py"]
@@ -78,10 +76,10 @@ def student_files(assignment: Assignment, student: str = "") -> dict[str, str]:
         template = assignment.path.with_suffix("")
         files |= {p.name: p.read_text("utf-8") for p in sorted(template.glob("*.py"))}
     recorded = [
-        (EXERCISES[t.exercise], t.public) for t in assignment.tasks if own.is_own(t.exercise)
+        (EXERCISES[t.exercise], t.public) for t in assignment.tasks if is_custom(t.exercise)
     ]
     if recorded:
-        files["cases.json"] = own.record(recorded)
+        files["cases.json"] = record_cases(recorded)
     files["assignment.toml"] = to_toml(assignment, bool(recorded))
     files[f"{assignment.name}.ipynb"] = notebook(assignment)
     files["README.md"] = readme(assignment)
@@ -89,13 +87,13 @@ def student_files(assignment: Assignment, student: str = "") -> dict[str, str]:
 
 
 def graded_files(assignment: Assignment, student: str) -> dict[str, str]:
-    """{file: source} of those that a student writes or mends."""
+    """Return {file: source} of the files that a student writes or corrects."""
     if assignment.kind == "contest":
         return {}
     if assignment.kind == "mend":
         if not student:
             raise ScratchaeError(
-                f"{assignment.name} has other faults for every student: say whose, with --student NAME"
+                f"{assignment.name} has different faults for every student: name one with --student NAME"
             )
         bugs = choose(assignment, student)
         sources = {file: original(file, assignment) for file in assignment.files}
@@ -107,7 +105,7 @@ def graded_files(assignment: Assignment, student: str) -> dict[str, str]:
 
 
 def to_toml(assignment: Assignment, recorded: bool) -> str:
-    """The assignment as the student's folder has it: without the file of checks."""
+    """Return the assignment.toml of the student's folder, which does not name the file of checks."""
     lines = [f"name = {quoted(assignment.name)}", f"title = {quoted(assignment.title)}"]
     lines += [f"kind = {quoted(assignment.kind)}", f"about = {quoted(assignment.about)}"]
     if assignment.deadline is not None:
@@ -134,17 +132,19 @@ def to_toml(assignment: Assignment, recorded: bool) -> str:
 
 
 def quoted(value: object) -> str:
-    """A value as TOML writes it, which for these is as JSON does."""
+    """Return a value as TOML writes it. For these values that is as JSON does."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def prove(assignment: Assignment, folder: Path, files: dict[str, str], student: str) -> None:
-    """Raise ScratchaeError unless the folder is fit to be handed out."""
+    """Raise ScratchaeError unless the folder may be given to students."""
     name = assignment.name
     mend = assignment.kind == "mend"
-    secret = mended(assignment, student) if mend else secrets(assignment)
-    if leaks := find_leaks(folder, secret, files):
-        raise ScratchaeError(f"{name} is not released, for it leaks: {'; '.join(leaks[:3])}")
+    solution = (
+        corrected_expressions(assignment, student) if mend else solution_expressions(assignment)
+    )
+    if leaks := find_leaks(folder, solution, files):
+        raise ScratchaeError(f"{name} is not released because it leaks: {'; '.join(leaks[:3])}")
     for file in (file for file in files if file.endswith(".py")):
         try:
             compile(files[file], file, "exec")
@@ -158,26 +158,26 @@ def prove(assignment: Assignment, folder: Path, files: dict[str, str], student: 
                 f"{name} is not released: {result.task.name} earns {result.points:g} points as it is "
                 f"handed out, and its check says: {result.first_sentence}"
             )
-    if assignment.kind != "contest":  # whose master would have to be trained first
-        prove_master(assignment)
+    if assignment.kind != "contest":  # its answer would have to be trained first
+        prove_answers(assignment)
 
 
-def mended(assignment: Assignment, student: str) -> set[str]:
-    """What only the mended lines say, of a bug hunt's files."""
+def corrected_expressions(assignment: Assignment, student: str) -> set[str]:
+    """Return what only the correct lines of a bug hunt's files contain."""
     faulty, found = graded_files(assignment, student), set()
     for file in assignment.files:
-        right = set(expressions(parsed(original(file, assignment))))
-        found |= right - set(expressions(parsed(faulty[file])))
+        right = set(expressions(ast.parse(original(file, assignment))))
+        found |= right - set(expressions(ast.parse(faulty[file])))
     return found
 
 
-def prove_master(assignment: Assignment) -> None:
-    """Raise ScratchaeError unless the answers earn every point, in public and in hidden cases."""
+def prove_answers(assignment: Assignment) -> None:
+    """Raise ScratchaeError unless the answers earn all points, in public and in hidden cases."""
     with tempfile.TemporaryDirectory() as folder:
         for file, text in master_sources(assignment).items():
             (Path(folder) / Path(file).name).write_text(text, encoding="utf-8")
         results = examine(assignment, Path(folder))
-        results += examine(assignment, Path(folder), seed=CHECK_SEED, hidden=True)
+        results += examine(assignment, Path(folder), seed=HIDDEN_SEED, hidden=True)
     for result in results:
         if result.points != result.task.points:
             raise ScratchaeError(

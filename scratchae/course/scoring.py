@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from scratchae.checking import Exercise
-from scratchae.checking.check import Seen, judge
+from scratchae.checking.check import Runs, judge
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Task
 
@@ -58,7 +58,7 @@ def lenient(exercise: Exercise) -> Exercise:
     return replace(exercise, tolerance=max(exercise.tolerance, FLOAT32_TOLERANCE))
 
 
-def scored_rows(exercise: Exercise, seen: Seen) -> list[Row]:
+def scored_rows(exercise: Exercise, seen: Runs) -> list[Row]:
     """Return the rows of what was seen, (case, got, expected).
 
     A row fails only beyond float32's rounding. What is wrong is then described as exactly as possible.

@@ -1,31 +1,32 @@
-"""Data parallel training: every process works on its share of each batch, and gradients are summed.
+"""Data parallel training: each process works on its shard of every batch; the gradients are summed.
 
 Start the same program several times, as `torchrun --nproc-per-node 4 -m scratchae train fc` does,
-and `fit` finds the others; no call to anything in here is needed.
+and `fit` finds the other processes. A program need not call anything in here.
 """
 
-from scratchae.distributed.batchnorm import SyncBatchNorm1d, SyncBatchNorm2d
-from scratchae.distributed.broadcast import same_start
-from scratchae.distributed.buffered import BufferedSyncBatchNorm
-from scratchae.distributed.convert import convert_sync_batchnorm, revert_sync_batchnorm
+from scratchae.distributed.batchnorm import join_statistics, join_sums, joined
 from scratchae.distributed.engine import DataParallel
-from scratchae.distributed.error_reporting import one_voice
-from scratchae.distributed.sharding import check_batch_size, dealt_out, share_of
-from scratchae.distributed.workers import WorkerLostError, Workers, join
+from scratchae.distributed.error_reporting import ErrorReporter, report_errors_once
+from scratchae.distributed.sharding import check_batch_size, shard_by_batches, shard_of
+from scratchae.distributed.workers import (
+    WorkerLostError,
+    Workers,
+    broadcast_state,
+    init_workers,
+)
 
 __all__ = [
-    "BufferedSyncBatchNorm",
     "DataParallel",
-    "SyncBatchNorm1d",
-    "SyncBatchNorm2d",
+    "ErrorReporter",
     "WorkerLostError",
     "Workers",
+    "broadcast_state",
     "check_batch_size",
-    "convert_sync_batchnorm",
-    "dealt_out",
-    "join",
-    "one_voice",
-    "revert_sync_batchnorm",
-    "same_start",
-    "share_of",
+    "init_workers",
+    "join_statistics",
+    "join_sums",
+    "joined",
+    "report_errors_once",
+    "shard_by_batches",
+    "shard_of",
 ]

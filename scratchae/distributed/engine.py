@@ -1,11 +1,11 @@
-"""DataParallel: the step of another engine on several workers, with one sum between its two halves.
+"""DataParallel: the step of another engine on several workers, which sum their gradients in between.
 
-The loss is a mean over images, so with shares of n_r images, N = Σ n_r in all,
+The loss is a mean over images. With shards of n_r images, N = Σ n_r in all,
 
     L = Σ n_r L_r / N        dL = Σ n_r dL_r / N
 
-Every worker multiplies its gradients and its loss by n_r, puts n_r behind them, and one all-reduce of
-that message gives all workers the three sums. All then divide by N, and move alike.
+Every worker multiplies its gradients and its loss by n_r and puts n_r behind them. One all-reduce of
+that message gives all workers the three sums. All divide by N and make the same update.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from scratchae.distributed.batchnorm import SyncBatchNorm
-from scratchae.distributed.convert import convert_sync_batchnorm, revert_sync_batchnorm
-from scratchae.distributed.sharding import share_of
+from scratchae.distributed.batchnorm import joined
+from scratchae.distributed.sharding import shard_of
 from scratchae.distributed.workers import Workers
 from scratchae.engines import Engine, NotFiniteError
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer
+from scratchae.layers.batchnorm import BatchNorm
 from scratchae.optim import Optimizer
-from scratchae.step import train_step
+from scratchae.step import loss_of, train_step
 
 
 class DataParallel(Engine):
-    """Wraps an engine, whose model and optimizer have to start alike on all workers (`same_start`).
+    """Wraps an engine, whose model and optimizer have to be equal on all workers (`broadcast_state`).
 
-    `pick` and `epoch` take the indices of joined batches, and each worker finds its share of them;
-    `step` and `gradients` take the share. Losses are those of joined batches. A share may be
-    empty. The model's BatchNorms become SyncBatchNorms.
+    `pick` and `epoch` take the indices of whole batches, of which each worker uses its shard; `step`
+    and `gradients` take the shard, which may be empty. Losses are those of whole batches. BatchNorm
+    uses the statistics of whole batches.
 
-    Raises ScratchaeError for an engine that has no gap between gradients and update.
+    Raises ScratchaeError if the engine cannot stop between gradients and update, or if the loss is
+    not a mean over images.
 
-    >>> import torch
     >>> from scratchae.engines import make_engine
     >>> from scratchae.layers import Linear, Sequential
     >>> from scratchae.optim import SGD
@@ -50,13 +50,18 @@ class DataParallel(Engine):
     def __init__(self, engine: Engine, workers: Workers) -> None:
         if not engine.in_halves:
             raise ScratchaeError(
-                f"the {engine.name} engine makes whole steps at once, and several workers have to sum "
-                "their gradients in the middle: use the eager or the buffered engine"
+                f"the {engine.name} engine makes whole steps, but several workers have to sum their "
+                "gradients between its two halves: use the eager or the buffered engine"
+            )
+        loss = loss_of(engine.model)
+        if getattr(loss, "reduction", "mean") != "mean":
+            raise ScratchaeError(
+                f"several workers need a loss that is a mean over images, not {loss!r}: "
+                "use reduction='mean', or one worker"
             )
         super().__init__(engine.model, engine.optimizer)
         self.engine, self.workers, self.name = engine, workers, engine.name
-        convert_sync_batchnorm(self.model, workers)
-        self.norms = [n for _, n in self.model.leaves() if isinstance(n, SyncBatchNorm)]
+        self.norms = [n for _, n in self.model.modules() if isinstance(n, BatchNorm)]
         self.message = with_room_behind(self.optimizer.grad, 2)
 
     @torch.inference_mode()
@@ -67,33 +72,27 @@ class DataParallel(Engine):
             x,
             target,
             gradients=self.gradients,
-            update=self.engine.update,
+            update=self.update,
         )
 
     def gradients(
         self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
     ) -> Tensor:
         n = len(x)
-        for norm in self.norms:
-            norm.share = n
-        loss = self.engine.gradients(model, optimizer, x, target) if n else self.sit_out()
-        self.message[-2], self.message[-1] = loss, 1.0
+        with joined(self.norms, self.workers, counts=n > 0):
+            if n:
+                loss = self.engine.gradients(model, self.optimizer, x, target)
+                self.message[-2], self.message[-1] = loss, 1.0
+            else:  # the other workers' BatchNorms wait for this one's: an image that counts for nothing
+                y = model.forward(x.new_zeros(1, *x.shape[1:]))
+                model.backward(torch.zeros_like(y))
+                self.message.zero_()
         self.workers.sum(self.message.mul_(n))
         self.message.div_(self.message[-1].clone())
         return self.message[-2]
 
-    def sit_out(self) -> Tensor:
-        """The part of a worker without images; its gradients and its loss are 0."""
-        self.optimizer.zero_grad()
-        for norm in self.norms:
-            norm.sit_out_forward(self.message)
-        self.sit_out_backward()
-        return self.message.new_zeros(())
-
-    def sit_out_backward(self) -> None:
-        """What the others wait for in their backward pass: this worker makes none."""
-        for norm in reversed(self.norms):
-            norm.sit_out_backward(self.message)
+    def update(self, optimizer: Optimizer, loss: Tensor) -> None:
+        self.engine.update(self.optimizer, loss)
 
     def epoch(
         self,
@@ -104,28 +103,24 @@ class DataParallel(Engine):
     ) -> Tensor:
         try:
             return super().epoch(images, batches, progress, targets)
-        except BaseException as error:
-            revert_sync_batchnorm(self.model)  # training is over, each worker is by itself again
-            if isinstance(error, NotFiniteError):
-                batch = images.index_select(0, self.joined)
-                raise NotFiniteError(error.step, error.loss, batch) from error
-            raise
+        except NotFiniteError as error:
+            batch = images.index_select(0, self.whole_batch)
+            raise NotFiniteError(error.step, error.loss, batch) from error
 
     def pick(self, images: Tensor, index: Tensor) -> Tensor:
-        self.joined = index
-        own = share_of(index, self.workers.rank, self.workers.size)
+        self.whole_batch = index
+        own = shard_of(index, self.workers.rank, self.workers.size)
         return self.engine.pick(images, own) if len(own) else images[:0]
 
     def pick_targets(self, targets: Tensor, index: Tensor) -> Tensor:
-        return targets.index_select(0, share_of(index, self.workers.rank, self.workers.size))
+        return targets.index_select(0, shard_of(index, self.workers.rank, self.workers.size))
 
 
 def with_room_behind(flat: Tensor, more: int) -> Tensor:
-    """A view of the tensor flat (P,), which has its storage to itself, and `more` numbers behind it.
+    """Return a view of the tensor flat (P,), which owns its storage, and of `more` numbers behind it.
 
     The storage grows in place, so that all views of it stay views of it.
 
-    >>> import torch
     >>> flat = torch.ones(2)
     >>> longer = with_room_behind(flat, 1)
     >>> flat.zero_(), longer.shape

@@ -1,8 +1,9 @@
-"""One voice: however many workers there are, and however training ends, one of them says why.
+"""Report an error once: however many workers there are, one of them prints why training ended.
 
-When a worker dies the others notice: gloo's connections to it break, the launcher (torchrun) sends
-them SIGTERM, or they read in the store that somebody is ending. Each then leaves a note that it is
-still here; the first to ask is the one to speak, and names those whose note is missing.
+If a worker dies, the others notice it: gloo's connections to it break, the launcher (torchrun) sends
+them SIGTERM, or they read in the store that another worker is ending. Each then leaves a note in the
+store that it is still there. The first to ask is the one that reports; it names those whose note is
+missing.
 
 A thread of its own waits for all of this, since the main one may be inside a sum that never ends.
 """
@@ -20,57 +21,65 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import torch.distributed as dist
+
 from scratchae.distributed.workers import WorkerLostError, Workers
 from scratchae.errors import ScratchaeError
 
 SIGNALS = [s for name in ("SIGTERM", "SIGINT", "SIGHUP") if (s := getattr(signal, name, None))]
-PATIENCE = 3.0  # seconds for the others' notes
+PATIENCE = 3.0  # seconds to wait for the other workers' notes
 
 
-class Voice:
-    """What this worker will say at the end, if it is the one to speak.
+class ErrorReporter:
+    """Ends this process, and prints the reason if no other worker has done so.
 
-    cure: the second half of that sentence, how to go on.
+    advice: how to go on; it ends the sentence about a lost worker.
 
-    >>> voice = Voice(Workers())
-    >>> voice.cure = "go on with: scratchae train fc --resume"
+    >>> reporter = ErrorReporter(Workers())
+    >>> reporter.advice = "go on with: scratchae train fc --resume"
     """
 
     def __init__(self, workers: Workers) -> None:
-        self.workers, self.store, self.cure = workers, workers.store, "start all of them again"
-        self.lock = threading.Lock()  # the main thread and the listening one end only once
+        self.workers, self.advice = workers, "start all of them again"
+        self.lock = threading.Lock()  # the main thread and the listening one must not both end it
+
+    @property
+    def store(self) -> dist.Store:
+        """Where the workers leave their notes."""
+        assert self.workers.store is not None
+        return self.workers.store
 
     def end(
-        self, words: str | None, code: int, otherwise: str = "training was told to stop"
+        self, text: str | None, code: int, otherwise: str = "training was told to stop"
     ) -> None:
-        """End this process with `words`; None: with who is missing, or, where nobody is, `otherwise`.
+        """End this process with exit code `code`; one worker alone prints `text`.
 
-        One worker alone says it.
+        text None: say which workers are missing, or `otherwise` if none is.
         """
         self.lock.acquire()
-        with suppress(RuntimeError):  # without the store every worker speaks for itself
+        with suppress(RuntimeError):  # without the store every worker reports by itself
             self.store.set(f"here/{self.workers.rank}", "")
             self.store.set("ending", "")
-            if self.store.add("speakers", 1) > 1:
-                self.wait_for(["said"], 2 * PATIENCE)
-                words = ""
-        if words is None:
-            words = f"{self.missing() or otherwise}: {self.cure}"
-        if words:
-            print(f"\nerror: {words}", file=sys.stderr)
+            if self.store.add("reporters", 1) > 1:
+                self.wait_for(["reported"], 2 * PATIENCE)
+                text = ""
+        if text is None:
+            text = f"{self.missing() or otherwise}: {self.advice}"
+        if text:
+            print(f"\nerror: {text}", file=sys.stderr)
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()
         with suppress(RuntimeError):
-            self.store.set("said", "")
+            self.store.set("reported", "")
             self.store.set(f"done/{self.workers.rank}", "")
-            if self.workers.writes and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
-                # the store is this process's, not torchrun's: stay until nobody needs it
+            if self.workers.is_rank_0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+                # the store lives in this process, not in torchrun: stay until nobody needs it
                 self.wait_for([f"done/{rank}" for rank in range(self.workers.size)], PATIENCE)
-        os._exit(code)  # nothing else could end a sum that waits for a dead worker
+        os._exit(code)  # nothing else can end a sum that waits for a dead worker
 
     def missing(self) -> str:
-        """Who has not left a note that it is still here, as half a sentence; empty where all have."""
+        """Return which workers have left no note, as half a sentence; empty if all have."""
         ranks = range(self.workers.size)
         try:
             self.wait_for([f"here/{rank}" for rank in ranks], PATIENCE)
@@ -84,13 +93,13 @@ class Voice:
         return f"{who} of {self.workers.size} died or cannot be reached, so training stopped"
 
     def wait_for(self, notes: list[str], seconds: float) -> None:
-        """Until all notes are there, or so many seconds have passed."""
+        """Wait until all notes are there, or so many seconds have passed."""
         until = time.monotonic() + seconds
         while not self.store.check(notes) and time.monotonic() < until:
             time.sleep(0.02)
 
     def listen(self, inbox: int) -> None:
-        """The thread: ends this process at a signal, or when another worker is ending."""
+        """Run in a thread: end this process at a signal, or if another worker is ending."""
         while True:
             ready, _, _ = select.select([inbox], [], [], 1.0)
             if ready:
@@ -107,42 +116,43 @@ class Voice:
 
 
 @contextmanager
-def one_voice(workers: Workers) -> Iterator[Voice]:
-    """Inside, errors, signals and the death of a worker end all workers, and one sentence is said.
+def report_errors_once(workers: Workers) -> Iterator[ErrorReporter]:
+    """Inside, an error, a signal or the death of a worker ends all workers, with one message.
 
-    For a command, not for a library call: the process ends, with exit code 2 for a ScratchaeError, 1
-    where a worker is lost, and 128 + the number of a signal. A worker that is alone is left as it is.
+    For a command, not for a library call: the process ends. Its exit code is 2 for a ScratchaeError,
+    1 if a worker is lost, and 128 + the number of a signal. With one worker nothing is changed.
 
-    >>> with one_voice(Workers()) as voice:
-    ...     voice.cure = "go on with: scratchae train fc --resume"
+    >>> with report_errors_once(Workers()) as reporter:
+    ...     reporter.advice = "go on with: scratchae train fc --resume"
     """
-    voice = Voice(workers)
+    reporter = ErrorReporter(workers)
     if workers.size == 1:
-        yield voice
+        yield reporter
         return
-    workers.store.set(f"home/{workers.rank}", f"process {os.getpid()} on {socket.gethostname()}")
+    store = reporter.store
+    store.set(f"home/{workers.rank}", f"process {os.getpid()} on {socket.gethostname()}")
     with signals_in_a_pipe() as inbox, warnings.catch_warnings():
-        if not workers.writes:
-            warnings.simplefilter("ignore")  # rank 0 says the same
-        threading.Thread(target=voice.listen, args=(inbox,), daemon=True).start()
+        if not workers.is_rank_0:
+            warnings.simplefilter("ignore")  # rank 0 prints the same ones
+        threading.Thread(target=reporter.listen, args=(inbox,), daemon=True).start()
         try:
-            yield voice
+            yield reporter
         except WorkerLostError as error:
-            voice.end(None, 1, f"the workers lost their connection ({error.__cause__})")
+            reporter.end(None, 1, f"the workers lost their connection ({error.__cause__})")
         except ScratchaeError as error:
-            voice.end(str(error), 2)
+            reporter.end(str(error), 2)
         except Exception:
             with suppress(RuntimeError):
-                workers.store.add("speakers", 1)  # the traceback says what is to be said
-                workers.store.set("said", "")
+                store.add("reporters", 1)  # the traceback is the report
+                store.set("reported", "")
             raise
         with suppress(RuntimeError):
-            workers.store.set(f"here/{workers.rank}", "")  # whoever is done is not missing
+            store.set(f"here/{workers.rank}", "")  # a worker that has finished is not missing
 
 
 @contextmanager
 def signals_in_a_pipe() -> Iterator[int]:
-    """Signals do nothing inside but to arrive in the pipe whose end is yielded, as a byte each."""
+    """Inside, signals only arrive in the pipe whose end is yielded, one byte each."""
     outbox, inbox = (socket_end.detach() for socket_end in reversed(socket.socketpair()))
     os.set_blocking(outbox, False)
     before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
@@ -153,4 +163,4 @@ def signals_in_a_pipe() -> Iterator[int]:
         signal.set_wakeup_fd(old)
         for number, handler in before.items():
             signal.signal(number, handler)
-        os.close(outbox)  # which ends the thread
+        os.close(outbox)  # ends the thread

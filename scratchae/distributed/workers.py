@@ -1,8 +1,8 @@
-"""Workers: the processes that train together, and the few things that they say to each other.
+"""Workers: the processes that train together, and what they send to each other.
 
-Who there is stands in the environment: RANK (this worker's number, from 0), WORLD_SIZE (how many),
-LOCAL_RANK and LOCAL_WORLD_SIZE (the same on this machine), MASTER_ADDR and MASTER_PORT (where to
-meet). torchrun sets them all.
+The environment says which processes there are: RANK (this worker's number, from 0), WORLD_SIZE (how
+many), LOCAL_RANK and LOCAL_WORLD_SIZE (the same on this machine), MASTER_ADDR and MASTER_PORT (where
+they meet). torchrun sets them all.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
+from scratchae.layers import Layer
+from scratchae.optim import Optimizer
 
-# Longer than a slow download or a laptop's nap; a worker that dies is noticed at once anyway.
+# Longer than a slow download or a laptop that sleeps. A worker that dies is noticed at once anyway.
 TIMEOUT = timedelta(minutes=5)
 CPU = torch.device("cpu")
 T = TypeVar("T")
@@ -36,56 +38,56 @@ class WorkerLostError(ScratchaeError):
 
 
 class Workers:
-    """This process among those that train together; with size 1 it is alone and nothing is sent.
+    """This process among those that train together. With size 1 it is alone and nothing is sent.
 
-    rank: its number; rank 0 is the one that writes and prints. store: where workers can leave notes
-    that outlive them, a torch.distributed Store, or None.
+    rank: its number; rank 0 writes files and prints. store: a torch.distributed Store, in which
+    workers can leave notes that outlive them, or None.
 
-    Whatever is sent has to be asked for by all workers, in the same order.
+    All workers have to call the methods that send something, in the same order.
 
     >>> alone = Workers()
-    >>> alone.sum(torch.tensor([1.0, 2.0])).tolist(), alone.gather(torch.tensor([3.0])).tolist()
+    >>> alone.sum(torch.tensor([1.0, 2.0])).tolist(), alone.all_gather(torch.tensor([3.0])).tolist()
     ([1.0, 2.0], [[3.0]])
-    >>> alone.first(lambda: "said by rank 0, heard by all")
-    'said by rank 0, heard by all'
+    >>> alone.from_rank_0(lambda: "found by rank 0, returned to all")
+    'found by rank 0, returned to all'
     """
 
     def __init__(self, rank: int = 0, size: int = 1, store: dist.Store | None = None) -> None:
         self.rank, self.size, self.store = rank, size, store
 
     def __deepcopy__(self, memo: dict) -> Workers:
-        """Itself: a copy of a model talks to the same workers."""
+        """Return this object: a copy of a model sends to the same workers."""
         return self
 
     @property
-    def writes(self) -> bool:
+    def is_rank_0(self) -> bool:
         """Is this the worker that writes and prints?"""
         return self.rank == 0
 
     def sum(self, x: Tensor) -> Tensor:
-        """x becomes the sum of all workers' x, in place: one all-reduce."""
+        """Replace x by the sum of all workers' x, in place, and return it: one all-reduce."""
         if self.size > 1:
-            with reaching_others():
+            with lost_workers():
                 dist.all_reduce(x)
         return x
 
-    def gather(self, x: Tensor) -> Tensor:
-        """Every worker's x, (size, *x.shape), in order of rank."""
+    def all_gather(self, x: Tensor) -> Tensor:
+        """Return every worker's x, (size, *x.shape), in order of rank."""
         if self.size == 1:
             return x[None]
-        everybodys = x.new_empty(self.size, *x.shape)
-        with reaching_others():
-            dist.all_gather(list(everybodys), x)
-        return everybodys
+        gathered = x.new_empty(self.size, *x.shape)
+        with lost_workers():
+            dist.all_gather(list(gathered), x)
+        return gathered
 
-    def copy_first(self, x: Tensor) -> None:
-        """x becomes rank 0's x, in place."""
+    def broadcast(self, x: Tensor) -> None:
+        """Replace x by rank 0's x, in place."""
         if self.size > 1:
-            with reaching_others():
+            with lost_workers():
                 dist.broadcast(x, 0)
 
     def mean(self, value: Callable[[], float], count: int) -> float:
-        """The mean of what all workers find, each counting `count` times, also not at all."""
+        """Return the mean of all workers' values, each with weight `count`, which may be 0."""
         if self.size == 1:
             return value()
         total = self.sum(
@@ -93,26 +95,26 @@ class Workers:
         )
         return (total[0] / total[1]).item()
 
-    def first(self, work: Callable[[], T]) -> T:
-        """What `work` gives on rank 0, for all; where it raises ScratchaeError there, all raise it."""
+    def from_rank_0(self, work: Callable[[], T]) -> T:
+        """Return what `work` gives on rank 0, to all; if it raises ScratchaeError there, all raise it."""
         if self.size == 1:
             return work()
-        said: list[Any] = [None, None]  # the result, or what was wrong
+        sent: list[Any] = [None, None]  # the result, or the text of the error
         if self.rank == 0:
             try:
-                said[0] = work()
+                sent[0] = work()
             except ScratchaeError as error:
-                said[1] = str(error)
-        with reaching_others():
-            dist.broadcast_object_list(said, 0, device=CPU)
-        if said[1] is not None:
-            raise ScratchaeError(said[1])
-        return said[0]
+                sent[1] = str(error)
+        with lost_workers():
+            dist.broadcast_object_list(sent, 0, device=CPU)
+        if sent[1] is not None:
+            raise ScratchaeError(sent[1])
+        return sent[0]
 
-    def after_first(self, work: Callable[[], T]) -> T:
-        """What `work` gives here; rank 0 comes first, and the others find the files that it left."""
+    def rank_0_first(self, work: Callable[[], T]) -> T:
+        """Return what `work` gives here. Rank 0 does it first; the others find the files it wrote."""
         own: list[T] = []
-        self.first(lambda: own.append(work()))
+        self.from_rank_0(lambda: own.append(work()))
         return own[0] if own else work()
 
     @property
@@ -128,26 +130,26 @@ class Workers:
         machines = f"--nnodes {self.size // here} " if self.size > here else ""
         return f"torchrun {machines}--nproc-per-node {here} -m scratchae"
 
-    def place(self, device: torch.device) -> torch.device:
-        """The device of this worker: of GPUs, each worker of a machine takes its own."""
+    def own_device(self, device: torch.device) -> torch.device:
+        """Return the device of this worker: each worker of a machine takes a GPU of its own."""
         if self.size == 1 or device.type != "cuda":
             return device
         here, gpus = int(os.environ.get("LOCAL_RANK", self.rank)), torch.cuda.device_count()
         if here >= gpus:
             raise ScratchaeError(
-                f"worker {self.rank} finds no GPU of its own, this machine has {gpus}: start as many "
-                "workers as there are GPUs, or use --device cpu"
+                f"worker {self.rank} finds no GPU of its own, because this machine has {gpus}: start "
+                "as many workers as there are GPUs, or use --device cpu"
             )
         torch.cuda.set_device(here)
         return torch.device("cuda", here)
 
 
 @contextmanager
-def reaching_others() -> Iterator[None]:
-    """One sentence where another worker does not answer."""
+def lost_workers() -> Iterator[None]:
+    """Raises WorkerLostError if another worker does not answer."""
     try:
         yield
-    except RuntimeError as error:  # torch's own kinds of it, and gloo's, which has none
+    except RuntimeError as error:  # torch's own subclasses of it, and gloo's, which is a plain one
         first_line = str(error).partition("\n")[0]
         raise WorkerLostError(
             "another worker has ended or cannot be reached: start all of them again with --resume "
@@ -155,13 +157,27 @@ def reaching_others() -> Iterator[None]:
         ) from error
 
 
+def broadcast_state(model: Layer, optimizer: Optimizer, workers: Workers) -> None:
+    """Copy rank 0's parameters, buffers and optimizer state to all workers, bit for bit.
+
+    >>> from scratchae.layers import Linear
+    >>> from scratchae.optim import Adam
+    >>> model = Linear(3, 3)
+    >>> broadcast_state(model, Adam(model.parameters()), Workers())
+    """
+    buffers = [tensor for _, tensor in model.named_buffers()]
+    for tensor in (optimizer.value, *optimizer.state.values(), *buffers):
+        workers.broadcast(tensor)
+    optimizer.steps = workers.from_rank_0(lambda: optimizer.steps)
+
+
 @functools.cache
-def join() -> Workers:
-    """This process among its like, as the environment has it; alone where that names no others.
+def init_workers() -> Workers:
+    """Return this process among those that the environment names; alone if it names no others.
 
-    Waits until all of them are there. Raises ScratchaeError where they cannot meet.
+    Waits until all of them are there. Raises ScratchaeError if they cannot meet.
 
-    >>> join().size
+    >>> init_workers().size
     1
     """
     size = int(os.environ.get("WORLD_SIZE", 1))
@@ -172,10 +188,10 @@ def join() -> Workers:
             f"WORLD_SIZE is {size}, but this torch was built without torch.distributed: "
             "start one process, or install another torch"
         )
-    share_cores()
+    divide_cores()
     try:
         store, rank, size = next(dist.rendezvous("env://", timeout=TIMEOUT))
-        # one for tensors on each kind of device; notes between workers lie on the CPU
+        # one backend for the tensors of each kind of device; objects are sent from the CPU
         nccl = torch.cuda.is_available() and dist.is_nccl_available()
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if nccl else "gloo",
@@ -189,23 +205,24 @@ def join() -> Workers:
             f"the {size} workers that WORLD_SIZE asks for could not meet: start them by torchrun "
             f"--nproc-per-node {size} ({str(error).partition(chr(10))[0]})"
         ) from error
-    atexit.register(leave)
+    atexit.register(close_workers)
     return Workers(rank, size, dist.PrefixStore("notes", store))
 
 
-def leave() -> None:
-    """Close the connections to the others."""
+def close_workers() -> None:
+    """Close the connections to the other workers."""
     if dist.is_initialized():
         dist.destroy_process_group()
-    join.cache_clear()
+    init_workers.cache_clear()
 
 
-def share_cores() -> None:
+def divide_cores() -> None:
     """Divide the machine's cores among its workers, unless OMP_NUM_THREADS says otherwise.
 
-    torchrun sets it to 1 where nobody has, so 1 says nothing.
+    torchrun sets it to 1 if it is not set, so 1 says nothing.
     """
     here = int(os.environ.get("LOCAL_WORLD_SIZE", 0))
     if here and os.environ.get("OMP_NUM_THREADS", "1") == "1":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        can_tell = hasattr(os, "sched_getaffinity")  # which of them this process may use
+        cores = len(os.sched_getaffinity(0)) if can_tell else os.cpu_count() or 1
         torch.set_num_threads(max(1, cores // here))

@@ -4,7 +4,7 @@ from scratchae.engines.base import Engine, NotFiniteError
 from scratchae.engines.buffered import BufferedEngine, FrugalEngine
 from scratchae.engines.compiled import CompiledEngine
 from scratchae.engines.graph import GraphEngine
-from scratchae.engines.registry import ENGINES, make_engine
+from scratchae.engines.registry import ENGINES, make_engine, register_engine
 
 __all__ = [
     "ENGINES",
@@ -15,4 +15,5 @@ __all__ = [
     "GraphEngine",
     "NotFiniteError",
     "make_engine",
+    "register_engine",
 ]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from scratchae.engines.registry import register_engine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer, Sequential
 from scratchae.optim import Optimizer
@@ -30,10 +31,12 @@ class NotFiniteError(ScratchaeError):
         self.step, self.loss, self.batch = step, loss, batch
 
 
+@register_engine
 class Engine:
     """The `eager` engine, and the base of all engines.
 
-    model: trained in place. optimizer: the one that holds the model's parameters.
+    model: trained in place. optimizer: the one that holds the model's parameters. precision: one of
+    the engine's own.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import SGD
@@ -47,9 +50,10 @@ class Engine:
 
     name = "eager"
     in_halves = True  # can `gradients` and `update` be called apart?
+    precisions: tuple[str, ...] = ("float32",)
 
-    def __init__(self, model: Sequential, optimizer: Optimizer) -> None:
-        self.model, self.optimizer = model, optimizer
+    def __init__(self, model: Sequential, optimizer: Optimizer, precision: str = "float32") -> None:
+        self.model, self.optimizer, self.precision = model, optimizer, precision
 
     @torch.inference_mode()
     def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:

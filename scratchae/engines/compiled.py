@@ -1,13 +1,14 @@
 """CompiledEngine: the device step put through torch.compile as one function.
 
-The layers are not compiled as they are written, in Python, but as what they do: the step is run
-once and its operations on tensors are listed (a graph of torch.fx), forward pass, loss, backward
-pass and update in one. The compiler fuses what lies side by side in that list.
+The compiler does not see the Python of the layers but what they do: the step runs once, and its
+operations on tensors are listed (a graph of torch.fx), forward pass, loss, backward pass and update
+in one. The compiler fuses neighbours in that list.
 """
 
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,20 +17,22 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from scratchae.engines.device import DeviceEngine
 from scratchae.engines.device.flat import Net
-from scratchae.engines.device.step import Step, copies
+from scratchae.engines.device.step import Step, copies, device_step
+from scratchae.engines.registry import register_engine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Sequential
 from scratchae.optim import Optimizer
 
 
+@register_engine
 class CompiledEngine(DeviceEngine):
-    """The steps of `eager`, up to rounding, compiled; on CUDA then recorded as a CUDA graph too.
+    """The steps of `eager`, up to rounding, compiled; on CUDA also recorded as a CUDA graph.
 
-    Each batch size is compiled by itself, which takes tens of seconds on a CPU the first time
-    (torch keeps what it compiled on disk); the one short batch at the end of an epoch is not.
-    Where that cannot be done, for want of a C++ compiler or because a layer asks for a number that
-    only the step itself can tell, a warning says so in a sentence, and the steps are those of
-    `eager`. Layers of your own must not count or draw numbers in Python.
+    Each batch size is compiled by itself. That takes tens of seconds on a CPU the first time (torch
+    keeps what it compiled on disk). The one short batch at the end of an epoch is not compiled. If a
+    step cannot be compiled, because there is no C++ compiler or because a layer asks for a number
+    that only the step itself can tell, a warning says so, and the steps are those of `eager`. Layers
+    of your own must not count or draw numbers in Python.
 
     >>> from scratchae.engines import make_engine
     >>> from scratchae.layers import Linear
@@ -48,7 +51,7 @@ class CompiledEngine(DeviceEngine):
         self.captured = optimizer.value.is_cuda
 
     def prepare(self, net: Net, tensors: dict[str, Tensor]) -> Step | None:
-        step, order = super().prepare(net, tensors), tensors["order"]
+        step, order = partial(device_step, net, self.optimizer), tensors["order"]
         if len(order) == 1 and order.numel() < len(tensors["images"]):
             return step  # the short last batch: compiling would take longer than it can save
         names = list(tensors)
@@ -66,7 +69,7 @@ class CompiledEngine(DeviceEngine):
 
 
 def operations_of(step: Step, tensors: dict[str, Tensor]) -> GraphModule:
-    """What a step does, as a list of operations on its tensors; it is carried out on copies.
+    """Return what a step does, as a list of operations on its tensors; it is run on copies.
 
     >>> from scratchae.layers import ReLU
     >>> def step(tensors):
@@ -84,5 +87,5 @@ def operations_of(step: Step, tensors: dict[str, Tensor]) -> GraphModule:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an exception says, or its name."""
+    """Return the first line of an exception's text, or its name."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from scratchae.engines.device import DeviceEngine
+from scratchae.engines.registry import register_engine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Sequential
 from scratchae.layers.batchnorm import BatchNorm
 from scratchae.optim import Optimizer
 
 
+@register_engine
 class GraphEngine(DeviceEngine):
     """Whole steps in a CUDA graph. Raises ScratchaeError where the model is not on a CUDA device.
 

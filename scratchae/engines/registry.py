@@ -1,31 +1,41 @@
-"""Engines by name."""
+"""Engines by name: each registers itself in its own file."""
 
 from __future__ import annotations
 
-from scratchae.engines.base import Engine
-from scratchae.engines.buffered import BufferedEngine, FrugalEngine
-from scratchae.engines.compiled import CompiledEngine
-from scratchae.engines.graph import GraphEngine
+from typing import TYPE_CHECKING
+
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Sequential
 from scratchae.optim import Optimizer
 
-ENGINES: dict[str, type[Engine]] = {
-    "eager": Engine,
-    "buffered": BufferedEngine,
-    "frugal": FrugalEngine,
-    "compile": CompiledEngine,
-    "graph": GraphEngine,
-}
+if TYPE_CHECKING:
+    from scratchae.engines.base import Engine
+
+ENGINES: dict[str, type[Engine]] = {}
+PRECISIONS = ("float32", "bf16")
+
+
+def register_engine(kind: type[Engine]) -> type[Engine]:
+    """Make an engine known by its `name`; a decorator.
+
+    >>> from scratchae.engines import Engine
+    >>> @register_engine
+    ... class Careful(Engine):
+    ...     name = "careful"
+    >>> ENGINES.pop("careful").__name__
+    'Careful'
+    """
+    ENGINES[kind.name] = kind
+    return kind
 
 
 def make_engine(
     name: str, model: Sequential, optimizer: Optimizer, precision: str = "float32"
 ) -> Engine:
-    """The engine of that name for a model and the optimizer of its parameters.
+    """Make the engine of that name for a model and the optimizer of its parameters.
 
     precision: "float32", or "bf16", which the engines compile and graph have. Raises ScratchaeError
-    for a name that is not in ENGINES, and where an engine cannot do what is asked.
+    if there is no such engine, or if it cannot do what is asked.
 
     >>> from scratchae.layers import Linear, Sequential
     >>> from scratchae.optim import Adam
@@ -36,11 +46,9 @@ def make_engine(
     if name not in ENGINES:
         *others, last = ENGINES
         raise ScratchaeError(f"there is no engine {name!r}: use {', '.join(others)} or {last}")
-    if precision == "float32":
-        return ENGINES[name](model, optimizer)
-    if precision != "bf16":
+    if precision not in PRECISIONS:
         raise ScratchaeError(f"there is no precision {precision!r}: use float32 or bf16")
-    if name not in ("compile", "graph"):
+    if precision not in ENGINES[name].precisions:
         raise ScratchaeError(
             f"the {name} engine computes in float32: bf16 goes with graph or compile"
         )

@@ -1,11 +1,11 @@
-// The cloud of codes on its canvas: turned, projected, and drawn from the back to the front.
+// The cloud of codes on its canvas: rotated, projected, and drawn from back to front.
 
 class Cloud {
   constructor(canvas, codes) {
     Object.assign(this, { canvas, codes, turn: 0.6, tilt: 0.35, depth: 0 });
     this.solid = codes.axes.length === 3;
-    this.shown = new Set(); // digits that stand out; none: all do
-    this.marks = []; // {code, text} shown as rings
+    this.shown = new Set(); // digits to highlight; if empty, all are
+    this.marks = []; // {code, text}, drawn as rings
     this.line = null; // [code, code]
     this.middles = codes.middles();
     this.middle = [0, 1, 2].map((k) => {
@@ -13,11 +13,11 @@ class Cloud {
       return (low + high) / 2;
     });
     const radii = codes.places.map((place) => Math.hypot(...place.map((v, k) => v - this.middle[k])));
-    this.radius = quantile(radii, 0.98) || 1; // a few far points shall not make all others small
+    this.radius = quantile(radii, 0.98) || 1; // ignore a few outliers, or all other points would be small
     this.redraw = onceAFrame(() => this.draw());
   }
 
-  /** The turned axes of the screen: to the right, up, and towards the reader. */
+  /** The axes of the screen after the rotation: right, up, and towards the reader. */
   basis() {
     if (!this.solid) return [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
     const [a, b] = [Math.cos(this.turn), Math.sin(this.turn)];
@@ -34,7 +34,7 @@ class Cloud {
     this.draw();
   }
 
-  /** [x, y, nearness] on the screen. */
+  /** [x, y, nearness] of a place on the screen. */
   project(place, basis = this.basis()) {
     const [u, v, near] = basis.map((axis) =>
       axis.reduce((sum, a, k) => sum + a * (place[k] - this.middle[k]), 0),
@@ -42,7 +42,7 @@ class Cloud {
     return [this.w / 2 + this.unit * u, this.h / 2 - this.unit * v, near];
   }
 
-  /** The code at a point of the screen, in the plane that lies at `depth`. */
+  /** The code at a point of the screen, in the plane at `depth`. */
   codeAt(x, y) {
     const [right, up, near] = this.basis();
     const [u, v] = [(x - this.w / 2) / this.unit, (this.h / 2 - y) / this.unit];
@@ -50,7 +50,7 @@ class Cloud {
     return this.codes.codeOf(this.middle.map((start, k) => start + way(k)));
   }
 
-  /** The number of the point nearest to a point of the screen, or -1 where none is near. */
+  /** The index of the code nearest to a point of the screen, or -1 if none is near. */
   pointAt(x, y) {
     const basis = this.basis();
     let [best, least] = [-1, 24];
@@ -71,7 +71,7 @@ class Cloud {
     context.clearRect(0, 0, this.w, this.h);
     for (const [x, y, near, label] of points) {
       const out = !this.shown.size || this.shown.has(label);
-      const front = this.solid ? near / this.radius : 1; // -1 far to 1 near
+      const front = this.solid ? near / this.radius : 1; // from -1 (far) to 1 (near)
       context.globalAlpha = out ? 0.7 + 0.25 * Math.max(-1, Math.min(1, front)) : 0.12;
       context.fillStyle = label === null ? theme.accent : theme.digits[label];
       context.beginPath();
@@ -110,7 +110,7 @@ class Cloud {
     }
   }
 
-  /** Text with a rim in the panel's colour, so that it can be read on any points. */
+  /** Write text with an outline in the panel's colour, so that it is readable on all points. */
   write(text, [x, y], pixels) {
     const { context } = this;
     context.font = `bold ${pixels}px system-ui, sans-serif`;
@@ -127,9 +127,9 @@ class Cloud {
   }
 }
 
-/** Places on the screen pushed away from each other until they are `gap` apart, or nearly so. */
+/** Push places on the screen apart until their distances are at least `gap`, or nearly. */
 function apart(places, gap) {
-  const moved = places.map(([x, y], i) => [x + 0.01 * i, y]); // none stands exactly on another
+  const moved = places.map(([x, y], i) => [x + 0.01 * i, y]); // no two are exactly equal
   for (let round = 0; round < 30; round++) {
     moved.forEach((one, i) => {
       for (const other of moved.slice(i + 1)) {

@@ -1,4 +1,4 @@
-"""The points of the page: which digits it shows, their codes, and how a code is drawn in the plane."""
+"""The cloud of the page: which digits it shows, their codes, and how the codes are drawn."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from torch import Tensor
 
 from scratchae.explorer.quantise import base64_of, quantise
 
-POINTS = 2000  # in a cloud: a browser turns them without a stutter
-NUMBERS = 48_000  # of all codes together, 128 KB in the page: of long codes there are fewer
-FLAT = 1e-6  # of the largest spread: along an axis with less, codes differ by rounding alone
-FEWEST = 20  # of each digit, where there are as many, however rare another digit is
+POINTS = 2000  # in a cloud: a browser can turn so many smoothly
+NUMBERS = 48_000  # in all codes together, 128 KB in the page: of longer codes there are fewer
+FLAT = 1e-6  # of the largest spread: an axis with a smaller spread contains only rounding errors
+FEWEST = 20  # images of each digit (if it has so many), even if another digit is rarer
 
 
 def balanced_sample(labels: Tensor, most: int, seed: int = 0) -> Tensor:
-    """Which of N images to take: as many of each digit, at most `most` in all, in order.
+    """Return the sorted indices of a sample with equally many images of each digit, at most `most`.
 
-    Each digit has as many as the rarest has, but FEWEST where that is less.
+    The number for each digit is that of the rarest digit, but at least FEWEST.
 
     >>> labels = torch.tensor([1] * 50 + [2] * 30)
     >>> labels[balanced_sample(labels, most=1000)].bincount().tolist()
@@ -30,10 +30,11 @@ def balanced_sample(labels: Tensor, most: int, seed: int = 0) -> Tensor:
 
 
 def cloud(codes: Tensor, labels: Tensor | None) -> dict:
-    """codes (N, D) and how they are drawn: code ≈ centre + Σ place[k] axes[k], axes (K, D).
+    """Describe codes (N, D) and their coordinates: code ≈ centre + Σ place[k] axes[k], axes (K, D).
 
-    Codes of up to 3 numbers are drawn by these numbers, each in units of its spread; longer ones by
-    their first 3 principal components, and `share` is these components' part of the variance.
+    If D is at most 3, the coordinates are the numbers of the code, divided by their standard
+    deviations. Otherwise they are the first 3 principal components, and `share` is the part of the
+    variance that these components explain.
 
     >>> found = cloud(torch.tensor([[0.0, 1.0], [2.0, 5.0]]), None)
     >>> found["centre"], found["axes"], found["share"]
@@ -42,7 +43,7 @@ def cloud(codes: Tensor, labels: Tensor | None) -> dict:
     codes = codes.double()
     centre = codes.mean(dim=0)  # (D,)
     width = codes.shape[1]
-    q, scale = quantise(codes.T, torch.int16)  # one scale for each number of the code
+    q, scale = quantise(codes.T, torch.int16)  # one scale per dimension of the code
     if width <= 3:
         spread, directions = codes.std(dim=0, correction=0), torch.eye(width, dtype=codes.dtype)
     else:
@@ -63,5 +64,5 @@ def cloud(codes: Tensor, labels: Tensor | None) -> dict:
 
 
 def rounded(values: Tensor) -> list[float]:
-    """Nine digits of each number, as many as a float32 tells apart."""
+    """Round each number to nine significant digits, the precision of a float32."""
     return [float(f"{value:.9g}") for value in values.tolist()]

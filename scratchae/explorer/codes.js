@@ -1,5 +1,5 @@
-// The codes as points: code = centre + place[0] axes[0] + place[1] axes[1] + ...; a place of three
-// numbers is turned before it is drawn, one of two or fewer lies flat.
+// The codes and their places: code = centre + place[0] axes[0] + place[1] axes[1] + ... Places with
+// three coordinates are rotated before they are drawn; places with one or two are drawn as they are.
 
 class Codes {
   constructor(data) {
@@ -21,7 +21,7 @@ class Codes {
     return this.labels ? this.labels[i] : null;
   }
 
-  /** [x, y, z] of a code; a code of one number gets a row for each digit as its y. */
+  /** The place [x, y, z] of a code. If codes have one dimension, y is a row for each digit. */
   placeOf(code, i = -1) {
     const place = this.axes.map((axis) => {
       const length = axis.reduce((sum, a) => sum + a * a, 0);
@@ -36,7 +36,7 @@ class Codes {
     return Float32Array.from(this.centre, (middle, d) => middle + part(d));
   }
 
-  /** The number of the point whose code is nearest. */
+  /** The index of the nearest code. */
   nearest(code) {
     let [best, least] = [0, Infinity];
     for (let i = 0; i < this.count; i++) {
@@ -47,7 +47,7 @@ class Codes {
     return best;
   }
 
-  /** The place in the middle of each digit's points: [[digit, place], ...]. */
+  /** The median place of each digit: [[digit, place], ...]. */
   middles() {
     const found = [];
     for (const digit of new Set(this.labels ? [...this.labels].sort() : [])) {

@@ -1,19 +1,17 @@
-// Layer by layer: what every stage of a network makes of one digit. A stage is a layer with weights
-// and what follows it, up to the next one: Conv2d → BatchNorm2d → ReLU.
+// Layer by layer: the activations of every stage of a network for one digit. A stage is a layer with
+// a weight matrix and the layers that follow it, such as Conv2d → BatchNorm2d → ReLU.
 
-const WEIGHTED = ['Linear', 'Conv2d', 'ConvTranspose2d'];
-
-/** The layers of a network in stages; layers before the first weights are a stage of their own. */
+/** Group the layers into stages. Layers before the first weight matrix are a stage of their own. */
 function stagesOf(network) {
   const stages = [];
   for (const layer of network.layers) {
-    if (!stages.length || WEIGHTED.includes(layer.kind)) stages.push([]);
+    if (!stages.length || layer.scale) stages.push([]);
     stages.at(-1).push(layer);
   }
   return stages;
 }
 
-/** A list of pictures, one a stage, under `parent`; `draw` shows what the last forward pass left. */
+/** A list of pictures in `parent`, one per stage. `draw` shows the result of the last forward pass. */
 class LayerView {
   constructor(network, parent) {
     this.parent = parent;
@@ -40,7 +38,7 @@ class LayerView {
     }
   }
 
-  /** In words, for everybody and for a screen reader, what stands on the canvas. */
+  /** Describe the canvas in words, as its caption and for screen readers. */
   tell(view, limit) {
     const { y, shape } = view.layer;
     const what = shape.length === 3 ? `${shape[0]} map${shape[0] > 1 ? 's' : ''} of ${shape[1]} × ${shape[2]}` : `${y.length} unit${y.length > 1 ? 's' : ''}`;
@@ -54,10 +52,10 @@ class LayerView {
   }
 }
 
-/** How many of `count` to put in a row, at most `most`, so that all rows are about as long. */
+/** How many of `count` to put in a row, at most `most`, so that all rows have about the same length. */
 const evenly = (count, most) => Math.ceil(count / Math.ceil(count / most));
 
-/** Units (F,) as squares in rows. */
+/** Draw units (F,) as squares in rows. */
 function drawUnits(canvas, values, limit, room) {
   const cell = values.length <= 16 ? 20 : 11;
   const columns = evenly(values.length, Math.floor(room / cell));
@@ -73,7 +71,7 @@ function drawUnits(canvas, values, limit, room) {
   });
 }
 
-/** Channels (C, H, W) as pictures in rows, all on one scale. */
+/** Draw channels (C, H, W) as images in rows, all on one scale. */
 function drawMaps(canvas, values, [C, H, W], limit, room) {
   const side = C === 1 ? 112 : C <= 16 ? 56 : C <= 32 ? 42 : 32;
   const gap = 3;

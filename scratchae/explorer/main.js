@@ -1,4 +1,4 @@
-// The page: what was learned, the two networks, and what shows which numbers.
+// The page: it creates the two networks and connects the controls with what they show.
 
 const content = JSON.parse($('content').textContent);
 const encoder = new Network(content.encoder, content.inputShape);
@@ -23,7 +23,7 @@ function digitsOf({ count, pixels, labels }) {
   }));
 }
 
-/** Encode and decode a digit, and show all of it. */
+/** Encode and decode a digit, and show the result. */
 function take(pixels, words) {
   const code = Float32Array.from(encoder.forward(pixels));
   const back = decoder.forward(code);
@@ -46,13 +46,13 @@ function drawNothing() {
   drawCloud();
 }
 
-/** What the decoder's layers hold after its last pass. */
+/** Show the decoder's activations of its last forward pass. */
 function showDecoder(words) {
   $('decoder-of').textContent = `of ${words}`;
   decoderView.draw();
 }
 
-/** Decode a code of the cloud and show it beside it. */
+/** Decode a code of the cloud and show the digit. */
 function probe(code) {
   const start = performance.now();
   const pixels = decoder.forward(code);
@@ -82,7 +82,7 @@ function drawCloud() {
   cloud.redraw();
 }
 
-/** Buttons with a digit on each. */
+/** Create one button for each digit, with its picture. */
 function digitButtons(parent, some, what, chosen) {
   for (const digit of some) {
     const button = document.createElement('button');

@@ -1,14 +1,14 @@
 'use strict';
-// The layers, for one image at a time. Numbers lie in one flat Float32Array, row by row, as in
-// torch: value (c, h, w) of an image (C, H, W) is number (c H + h) W + w.
+// The layers, for one image at a time. A tensor is one flat Float32Array in row-major order, as in
+// torch: element (c, h, w) of an image (C, H, W) is element (c H + h) W + w of the array.
 
-/** The bytes of a base64 text as numbers of the given kind. */
+/** Decode a base64 text to an array of the given kind. */
 function numbers(text, Kind) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   return new Kind(bytes.buffer);
 }
 
-/** Weights again, w = scale q: whole numbers q, a float32 scale for each of the rows. */
+/** The weights w = scale q from integers q and one float32 scale for each row. */
 function weights(layer) {
   const q = numbers(layer.weight, layer.bits === 16 ? Int16Array : Int8Array);
   const scale = numbers(layer.scale, Float32Array);
@@ -36,9 +36,9 @@ function linear(layer, inShape) {
 }
 
 /**
- * A kernel w (O, C/G, kH, kW) links pixel (c, s p + d i − pad, s q + d j − pad) of an image
- * (C, H, W) with position (o, p, q). A Conv2d carries numbers from the image to the positions, a
- * ConvTranspose2d the same way back: the loops are the same, `back` turns the arrow around.
+ * A kernel w (O, C/G, kH, kW) connects pixel (c, s p + d i − pad, s q + d j − pad) of an image
+ * (C, H, W) with position (o, p, q). Conv2d goes from the image to the positions. ConvTranspose2d
+ * goes from the positions back to the image (`back`): the loops are the same.
  */
 function convolution(layer, inShape, back) {
   const w = weights(layer);
@@ -75,7 +75,7 @@ function convolution(layer, inShape, back) {
     }
   };
 
-  /** From which positions this tap falls on a pixel, not beyond the border: from <= p < to. */
+  /** The positions from <= p < to at which this tap of the kernel is inside the image. */
   function inside(tap, positions, pixels, axis) {
     const offset = dilation[axis] * tap - padding[axis];
     const from = Math.max(0, Math.ceil(-offset / stride[axis]));
@@ -83,7 +83,7 @@ function convolution(layer, inShape, back) {
   }
 }
 
-/** Evaluation mode: one factor and one shift a channel, from the running statistics. */
+/** In evaluation mode BatchNorm is one factor and one shift per channel. */
 function batchnorm(layer) {
   const factor = numbers(layer.factor, Float32Array);
   const shift = numbers(layer.shift, Float32Array);
@@ -103,7 +103,7 @@ const MAKERS = {
   BatchNorm2d: batchnorm,
 };
 
-/** Layers in a row; after `forward` each layer's output is in its `y`. */
+/** A sequence of layers. After `forward`, the output of each layer is in its `y`. */
 class Network {
   constructor(layers, inputShape) {
     let shape = inputShape;
@@ -114,7 +114,7 @@ class Network {
     });
   }
 
-  /** The output of the last layer: its own memory, overwritten by the next call. */
+  /** Return the output of the last layer. The next call overwrites it. */
   forward(x) {
     for (const layer of this.layers) {
       layer.run(x, layer.y);

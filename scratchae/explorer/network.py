@@ -1,8 +1,6 @@
-"""Layers as the page runs them: kind, shape, numbers, and all else that network.js needs of each."""
+"""Describe the layers of a network for network.js: kind, output shape and weights."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -22,18 +20,18 @@ from scratchae.layers import (
 from scratchae.layers.geometry import padding_of
 from scratchae.layers.sequential import copy_for_evaluation
 
-# Weights of a layer whose second byte costs little. It is needed: what the narrow layers around the code
-# get wrong, all the layers behind them enlarge.
+# Weights of a smaller layer are stored in two bytes instead of one. The small layers are those around
+# the code, and all layers behind them amplify their rounding errors.
 SMALL = 10_000
 
 
 def describe(network: Sequential, input_shape: tuple[int, ...], prefix: str) -> list[dict]:
-    """One dict a layer, in order: kind, name, text, the shape of its output for one sample, numbers.
+    """Return one dict per layer, in order: its kind, name, output shape for one sample and weights.
 
-    prefix: what stands before the layers' names, such as "encoder.". Layers with many weights are
-    known by name, and their weights are rounded to few bytes; any other layer is described by the
-    operators of its forward pass. Raises ScratchaeError for a layer with an operator that the page
-    does not know, and for one that mixes the samples of a batch.
+    prefix: what to put before the names of the layers, such as "encoder.". The layers that
+    network.js knows by name have quantised weights. Any other layer is described by the operators of
+    its forward pass. Raises ScratchaeError if a layer uses an operator that the page
+    cannot run, or if it mixes the samples of a batch.
 
     >>> from scratchae.layers import ReLU
     >>> layers = describe(Sequential(Linear(4, 3), ReLU()), (4,), "encoder.")
@@ -44,18 +42,31 @@ def describe(network: Sequential, input_shape: tuple[int, ...], prefix: str) -> 
     x = torch.zeros(2, *input_shape)
     with torch.no_grad():
         for name, layer in copy_for_evaluation(network).to("cpu", torch.float32).leaves(prefix):
-            numbers = NUMBERS.get(type(layer))  # not of its subclasses: they may compute otherwise
-            content = operators(name, layer, x.shape) if numbers is None else numbers(layer)
+            content = by_name(layer) or operators(name, layer, x.shape)
             x = layer.forward(x)
             if x.ndim < 2 or len(x) != 2:
                 raise mixes_images(name, layer)
-            fixed = {"kind": type(layer).__name__, "name": name, "text": repr(layer)}
-            found.append({**fixed, "shape": list(x.shape[1:]), **content})
+            shape = list(x.shape[1:])
+            found.append({"kind": type(layer).__name__, "name": name, "shape": shape, **content})
     return found
 
 
+def by_name(layer: Layer) -> dict | None:
+    """Describe a layer that network.js knows by name, or return None.
+
+    A subclass of such a layer is not known, because it may compute something else.
+    """
+    if type(layer) is Linear:
+        return weights(layer)
+    if type(layer) is Conv2d or type(layer) is ConvTranspose2d:
+        return convolution(layer)
+    if type(layer) is BatchNorm1d or type(layer) is BatchNorm2d:
+        return batchnorm(layer)
+    return None
+
+
 def operators(name: str, layer: Layer, shape: torch.Size) -> dict:
-    """The operators of the layer's forward pass, for inputs of that shape (2, ...)."""
+    """Describe the operators of the layer's forward pass for inputs of this shape (2, ...)."""
     x = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     both, alone = layer.forward(x), layer.forward(x[:1])
     if both.ndim < 2 or len(both) != 2 or not torch.allclose(both[:1], alone, 1e-3, 1e-5):
@@ -64,15 +75,15 @@ def operators(name: str, layer: Layer, shape: torch.Size) -> dict:
 
 
 def mixes_images(name: str, layer: Layer) -> ScratchaeError:
-    """The error about a layer that does not treat each sample of a batch by itself."""
+    """Return the error for a layer whose output for one sample depends on the other samples."""
     return ScratchaeError(
         f"the page runs one image at a time, but {name}, {layer!r}, mixes the images of a "
-        "batch: leave axis 0 as it is"
+        "batch: leave axis 0 unchanged"
     )
 
 
 def weights(layer: Linear | Conv2d | ConvTranspose2d) -> dict:
-    """Weights as int8, those of a small layer as int16, one scale a row, and the bias."""
+    """Return the weights as int8 (int16 if the layer is small), one scale per row, and the bias."""
     small = layer.weight.numel() <= SMALL
     q, scale = quantise(layer.weight, torch.int16 if small else torch.int8)
     bias = {} if layer.bias is None else {"bias": base64_of(layer.bias)}
@@ -85,7 +96,7 @@ def weights(layer: Linear | Conv2d | ConvTranspose2d) -> dict:
 
 
 def convolution(layer: Conv2d | ConvTranspose2d) -> dict:
-    """Weights and where the windows lie; of the padding only what stands above and to the left."""
+    """Return the weights and the geometry. `padding` is that above and to the left."""
     padding = padding_of(layer.padding, layer.kernel_size, layer.dilation)[0]
     return {
         **weights(layer),
@@ -98,11 +109,11 @@ def convolution(layer: Conv2d | ConvTranspose2d) -> dict:
 
 
 def batchnorm(layer: BatchNorm1d | BatchNorm2d) -> dict:
-    """In evaluation mode y = w (x − μ) / √(σ² + ε) + b is one factor and one shift a channel."""
-    if layer.running_mean is None:
+    """Return y = w (x − μ) / √(σ² + ε) + b of evaluation mode as a factor and a shift per channel."""
+    if layer.running_mean is None or layer.running_var is None:
         raise ScratchaeError(
-            f"the page runs one image at a time, but {layer!r} keeps no running statistics and wants "
-            "a batch: build the model with track_running_stats=True"
+            f"the page runs one image at a time, but {layer!r} has no running statistics and needs a "
+            "batch: build the model with track_running_stats=True"
         )
     factor = (layer.running_var.double() + layer.eps).rsqrt()
     factor = factor if layer.weight is None else factor * layer.weight.double()
@@ -112,19 +123,10 @@ def batchnorm(layer: BatchNorm1d | BatchNorm2d) -> dict:
 
 
 def finite(values: Tensor, layer: Layer) -> str:
-    """float32 in base64; one sentence where a number is none."""
+    """Return float32 numbers in base64. Raises ScratchaeError if one is not finite."""
     if not values.isfinite().all():
         raise ScratchaeError(
             f"{layer!r} has running statistics that are not finite: train again with a lower "
             "learning rate"
         )
     return base64_of(values.float())
-
-
-NUMBERS: dict[type[Layer], Callable[[Layer], dict]] = {
-    Linear: weights,
-    Conv2d: convolution,
-    ConvTranspose2d: convolution,
-    BatchNorm1d: batchnorm,
-    BatchNorm2d: batchnorm,
-}

@@ -1,4 +1,4 @@
-// A layer that network.js does not know by name: the operators of its forward pass (operators.py).
+// Run a layer that network.js does not know by name: the operators of its forward pass (operators.py).
 
 const MAPS = {
   neg: (a) => -a,
@@ -32,7 +32,7 @@ const ROWS = {
   amin: (row) => row.reduce((least, value) => Math.min(least, value), Infinity),
 };
 
-/** Each fills y from one, two or three arrays. */
+/** Each function fills y from one, two or three arrays. */
 const STEPS = {
   view({ shape, strides, offset }, y, x) {
     const index = shape.map(() => 0);
@@ -57,7 +57,7 @@ const STEPS = {
   },
   matmul({ N, K, M }, y, a, b) {
     for (let i = 0; i < y.length; i++) {
-      const row = Math.floor(i / M); // of all batches together
+      const row = Math.floor(i / M); // counted over all batches
       const first = Math.floor(row / N) * K * M + (i % M);
       let sum = 0;
       for (let k = 0; k < K; k++) sum += a[row * K + k] * b[first + k * M];
@@ -66,7 +66,7 @@ const STEPS = {
   },
 };
 
-/** The steps in order, each with memory of its own; `result` is the slot of the output. */
+/** Return a function that runs the steps in order. `result` is the slot of the output. */
 function operators({ steps, result }) {
   const slots = [null, ...steps.map((step) => (step.op === 'constant' ? numbers(step.values, Float32Array) : new Float32Array(step.size)))];
   return (x, y) => {

@@ -1,12 +1,12 @@
-"""A layer as the operators of its forward pass, for layers that the page does not know by name.
+"""Describe a layer by the operators of its forward pass, if network.js does not know it by name.
 
-The forward pass runs once on one sample, and every operator that it runs is noted. The page runs the
-same operators again (operators.js). Slot 0 is the input; each step fills the next slot, row by row:
+The forward pass runs once on one sample, and every operator is recorded. The page runs the same
+operators (operators.js). Slot 0 contains the input. Each step fills the next slot, in row-major order:
 
-    constant    numbers of the layer's own: its weights, or a number in its formula
-    view        the numbers of a slot by shape, strides and offset: reshape, permute, expand, slice
-    map         an elementwise operator of one, two or three slots of the same size
-    rows        the sum, mean, largest or smallest of each row of `length` numbers
+    constant    the weights of the layer, or a number in its formula
+    view        the elements of a slot by shape, strides and offset: reshape, permute, expand, slice
+    map         an elementwise operator on one, two or three slots of the same size
+    rows        the sum, mean, maximum or minimum of each row of `length` elements
     matmul      (B, N, K) times (B, K, M)
 """
 
@@ -34,10 +34,9 @@ ROWS = {"sum", "mean", "amax", "amin"}
 
 
 def operators_of(layer: Layer, x: Tensor, name: str) -> dict:
-    """Return {"steps": the operators that make the layer's output of x (1, ...), "result": its slot}.
+    """Return {"steps": the operators of the layer's forward pass for x (1, ...), "result": a slot}.
 
-    Raises ScratchaeError, with the layer's name, if its forward pass runs an operator that the page
-    does not know.
+    Raises ScratchaeError if the forward pass uses an operator that the page cannot run.
 
     >>> from scratchae.layers import Tanh
     >>> operators_of(Tanh(), torch.zeros(1, 3), "encoder.0")
@@ -50,33 +49,33 @@ def operators_of(layer: Layer, x: Tensor, name: str) -> dict:
         return {"steps": recorder.steps, "result": recorder.slot(y)}
     except UnknownOperatorError as error:
         raise ScratchaeError(
-            f"the page cannot run {name}, {layer!r}: it knows arithmetic, exponentials, sums, products of "
-            f"matrices and changes of shape, but not the operator {error}"
+            f"the page cannot run {name}, {layer!r}: it can run arithmetic, exponentials, sums, matrix "
+            f"products and changes of shape, but not the operator {error}"
         ) from None
 
 
 class UnknownOperatorError(Exception):
-    """The name of an operator that the page does not know."""
+    """The page cannot run an operator. The message is its name."""
 
 
 class Recorder(TorchDispatchMode):
-    """Notes the operators that run while it is active, as steps."""
+    """Record the operators that run while it is active."""
 
     def __init__(self, x: Tensor) -> None:
         super().__init__()
         self.steps: list[dict] = []
         self.slots = {id(x): 0}
-        self.kept: list[Tensor] = [x]  # so that no other tensor gets the id of one of these
+        self.kept: list[Tensor] = [x]  # kept alive, so that no other tensor gets the same id
 
     def check_own_memory(self, name: str, y: Tensor) -> None:
-        """Raise UnknownOperatorError if what an operator overwrites is seen through another tensor."""
+        """Raise UnknownOperatorError if an operator overwrites memory that another tensor shares."""
         place = y.untyped_storage().data_ptr()
         same = {id(t) for t in self.kept if t.untyped_storage().data_ptr() == place}
         if same != {id(y)}:
             raise UnknownOperatorError(name)
 
     def note(self, name: str, func: Any, args: tuple, kwargs: dict, y: Tensor) -> int:
-        """Add the steps of one operator; return the slot of its output y."""
+        """Add the steps of one operator, and return the slot of its output y."""
         if name in COPIES:
             return self.slot(args[0])
         if func.is_view or name == "_unsafe_view":
@@ -112,7 +111,7 @@ class Recorder(TorchDispatchMode):
         return len(self.steps)  # slot 0 is the input
 
     def slot(self, value: Tensor | float | Slot) -> int:
-        """The slot of a value; a constant gets one now."""
+        """Return the slot of a value. A constant gets a new slot."""
         if isinstance(value, Slot):
             return int(value)
         if isinstance(value, Tensor) and id(value) in self.slots:
@@ -125,15 +124,15 @@ class Recorder(TorchDispatchMode):
         return slot
 
     def view(self, func: Any, args: tuple, kwargs: dict) -> int:
-        """Do to the numbers of the places what the operator does to the numbers in them."""
-        if func.overloadpacket.__name__ == "as_strided":  # depends on how the numbers lie in memory
+        """Apply the view operator to the indices 0, 1, 2, ...: the result shows which elements it reads."""
+        if func.overloadpacket.__name__ == "as_strided":  # depends on the strides of its input
             raise UnknownOperatorError("as_strided")
-        seen = func(whole_numbers(args[0].shape), *args[1:], **kwargs)
+        seen = func(indices(args[0].shape), *args[1:], **kwargs)
         return self.strided(self.slot(args[0]), seen)
 
     def strided(self, slot: int, seen: Tensor) -> int:
-        """A step that reads a slot as `seen` reads the whole numbers; none if it is row by row."""
-        if torch.equal(seen.flatten(), whole_numbers((len(seen.untyped_storage()) // 8,))):
+        """Add a view that reads a slot as `seen` reads the indices. Row-major order needs no step."""
+        if torch.equal(seen.flatten(), indices((len(seen.untyped_storage()) // 8,))):
             return slot
         place = {"shape": list(seen.shape), "strides": list(seen.stride())}
         return self.add(
@@ -146,7 +145,7 @@ class Recorder(TorchDispatchMode):
             slot = self.slot(operand)
             if not isinstance(operand, Slot):
                 shape = operand.shape if isinstance(operand, Tensor) else ()
-                slot = self.strided(slot, whole_numbers(shape).expand(y.shape))
+                slot = self.strided(slot, indices(shape).expand(y.shape))
             of.append(slot)
         return self.add(op="map", name=name, of=of, size=y.numel())
 
@@ -154,7 +153,7 @@ class Recorder(TorchDispatchMode):
         axes = [axes] if isinstance(axes, int) else axes or range(x.ndim)
         last = sorted(axis % max(x.ndim, 1) for axis in axes)
         first = [axis for axis in range(x.ndim) if axis not in last]
-        slot = self.strided(self.slot(x), whole_numbers(x.shape).permute(*first, *last))
+        slot = self.strided(self.slot(x), indices(x.shape).permute(*first, *last))
         length = torch.Size(x.shape[axis] for axis in last).numel()
         return self.add(op="rows", name=name, of=[slot], length=length, size=x.numel() // length)
 
@@ -171,7 +170,7 @@ def note_operator(
     y = func(*args, **(kwargs or {}))
     name = func.overloadpacket.__name__
     made_of_input = given & self.slots.keys() and name not in FILLED
-    if made_of_input:  # else y is a constant
+    if made_of_input:  # otherwise y is a constant
         if func._schema.is_mutable:
             self.check_own_memory(name, y)
             name = name.removesuffix("_")
@@ -182,18 +181,18 @@ def note_operator(
     return y
 
 
-# set afterwards: a method of the class would be wrapped so that its first call imports torch's compiler
+# Set after the class: torch would wrap a method so that its first call imports the compiler.
 Recorder.__torch_dispatch__ = note_operator  # type: ignore[method-assign, assignment]
 
 
 class Slot(int):
-    """The slot of numbers that have the size of the output already."""
+    """A slot whose elements already have the shape of the output."""
 
 
-def whole_numbers(shape: Sequence[int]) -> Tensor:
-    """0, 1, 2 ... in that shape.
+def indices(shape: Sequence[int]) -> Tensor:
+    """Return the integers 0, 1, 2, ... in this shape.
 
-    >>> whole_numbers((2, 2)).tolist()
+    >>> indices((2, 2)).tolist()
     [[0, 1], [2, 3]]
     """
     return torch.arange(torch.Size(shape).numel()).view(tuple(shape))

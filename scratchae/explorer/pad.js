@@ -1,12 +1,12 @@
-// A pad to draw on. What is drawn is brought to the form of MNIST's digits: the longer side fitted
-// into 20 pixels, the centre of mass laid in the middle of 28 x 28 (LeCun et al. 1998).
+// A pad to draw on. The drawing is converted to the form of MNIST's digits: scaled so that its longer
+// side has 20 pixels, with its centre of mass in the middle of 28 x 28 pixels (LeCun et al. 1998).
 
-const SCALE = 8; // pixels of the pad for one of a digit
+const SCALE = 8; // pixels of the pad for one pixel of a digit
 const PEN = 2.4 * SCALE;
 const BOX = 20;
 
 class Pad {
-  /** changed(pixels): called after every stroke with 784 pixels in [-1, 1], or null when cleared. */
+  /** Calls changed(pixels) after every stroke with 784 pixels in [-1, 1], or null if it is cleared. */
   constructor(canvas, changed) {
     this.canvas = canvas;
     this.changed = onceAFrame(changed);
@@ -34,7 +34,7 @@ class Pad {
     return [(event.clientX - box.left) * k, (event.clientY - box.top) * k];
   }
 
-  /** Arrows move the pen, the space bar puts it down and lifts it, Delete clears. */
+  /** Arrow keys move the pen, the space bar puts it down or lifts it, Delete clears the pad. */
   key(event) {
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const step = steps[event.key];
@@ -51,7 +51,7 @@ class Pad {
     this.mark();
   }
 
-  /** Move the pen, with ink where it is down. */
+  /** Move the pen to (x, y), and draw a line if it is down. */
   to(x, y, down) {
     const { context, pen } = this;
     if (down) {
@@ -73,7 +73,7 @@ class Pad {
     this.mark();
   }
 
-  /** Where the keyboard's pen is, as a dot beside the canvas' ink. */
+  /** Show the position of the keyboard's pen as a dot. */
   mark() {
     const share = (value) => `${(100 * value) / this.canvas.width}%`;
     const { style, dataset } = this.canvas.parentElement;
@@ -82,7 +82,7 @@ class Pad {
     dataset.pen = this.pen.down ? 'down' : 'up';
   }
 
-  /** Empty; `tell` unless it is so that another digit may stand there. */
+  /** Clear the pad, and report it if `tell` is true. */
   clear(tell = false) {
     this.context.fillStyle = 'black';
     this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
@@ -104,7 +104,7 @@ class Pad {
   }
 }
 
-/** 784 pixels in [-1, 1] from ink (side, side) in [0, 1]; null where there is none. */
+/** Convert ink (side, side) in [0, 1] to 784 pixels in [-1, 1]; null if there is no ink. */
 function centred(ink, side) {
   let [left, right, top, bottom, mass, x, y] = [side, -1, side, -1, 0, 0, 0];
   ink.forEach((value, i) => {
@@ -112,16 +112,16 @@ function centred(ink, side) {
     mass += value;
     x += value * (column + 0.5);
     y += value * (row + 0.5);
-    if (value < 0.3) return; // the faint rim of a stroke does not make it longer
+    if (value < 0.3) return; // ignore the faint edge of a stroke
     [left, right] = [Math.min(left, column), Math.max(right, column)];
     [top, bottom] = [Math.min(top, row), Math.max(bottom, row)];
   });
   if (right < 0) return null;
-  const unit = Math.max(right - left + 1, bottom - top + 1) / BOX; // a pixel of the digit, in the pad's
-  const middle = (centre, first, last) => // where the digit's window starts; no ink may leave it
+  const unit = Math.max(right - left + 1, bottom - top + 1) / BOX; // pixels of the pad per pixel of the digit
+  const middle = (centre, first, last) => // start of the 28 x 28 window; all ink stays inside
     Math.max(last + 1 - SIDE * unit, Math.min(first, centre - 14.5 * unit));
   const origin = [middle(x / mass, left, right), middle(y / mass, top, bottom)];
-  const fine = 4; // samples along each side of a pixel
+  const fine = 4; // samples per side of a pixel
   return Float32Array.from({ length: SIDE * SIDE }, (_, i) => {
     let sum = 0;
     for (let k = 0; k < fine * fine; k++) {

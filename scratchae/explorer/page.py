@@ -1,4 +1,4 @@
-"""The page put together: its plain files, and the run's numbers as JSON in the middle of them."""
+"""Build the page: the HTML, styles and scripts of this folder, and the run's numbers as JSON."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from scratchae.training import Run
 from scratchae.training.evaluation import evaluating
 from scratchae.training.preparation import pixels_for
 
-LARGEST = 500_000  # bytes of a page: it opens at once and can be sent by mail
-DIGITS = 20  # shown as pictures: ten to look at, ten to walk between
+LARGEST = 500_000  # bytes of a page, so that it opens at once and can be sent by mail
+DIGITS = 20  # shown as pictures: ten to encode, ten as ends of a path
 STYLES = ("theme", "parts", "controls", "layout")
 SCRIPTS = (
     "network",
@@ -40,7 +40,9 @@ SCRIPTS = (
 
 
 def write_page(run: Run, data: Dataset, path: str | os.PathLike) -> None:
-    """Write the page of a run, whole or not at all. Raises ScratchaeError as `page` does.
+    """Write the page of a run to a file, complete or not at all.
+
+    Raises ScratchaeError as `page` does, or if the file cannot be written.
 
     >>> import tempfile
     >>> from scratchae.training import fit
@@ -52,16 +54,16 @@ def write_page(run: Run, data: Dataset, path: str | os.PathLike) -> None:
     '<!doctype html>'
     """
     if Path(path).suffix.lower() not in (".html", ".htm"):
-        raise ScratchaeError(f"cannot write a page to {path}: its name has to end in .html")
+        raise ScratchaeError(f"cannot write a page to {path}: its name must end in .html")
     write_text(path, page(run, data))
 
 
 def page(run: Run, data: Dataset) -> str:
-    """One HTML document of at most LARGEST bytes: the run's encoder and decoder, codes and digits.
+    """Return an HTML document with the run's encoder and decoder, a sample of codes and some digits.
 
-    The codes are those of `data.test`, or of the training images where there is none. The same run
-    and data give the same text. Raises ScratchaeError for a model of other images than 28 x 28, for
-    a layer that the page does not know, and where the page would be too large.
+    The codes are those of `data.test`, or of the training images if there are no test images. The
+    same run and data give the same text. Raises ScratchaeError if the model is not for images of
+    28 x 28, if the page cannot run one of its layers, or if the page is larger than LARGEST bytes.
 
     >>> from scratchae.training import fit
     >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
@@ -73,21 +75,21 @@ def page(run: Run, data: Dataset) -> str:
     parts = {
         "title": html.escape(f"{run.model.name} on {data.name}"),
         "style": "\n".join(plain_file(f"{name}.css") for name in STYLES),
-        "data": content.replace("<", "\\u003c"),  # so that no </script> can end it early
+        "data": content.replace("<", "\\u003c"),  # so that the data cannot contain </script>
         "script": "\n".join(plain_file(f"{name}.js") for name in SCRIPTS),
     }
     text = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], plain_file("page.html"))
     size = len(text.encode())
     if size > LARGEST:
         raise ScratchaeError(
-            f"the page of {run.model.name} would have {size // 1000:,} KB, more than {LARGEST // 1000}: "
-            "explore a model of fewer weights"
+            f"the page of {run.model.name} has {size // 1000:,} KB, more than {LARGEST // 1000}: "
+            "explore a model with fewer weights"
         )
     return text
 
 
 def content_of(run: Run, data: Dataset) -> dict:
-    """What the page knows of the run."""
+    """Return the numbers of the run that the scripts of the page read."""
     model = run.model.to("cpu")
     if math.prod(model.input_shape) != 784:
         raise ScratchaeError(
@@ -100,7 +102,7 @@ def content_of(run: Run, data: Dataset) -> dict:
     if not decoder or math.prod(decoder[-1]["shape"]) != 784:
         raise ScratchaeError(
             f"the page shows digits of 28 x 28 pixels, but the decoder of {model.name} does not end in "
-            "784 numbers: explore a model that gives back what it takes"
+            "784 numbers: explore a model whose output has the size of its input"
         )
     images = data.test or data.train
     last = run.rows[-1] if run.rows else {}
@@ -120,7 +122,7 @@ def content_of(run: Run, data: Dataset) -> dict:
 
 
 def cloud_of(run: Run, images: Images, width: int) -> dict:
-    """The cloud of a sample of the images."""
+    """Encode a balanced sample of the images, and return their cloud."""
     most = min(POINTS, NUMBERS // width)
     chosen = images.select(sample(images, most))
     with evaluating(run.model):
@@ -129,7 +131,7 @@ def cloud_of(run: Run, images: Images, width: int) -> dict:
 
 
 def digits_of(images: Images) -> dict:
-    """A few of the images as bytes, one of each digit after the other, and what they show."""
+    """Return a few images as bytes in the order of their digits 0, 1, ..., and their labels."""
     few = images.select(sample(images, DIGITS))
     if few.labels is not None:  # 0, 1, ... 9, 0, 1, ... 9
         turn = torch.zeros_like(few.labels)
@@ -142,12 +144,12 @@ def digits_of(images: Images) -> dict:
 
 
 def sample(images: Images, most: int) -> torch.Tensor:
-    """Which images to take: a balanced sample, or the first where nobody knows what they show."""
+    """Return the indices of a balanced sample, or of the first images if there are no labels."""
     if images.labels is None:
         return torch.arange(min(most, len(images)))
     return balanced_sample(images.labels, max(1, most))
 
 
 def plain_file(name: str) -> str:
-    """The text of a file of this package."""
+    """Return the text of a file in this folder."""
     return (files("scratchae.explorer") / name).read_text(encoding="utf-8")

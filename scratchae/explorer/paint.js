@@ -1,15 +1,15 @@
-// Drawing on canvases, in the colours of the theme, which page.css alone knows.
+// Drawing on canvases. The colours come from theme.css.
 
 const SIDE = 28;
 
 /** The element with this id. */
 const $ = (id) => document.getElementById(id);
 
-/** A colour of page.css as it is in the theme of now. */
+/** A colour of theme.css in the current theme. */
 const themeColour = (name) =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-/** The theme's colours as numbers: read anew only when the theme changes. */
+/** The colours of the theme as numbers. They are read again only if the theme changes. */
 const theme = {};
 function readTheme() {
   for (const name of ['panel', 'text', 'faint', 'accent', 'positive', 'negative']) {
@@ -22,15 +22,15 @@ function readTheme() {
 /** [r, g, b] of '#rrggbb'. */
 const rgb = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
 
-/** [r, g, b] of a signed share from -1 to 1: the panel's own colour at 0. */
+/** [r, g, b] for a number from -1 to 1; 0 has the colour of the panel. */
 function signed(share) {
   const [negative, zero, positive] = theme.ramp;
   const end = share < 0 ? negative : positive;
-  const part = Math.min(1, Math.sqrt(Math.abs(share))); // the root lets faint activations be seen
+  const part = Math.min(1, Math.sqrt(Math.abs(share))); // the root makes small activations visible
   return zero.map((from, i) => from + part * (end[i] - from));
 }
 
-/** A canvas of so many CSS pixels, sharp on any screen; returns its context, in CSS pixels. */
+/** Resize a canvas, sharp on any screen, and return its context; all units are CSS pixels. */
 function fit(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
   canvas.width = Math.round(width * ratio);
@@ -41,7 +41,7 @@ function fit(canvas, width, height) {
   return context;
 }
 
-/** Pixels from -1, black, to 1, white, onto a canvas of 28 x 28. */
+/** Paint pixels from -1 (black) to 1 (white) on a canvas of 28 x 28. */
 function paintDigit(canvas, pixels) {
   const context = canvas.getContext('2d');
   const image = context.createImageData(SIDE, SIDE);
@@ -61,7 +61,7 @@ function digitCanvas(pixels) {
   return canvas;
 }
 
-/** A little picture (H, W) of signed numbers, the largest of them at full colour. */
+/** A canvas with an image (H, W) of signed numbers; `limit` has the full colour. */
 function signedPicture(values, offset, height, width, limit) {
   const canvas = document.createElement('canvas');
   canvas.width = width;
@@ -75,7 +75,7 @@ function signedPicture(values, offset, height, width, limit) {
   return canvas;
 }
 
-/** Call f at most once a frame, with the arguments of the last call. */
+/** Return a function that calls f at most once per frame, with the last arguments. */
 function onceAFrame(f) {
   let waiting = null;
   return (...words) => {
@@ -90,8 +90,8 @@ function onceAFrame(f) {
   };
 }
 
-/** 1.5 and −1.5, with a minus that is as wide as a plus. */
+/** Format a number with a typographic minus: 1.5, −1.5. */
 const number = (value, digits = 2) => value.toFixed(digits).replace('-', '−');
 
-/** 'a 3', or 'a digit' where nobody knows which. */
+/** 'a 3', or 'a digit' if the label is unknown. */
 const named = (label) => (label === null || label === undefined ? 'a digit' : `a ${label}`);

@@ -1,10 +1,10 @@
-// A straight line from one code to another, decoded on its way.
+// Interpolation: decode the codes on a straight line from code A to code B.
 
-const FRAMES = 9; // of the strip below the slider
-const SECONDS = 3; // from one end to the other
+const FRAMES = 9; // pictures in the strip below the slider
+const SECONDS = 3; // duration of the animation from A to B
 
 class Path {
-  /** changed(code, words): called with the code at the slider, whenever it moves. */
+  /** Calls changed(code, words) with the code at the slider whenever it moves. */
   constructor(decoder, changed) {
     Object.assign(this, { decoder, changed, ends: [], next: 0, playing: 0 });
     this.slider = $('way');
@@ -17,7 +17,7 @@ class Path {
     $('play').addEventListener('click', () => (this.playing ? this.stop() : this.play()));
   }
 
-  /** The next end, first A and then B in turn: {code, label}. */
+  /** Set the next end of the line: A and B in turn. */
   pick(code, label) {
     this.ends[this.next] = { code: Float32Array.from(code), label };
     this.next = 1 - this.next;

@@ -1,9 +1,9 @@
-"""Numbers as a page carries them: rounded to few bytes, then written in base64.
+"""Quantisation: store the numbers of a page in few bytes, written in base64.
 
-A row of weights w is kept as whole numbers q from -127 to 127 and one scale s, w ≈ s q. The scale is
-max |w| / 127, so rounding is off by s / 2 at the most, and a row of small weights loses nothing to
-a row of large ones. A row is what has one first index: the weights of one output of a Linear or a
-Conv2d, of one input channel of a ConvTranspose2d.
+A row of weights w is stored as integers q from -127 to 127 and one scale s, so that w ≈ s q. The
+scale is max |w| / 127, so the rounding error is at most s / 2. Each row has its own scale, so large
+weights in one row do not make another row less precise. A row is all elements with the same first
+index: the weights of one output of a Linear or Conv2d, or of one input channel of a ConvTranspose2d.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from scratchae.errors import ScratchaeError
 
 
 def quantise(weight: Tensor, dtype: torch.dtype = torch.int8) -> tuple[Tensor, Tensor]:
-    """(q, scale) for weight (R, ...): q whole numbers (R, ...) of `dtype`, scale float32 (R,).
+    """Return (q, scale) for weight (R, ...): integers q (R, ...) of `dtype`, scale float32 (R,).
 
-    A row of zeros has the scale 0. Raises ScratchaeError where a number is not finite.
+    A row of zeros has the scale 0. Raises ScratchaeError if a number is not finite.
 
     >>> q, scale = quantise(torch.tensor([[0.5, -1.27], [0.0, 0.0]]))
     >>> q.tolist(), [round(s, 6) for s in scale.tolist()]
@@ -28,8 +28,8 @@ def quantise(weight: Tensor, dtype: torch.dtype = torch.int8) -> tuple[Tensor, T
     """
     if not weight.isfinite().all():
         raise ScratchaeError(
-            "the run has weights or codes that are not finite, so there is nothing to explore: train "
-            "again with a lower learning rate"
+            "the run has weights or codes that are not finite and cannot be explored: train again with "
+            "a lower learning rate"
         )
     most = torch.iinfo(dtype).max
     rows = weight.detach().double().flatten(1)  # (R, K)
@@ -39,7 +39,7 @@ def quantise(weight: Tensor, dtype: torch.dtype = torch.int8) -> tuple[Tensor, T
 
 
 def base64_of(values: Tensor) -> str:
-    """The numbers of a tensor in base64, little-endian, row by row, in the tensor's own dtype.
+    """Return the elements of a tensor in base64: row-major, little-endian, in the tensor's dtype.
 
     >>> base64_of(torch.tensor([1, 2, 3], dtype=torch.int8))
     'AQID'

@@ -1,14 +1,15 @@
-// How pointer, fingers and keys move through the cloud.
-//   mouse: moving decodes, dragging turns, a click picks; one finger decodes, a tap picks, two turn;
-//   keys: arrows move, Shift and arrows turn, Page up and down go deeper, Enter picks
+// Pointer, touch and keyboard control of the cloud.
+//   mouse: moving decodes, dragging turns, a click picks
+//   touch: one finger decodes, two fingers turn, a tap picks
+//   keys: arrows move, Shift and arrows turn, Page up and down change the depth, Enter picks
 
-const STILL = 6; // pixels: a pointer that moved less has clicked
-const STEP = 8; // pixels of an arrow key
+const STILL = 6; // pixels: if a pointer moved less, it is a click
+const STEP = 8; // pixels per press of an arrow key
 
-/** probe(code) is called for every place that is moved over, pick(code, label) for one chosen. */
+/** Calls probe(code) wherever the pointer moves, and pick(code, label) for a click. */
 function steer(cloud, { probe, pick, turned }) {
   const { canvas } = cloud;
-  const down = new Map(); // pointers on the canvas: where each is, and how far it has come
+  const down = new Map(); // pressed pointers: position and distance moved
   const look = onceAFrame(() => {
     probe(cloud.codeAt(...cloud.cursor));
     cloud.draw();
@@ -35,7 +36,7 @@ function steer(cloud, { probe, pick, turned }) {
   canvas.addEventListener('pointerdown', (event) => {
     canvas.setPointerCapture(event.pointerId);
     down.set(event.pointerId, { x: event.offsetX, y: event.offsetY, way: 0 });
-    if (down.size > 1) for (const finger of down.values()) finger.way = STILL; // no tap any more
+    if (down.size > 1) for (const finger of down.values()) finger.way = STILL; // two fingers are not a tap
   });
 
   canvas.addEventListener('pointermove', (event) => {

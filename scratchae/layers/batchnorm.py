@@ -34,7 +34,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
 
 # (m, two tensors (C,)) of one worker -> the same of all workers
-Join = Callable[[int, Tensor, Tensor], tuple[int, Tensor, Tensor]]
+Join = Callable[[int, Tensor, Tensor], tuple[int | Tensor, Tensor, Tensor]]
 
 
 def one_worker(m: int, first: Tensor, second: Tensor) -> tuple[int, Tensor, Tensor]:
@@ -265,11 +265,7 @@ class BatchNorm(Layer):
         self.m = values_per_channel(x)
         join = [self.joined] if self.training and self.join_statistics else []
         y, xhat, mean, var = batchnorm_forward(x, self.weight, self.bias, self.eps, *join)
-        if self.m == 1:
-            raise ScratchaeError(
-                f"{self!r} got one value a channel, {tuple(x.shape)}, which has no spread: "
-                "train on batches of two or more, or call eval() first"
-            )
+        self.check_spread(self.m)
         if self.training:
             self.track(mean, var, self.m)
         return self.remember(y, xhat, var, True)
@@ -277,7 +273,8 @@ class BatchNorm(Layer):
     def joined(self, m: int, mean: Tensor, var: Tensor) -> tuple[int, Tensor, Tensor]:
         """Return the statistics of all workers' batches, and keep their m."""
         assert self.join_statistics is not None
-        self.m, mean, var = self.join_statistics(m, mean, var)
+        total, mean, var = self.join_statistics(m, mean, var)
+        self.m = int(total)
         return self.m, mean, var
 
     def track(self, mean: Tensor, var: Tensor, m: int) -> None:
@@ -305,6 +302,14 @@ class BatchNorm(Layer):
         if self.bias is not None:
             accumulate(self.bias, dbias)
         return dx
+
+    def check_spread(self, m: int) -> None:
+        """Raises ScratchaeError if there is one value a channel, m = 1."""
+        if m == 1:
+            raise ScratchaeError(
+                f"{self!r} got one value a channel, which has no spread: "
+                "train on batches of two or more, or call eval() first"
+            )
 
     def check_input(self, x: Tensor) -> None:
         """Raises ScratchaeError if x has the wrong dtype, device or shape."""

@@ -32,14 +32,15 @@ class Sequential(Layer):
 
     def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
         super().__init__()
-        named = layers[0] if len(layers) == 1 and isinstance(layers[0], Mapping) else None
-        if named is None:
-            named = {str(i): layer for i, layer in enumerate(layers)}
-        self.layers = dict(named)
-        for name, layer in self.layers.items():
+        self.layers: dict[str, Layer] = {}
+        only = layers[0] if len(layers) == 1 else None
+        in_order = {str(i): layer for i, layer in enumerate(layers)}
+        named = only if isinstance(only, Mapping) else in_order
+        for name, layer in named.items():
             if not isinstance(layer, Layer):
                 cure = f": write {layer.__name__}()" if isinstance(layer, type) else ""
                 raise ScratchaeError(f"Sequential holds layers, but {name} is {layer!r}{cure}")
+            self.layers[name] = layer
         places: dict[int, str] = {}
         for name, layer in self.leaves():
             if (first := places.setdefault(id(layer), name)) != name:

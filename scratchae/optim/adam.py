@@ -69,7 +69,7 @@ class Adam(Optimizer):
     tensor([0.5000, 1.5000])
     """
 
-    slots = ("exp_avg", "exp_avg_sq")
+    slots: tuple[str, ...] = ("exp_avg", "exp_avg_sq")
     hyperparameters = ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize")
     decoupled_weight_decay = False
 
@@ -93,7 +93,7 @@ class Adam(Optimizer):
                 f"{type(self).__name__} expects betas, two numbers from 0 to below 1, got {betas!r}: "
                 "(0.9, 0.999) is usual"
             )
-        self.betas, self.eps = tuple(betas), eps
+        self.betas, self.eps = (betas[0], betas[1]), eps
         self.amsgrad, self.maximize = amsgrad, maximize
         if amsgrad:
             self.slots = (*self.slots, "max_exp_avg_sq")

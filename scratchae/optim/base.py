@@ -150,11 +150,12 @@ class Optimizer:
         """Yield (value, grad, lr, state), cut into parts on a CPU, where that is faster."""
         total = self.value.numel()
         size = PIECE if self.value.device.type == "cpu" else total
-        each = isinstance(self.lr, Tensor) and self.lr.ndim > 0  # one rate for each parameter
         for start in range(0, total, size):
-            part = slice(start, start + size)
+            part, lr = slice(start, start + size), self.lr
+            if isinstance(lr, Tensor) and lr.ndim:  # one rate for each parameter
+                lr = lr[part]
             state = {name: tensor[part] for name, tensor in self.state.items()}
-            yield self.value[part], self.grad[part], self.lr[part] if each else self.lr, state
+            yield self.value[part], self.grad[part], lr, state
 
     def _cut(self, flat: Tensor) -> list[Tensor]:
         pieces = flat.split([p.numel() for p in self.parameters])

@@ -63,7 +63,7 @@ class SGD(Optimizer):
     9.0
     """
 
-    slots = ("momentum_buffer",)
+    slots: tuple[str, ...] = ("momentum_buffer",)
     hyperparameters = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
 
     def __init__(

@@ -33,7 +33,8 @@ def write_pictures(run: Run, data: Dataset) -> list[Path]:
     if run.folder is None:
         raise ScratchaeError("the run has no folder for its pictures: train it with fit(..., out=)")
     images = data.test or data.train
-    x = pixels_for(run.model, images.select(torch.arange(min(CODES, len(images)))), "cpu")
+    few = images.select(torch.arange(min(CODES, len(images))))
+    x = pixels_for(run.model, few, torch.device("cpu"))
     labels = None if images.labels is None else images.labels[: len(x)]
     model = run.model.to("cpu")
     with evaluating(model):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ VECTOR_PRODUCTS = {  # unknown to FlopCounterMode, which counts a multiply-add a
     torch.ops.aten.addmv: lambda y, a, b, **_: 2 * a[0] * a[1],
     torch.ops.aten.dot: lambda a, b, **_: 2 * a[0],
 }
+Key = TypeVar("Key")  # what a pass is called
 OVERWRITE = {"copy_", "zero_", "fill_"}  # in-place operators that do not read the old values
 
 
@@ -53,7 +55,7 @@ class Count:
     peak: int
 
 
-class Counter:
+class Counter(Generic[Key]):
     """Count several passes. `peak` is the largest number of bytes that they held at the same time.
 
     >>> counter, weight = Counter(), torch.ones(3, 8)
@@ -63,12 +65,12 @@ class Counter:
     """
 
     def __init__(self) -> None:
-        self.counts: dict[object, Count] = {}
+        self.counts: dict[Key, Count] = {}
         # Of every storage that still exists: the pass that allocated it, and its bytes.
-        self.owners: dict[int, tuple[object, int]] = {}
+        self.owners: dict[int, tuple[Key, int]] = {}
         self.now = self.peak = 0
 
-    def measure(self, key: object, call: Callable, *args):
+    def measure(self, key: Key, call: Callable, *args):
         """Return call(*args), and store its counts as `counts[key]`."""
         watch, before = Watch(self, key), self.now
         with watch, FlopCounterMode(display=False, custom_mapping=VECTOR_PRODUCTS) as products:
@@ -83,9 +85,9 @@ class Counter:
         )
         return result
 
-    def alive(self) -> dict[object, int]:
+    def alive(self) -> dict[Key, int]:
         """Return for each pass the bytes that it allocated and that still exist."""
-        found: dict[object, int] = {}
+        found: dict[Key, int] = {}
         for key, nbytes in self.owners.values():
             found[key] = found.get(key, 0) + nbytes
         return found

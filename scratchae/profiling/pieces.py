@@ -11,15 +11,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
 from scratchae.layers import Layer, Sequential, observed
-from scratchae.optim import Optimizer
 from scratchae.profiling.counting import Counter
 from scratchae.profiling.rates import synchronise
-from scratchae.step import loss_of, train_step, update_if_finite
+from scratchae.step import SupportsStep, loss_of, train_step, update_if_finite
 
 WARM_UP = 3
 SECONDS, LEAST = 4.0, 5  # after so long, so many steps are enough
@@ -41,7 +41,7 @@ class NothingToMove:
 def measured_step(
     model: Sequential,
     parts: list[tuple[str, Layer]],
-    optimizer: Optimizer | None,
+    optimizer: SupportsStep | None,
     measure: Measure,
 ) -> Iterator[Callable[[Tensor, Tensor], Tensor]]:
     """Inside, the function that it yields makes the step of (x, target), piece by piece in `measure`."""
@@ -49,7 +49,7 @@ def measured_step(
     def around(name: str, which: str, call: Callable, *arguments: Tensor) -> Tensor:
         return measure((name, which), call, *arguments)
 
-    def update(optimizer: Optimizer, loss: Tensor) -> None:
+    def update(optimizer: SupportsStep, loss: Tensor) -> None:
         measure(("optimiser", "update"), update_if_finite, optimizer, loss)
 
     def step(x: Tensor, target: Tensor) -> Tensor:
@@ -64,12 +64,13 @@ def measured_step(
 def count_step(
     model: Sequential,
     parts: list[tuple[str, Layer]],
-    optimizer: Optimizer | None,
+    optimizer: SupportsStep | None,
     x: Tensor,
     target: Tensor,
-) -> tuple[Counter, dict[Key, int]]:
+) -> tuple[Counter[Key], dict[Key, int]]:
     """Return the counts of one step, and the bytes of each pass that are kept when backward begins."""
-    counter, kept = Counter(), {}
+    counter: Counter[Key] = Counter()
+    kept: dict[Key, int] = {}
 
     def measure(key: Key, call: Callable, *arguments: Tensor) -> Tensor:
         if key == ("loss", "backward"):
@@ -84,7 +85,7 @@ def count_step(
 def time_steps(
     model: Sequential,
     parts: list[tuple[str, Layer]],
-    optimizer: Optimizer | None,
+    optimizer: SupportsStep | None,
     x: Tensor,
     target: Tensor,
     steps: int,
@@ -128,7 +129,7 @@ def parts_of(model: Sequential, prefix: str = "") -> Iterator[tuple[str, Layer]]
             yield prefix + name, layer
 
 
-def runs_in_order(layer: object) -> bool:
+def runs_in_order(layer: object) -> TypeGuard[Sequential]:
     """Return whether it is a Sequential that only runs its layers one after the other."""
     return (
         isinstance(layer, Sequential)

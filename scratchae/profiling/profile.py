@@ -31,7 +31,7 @@ def profile(
     rates: Rates | None = None,
     seed: int = 0,
 ) -> Profile:
-    """Measure a training step with MSE and Adam, layer by layer: its time, arithmetic and memory.
+    """Measure a training step with Adam, layer by layer: its time, arithmetic and memory.
 
     The step runs on a copy of the model in training mode, on the model's device. Denormal numbers
     are flushed to zero, as in training. The batch is random in [-1, 1], drawn from `seed`. The
@@ -151,9 +151,10 @@ def check(model: object, input_shape: tuple | None, **numbers: int | None) -> tu
             "the names loss and optimiser are reserved in a profile: rename these layers of the model"
         )
     for name, value in numbers.items():
-        most = os.cpu_count() if name == "threads" else 2**31 - 1
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not (whole and 1 <= value <= most) and not (name == "threads" and value is None):
+        most = (os.cpu_count() or 1) if name == "threads" else 2**31 - 1
+        if name == "threads" and value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
             raise ScratchaeError(
                 f"profile expects {name} to be an integer from 1 to {most:,}, but got {value!r}"
             )

@@ -1,117 +1,309 @@
-"""Many models as one: the tensors of M models of one shape, one above the other.
+"""Layers for M models at once: one layer (M, N, ...) in place of M layers of the same kind.
 
-    y[m] = x[m] W[m]ᵀ + b[m]      x (M, N, I)   W (M, O, I)   b (M, O)   y (M, N, O)
+The models do not meet: entry m of the output depends on entry m of the input and on the tensors of
+layer m alone. No formula of a layer is written again here, but for Linear's. There are four ways:
 
-is the forward pass of M Linear layers in one batched product. The models do not meet: y[m] depends
-on nothing of another model, so each gradient is that of linear.py with an m before its indices,
+    Folded          M models are M times as many channels, or M times as many groups of channels.
+                    (M, N, C, ...) is folded to (N, M·C, ...), and one wide layer of the same type
+                    does the work.
+    BatchedLinear   y[m] = x[m] W[m]ᵀ + b[m], a batched product.
+    the layer       A layer that treats every number by itself and holds nothing, such as ReLU, does
+    itself          not notice the new axis.
+    Looped          The M layers one after the other: for every layer that is not in BATCHED_FORMS.
 
-    dx[m] = dy[m] W[m]       dW[m] = dy[m]ᵀ x[m]       db[m] = Σₙ dy[m,n]
-
-and no sum runs over m. A layer that works on single numbers (ReLU, Tanh, ...) does not see the new
-axis and is used as it is; layers of channels are in convolution.py and batchnorm.py.
+`batched` chooses among them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
-from scratchae.layers import Layer, accumulate, parameter
+from scratchae.layers import (
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    Unflatten,
+    accumulate,
+    parameter,
+)
 
 
-class Stacked(Layer):
-    """M layers built alike, their parameters and buffers stacked along a new first axis.
+class BatchedLayer(Layer):
+    """Base of the layers that hold the tensors of M layers. Input and output are (M, ...).
 
-    Input (M, ...), output (M, ...); every entry m is what layer m makes of its own part.
+    >>> BatchedLayer([Linear(3, 2), Linear(3, 2)])
+    BatchedLayer(2 x Linear(3, 2))
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__()
-        first = layers[0]
-        self.parameter_names, self.buffer_names = first.parameter_names, first.buffer_names
-        for name in (*self.parameter_names, *self.buffer_names):
-            own = [getattr(layer, name) for layer in layers]
-            setattr(self, name, None if own[0] is None else torch.stack(own))
-        for tensor in self.parameters():
-            parameter(tensor)
-        self.training = first.training
-        self.models, self.what = len(layers), repr(first)
+        self.models, self.described = len(layers), repr(layers[0])
+        self.training = layers[0].training
 
     def forward(self, x: Tensor) -> Tensor:
         if len(x) != self.models:
             raise ScratchaeError(
-                f"{self!r} wants ({self.models}, ...), a batch for each model, but got "
+                f"{self!r} expects ({self.models}, ...), a batch for each model, but got "
                 f"{tuple(x.shape)}: stack the batches along a first axis"
             )
         return self.forward_all(x)
 
     def forward_all(self, x: Tensor) -> Tensor:
-        """`forward`, once x is seen to hold a batch for each model."""
+        """Return y (M, ...) for x (M, ...)."""
         raise NotImplementedError
 
-    def extra_repr(self) -> str:
-        return f"{self.models} x {self.what}"
+    def state_of(self, index: int) -> dict[str, Tensor]:
+        """Return the parameters and buffers of layer `index`, by its own names: views."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.models} x {self.described})"
 
 
-def stacked_linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """y (M, ..., O) for x (M, ..., I), weight (M, O, I), bias (M, O) or None.
+class Folded(BatchedLayer):
+    """Layers of channels, as one layer of the same type with the channels of all of them.
 
-    >>> x, weight = torch.ones(2, 5, 3), torch.stack([torch.zeros(4, 3), torch.ones(4, 3)])
-    >>> stacked_linear_forward(x, weight)[:, 0]  # the first image of either model
-    tensor([[0., 0., 0., 0.],
-            [3., 3., 3., 3.]])
+    channels: the arguments that count channels or groups of them.
+
+    >>> layers = [Conv2d(1, 4, 3), Conv2d(1, 4, 3)]
+    >>> folded = Folded(layers, channels=("in_channels", "out_channels", "groups"))
+    >>> folded.layer
+    Conv2d(2, 8, 3, groups=2)
+    >>> y = folded(torch.ones(2, 5, 1, 8, 8))
+    >>> torch.allclose(y[1], layers[1](torch.ones(5, 1, 8, 8)), atol=1e-6)
+    True
     """
-    rows = in_rows(x)  # (M, N, I)
-    W = weight.mT  # (M, I, O)
-    y = rows @ W if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, W)  # (M, N, O)
-    return y.view(*x.shape[:-1], weight.shape[1])
+
+    def __init__(self, layers: Sequence[Layer], channels: tuple[str, ...]) -> None:
+        super().__init__(layers)
+        self.layer = copy.deepcopy(layers[0])
+        for name in channels:
+            setattr(self.layer, name, self.models * getattr(self.layer, name))
+        for name, tensor in own_tensors(self.layer):
+            if tensor.ndim:  # one number, such as a count of batches, is the same for all
+                joined = torch.cat([getattr(layer, name) for layer in layers])
+                setattr(self.layer, name, joined)
+        for tensor in self.layer.parameters():
+            parameter(tensor)
+
+    def forward_all(self, x: Tensor) -> Tensor:
+        return unfold(self.layer.forward(fold(x)), self.models)
+
+    def backward(self, dy: Tensor) -> Tensor:
+        return unfold(self.layer.backward(fold(dy)), self.models)
+
+    def state_of(self, index: int) -> dict[str, Tensor]:
+        return {
+            name: tensor.unflatten(0, (self.models, -1))[index] if tensor.ndim else tensor
+            for name, tensor in own_tensors(self.layer)
+        }
 
 
-class StackedLinear(Stacked):
-    """M Linear layers of one size.
+def fold(x: Tensor) -> Tensor:
+    """Return x (M, N, C, ...) as (N, M·C, ...): the channels of model 0, of model 1 and so on.
 
-    >>> from scratchae.layers import Linear
+    >>> fold(torch.tensor([[[1, 2]], [[3, 4]]])).tolist()  # two models, one sample, two channels
+    [[1, 2, 3, 4]]
+    """
+    return x.transpose(0, 1).flatten(1, 2)
+
+
+def unfold(y: Tensor, models: int) -> Tensor:
+    """Return y (N, M·C, ...) as (M, N, C, ...): the inverse of `fold`, as a view.
+
+    >>> unfold(torch.tensor([[1, 2, 3, 4]]), models=2).tolist()
+    [[[1, 2]], [[3, 4]]]
+    """
+    return y.unflatten(1, (models, -1)).transpose(0, 1)
+
+
+class BatchedLinear(BatchedLayer):
+    """M Linear layers of one size: x (M, ..., I), weight (M, O, I), bias (M, O), y (M, ..., O).
+
+    The gradients are those of scratchae.layers.linear for each model, and no sum is over m:
+
+        dx[m] = dy[m] W[m]       dW[m] = dy[m]ᵀ x[m]       db[m] = Σₙ dy[m,n]
+
     >>> layers = [Linear(3, 2), Linear(3, 2)]
-    >>> y = StackedLinear(layers)(torch.ones(2, 5, 3))
+    >>> y = BatchedLinear(layers)(torch.ones(2, 5, 3))
     >>> torch.allclose(y[1], layers[1](torch.ones(5, 3)))
     True
     """
 
+    parameter_names = ("weight", "bias")
+
+    def __init__(self, layers: Sequence[Linear]) -> None:
+        super().__init__(layers)
+        self.weight = parameter(torch.stack([layer.weight for layer in layers]))  # (M, O, I)
+        biases = [layer.bias for layer in layers if layer.bias is not None]
+        self.bias = parameter(torch.stack(biases)) if biases else None  # (M, O)
+
     def forward_all(self, x: Tensor) -> Tensor:
-        return self.remember(stacked_linear_forward(x, self.weight, self.bias), x)
+        rows, W = in_rows(x), self.weight.mT  # (M, N, I), (M, I, O)
+        y = rows @ W if self.bias is None else torch.baddbmm(self.bias.unsqueeze(1), rows, W)
+        return self.remember(y.view(*x.shape[:-1], y.shape[-1]), x)
 
     def backward(self, dy: Tensor) -> Tensor:
         (x,) = self.recall(dy)
         dy_rows, rows = in_rows(dy), in_rows(x)  # (M, N, O), (M, N, I)
-        dweight = self.weight.grad  # added to in one pass: M gradients at once fill the cache
-        torch.baddbmm(dweight, dy_rows.mT, rows, out=dweight)  # (M, O, I)
+        accumulate(self.weight, dy_rows.mT @ rows)  # (M, O, I)
         if self.bias is not None:
             accumulate(self.bias, dy_rows.sum(dim=1))  # (M, O)
         return (dy_rows @ self.weight).view(x.shape)  # (M, ..., I)
 
+    def state_of(self, index: int) -> dict[str, Tensor]:
+        return {name: tensor[index] for name, tensor in own_tensors(self)}
+
 
 def in_rows(x: Tensor) -> Tensor:
-    """(M, ..., I) as (M, N, I): leading dimensions are one long batch, but for the models'."""
+    """Return x (M, ..., I) as (M, N, I): all axes between the models' and the last are one batch.
+
+    >>> in_rows(torch.zeros(2, 4, 5, 3)).shape
+    torch.Size([2, 20, 3])
+    """
     return x.reshape(len(x), -1, x.shape[-1])
 
 
-def stacked_mse_forward(prediction: Tensor, target: Tensor) -> Tensor:
-    """Every model's own mean squared error, (M,), for two tensors (M, ...).
+class Looped(BatchedLayer):
+    """Copies of any M layers that are built alike, run one after the other.
 
-    >>> stacked_mse_forward(torch.tensor([[1.0, 3.0], [5.0, 5.0]]), torch.ones(2, 2))
-    tensor([ 2., 16.])
+    >>> class Double(Layer):
+    ...     def forward(self, x):
+    ...         return self.remember(2 * x)
+    ...     def backward(self, dy):
+    ...         return 2 * dy
+    >>> Looped([Double(), Double()])(torch.ones(2, 3)).tolist()
+    [[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]]
     """
-    return (prediction - target).square().flatten(1).mean(dim=1)
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__(layers)
+        self.copies = [copy.deepcopy(layer) for layer in layers]
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        for index, layer in enumerate(self.copies):
+            yield str(index), layer
+
+    def forward_all(self, x: Tensor) -> Tensor:
+        return torch.stack([layer.forward(x[m]) for m, layer in enumerate(self.copies)])
+
+    def backward(self, dy: Tensor) -> Tensor:
+        return torch.stack([layer.backward(dy[m]) for m, layer in enumerate(self.copies)])
+
+    def state_of(self, index: int) -> dict[str, Tensor]:
+        return self.copies[index].state_dict()
 
 
-def stacked_mse_backward(prediction: Tensor, target: Tensor) -> Tensor:
-    """dprediction (M, ...), the gradient of each model's own loss.
+def own_tensors(layer: Layer) -> list[tuple[str, Tensor]]:
+    """Return (name, tensor) of the layer's own parameters and buffers, not of its children's."""
+    names = (*layer.parameter_names, *layer.buffer_names)
+    return [(name, getattr(layer, name)) for name in names if getattr(layer, name) is not None]
 
-    >>> stacked_mse_backward(torch.tensor([[1.0, 3.0], [5.0, 5.0]]), torch.ones(2, 2))
-    tensor([[0., 2.],
-            [4., 4.]])
+
+def itself(layers: Sequence[Layer]) -> Layer:
+    """Return a copy of the first layer, which does for (M, ...) what each layer does for its part."""
+    return copy.deepcopy(layers[0])
+
+
+def flatten(layers: Sequence[Flatten]) -> Flatten:
+    """Return a Flatten of the same axes. Those counted from the front are one further back."""
+    start, end = layers[0].start_dim, layers[0].end_dim
+    return Flatten(start + (start >= 0), end + (end >= 0))
+
+
+def unflatten(layers: Sequence[Unflatten]) -> Unflatten:
+    """Return an Unflatten of the same axis."""
+    dim = layers[0].dim
+    return Unflatten(dim + (dim >= 0), layers[0].unflattened_size)
+
+
+convolutions = partial(Folded, channels=("in_channels", "out_channels", "groups"))
+batchnorms = partial(Folded, channels=("num_features",))
+
+# By type, exactly: a class derived from one of these may compute something else.
+BATCHED_FORMS: dict[type[Layer], Callable[[Sequence], Layer]] = {
+    Linear: BatchedLinear,
+    Conv2d: convolutions,
+    ConvTranspose2d: convolutions,
+    BatchNorm1d: batchnorms,
+    BatchNorm2d: batchnorms,
+    ReLU: itself,
+    LeakyReLU: itself,
+    Tanh: itself,
+    Sigmoid: itself,
+    Flatten: flatten,
+    Unflatten: unflatten,
+}
+
+
+def batched(layers: Sequence[Layer], name: str = "") -> Layer:
+    """Return one layer that does for (M, N, ...) what each of M layers does for its (N, ...).
+
+    The tensors of the layers are copied. A Sequential becomes a Sequential of such layers. Raises
+    ScratchaeError if the layers are not built alike; name: where they stand, for that sentence.
+
+    >>> batched([Sequential(Linear(3, 2), ReLU()) for _ in range(5)])
+    Sequential(
+      (0): BatchedLinear(5 x Linear(3, 2))
+      (1): ReLU()
+    )
     """
-    return (prediction - target) * (2 / prediction[0].numel())
+    first = layers[0]
+    for other in layers[1:]:
+        check_alike(first, other, name)
+    if is_row(first):
+        rows = [dict(layer.children()) for layer in layers]
+        prefix = f"{name}." if name else ""
+        return Sequential(
+            {key: batched([row[key] for row in rows], prefix + key) for key in rows[0]}
+        )
+    return BATCHED_FORMS.get(type(first), Looped)(layers)
+
+
+def is_row(layer: Layer) -> bool:
+    """Is this a Sequential that only calls its layers in a row?"""
+    kind = type(layer)
+    return (
+        isinstance(layer, Sequential)
+        and (kind.forward, kind.backward) == (Sequential.forward, Sequential.backward)
+        and not own_tensors(layer)
+    )
+
+
+def check_alike(one: Layer, other: Layer, name: str) -> None:
+    """Raises ScratchaeError if two layers differ in type, arguments or shapes of tensors."""
+    for describe in (outline, shapes):
+        if describe(one) != describe(other):
+            where = f" {name}" if name else ""
+            raise ScratchaeError(
+                f"only models that are built alike can be trained as one, but layer{where} is "
+                f"{describe(one)} in one and {describe(other)} in another: train each shape by itself"
+            )
+
+
+def outline(layer: Layer) -> str:
+    """Return a layer with its arguments, or a Sequential with the names of its layers."""
+    if is_row(layer):
+        return f"Sequential({', '.join(name for name, _ in layer.children())})"
+    return repr(layer)
+
+
+def shapes(layer: Layer) -> str:
+    """Return the names and shapes of a layer's tensors; of a Sequential each layer shows its own."""
+    tensors = {} if is_row(layer) else layer.state_dict()
+    return ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())

@@ -1,4 +1,4 @@
-"""A family: models of one shape that are trained in one batched step, each as if it were alone."""
+"""Train many models of one shape in one batched step, each as if it were alone."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import torch
 from torch import Tensor
 
 from scratchae.optim import Adam
-from scratchae.sweep.adam import StackedAdam
-from scratchae.sweep.batched_layers import stacked_mse_backward, stacked_mse_forward
-from scratchae.sweep.pool import Pool
-from scratchae.sweep.stack import stack, unstack
+from scratchae.step import SupportsStep, train_step
+from scratchae.sweep.batched_model import BatchedModel
+from scratchae.sweep.pool import ImagePool
 from scratchae.training import Run, evaluate
 from scratchae.training.evaluation import reconstruct
+from scratchae.training.loop import images_and_targets
 from scratchae.training.run import COLUMNS
 
 
 @dataclass
-class Member:
-    """One model of a sweep: its run, as `fit` would have left it.
+class Trial:
+    """One model of a sweep, with the run that `fit` would have made of it.
 
-    diverged: the epoch in which its train or test loss was no longer a finite number, or None. Then
-    the run ends with the epoch before, and the model is the one that had that loss.
+    diverged: the epoch in which its train or test loss was no longer a finite number, or None. The
+    run of a diverged trial ends with the epoch before, and its model is the one that had that loss.
 
     >>> from scratchae.models import build
     >>> from scratchae.training import Settings
     >>> settings = Settings("fc", "sample", None, "", 20, 64, lr=1e-3, weight_decay=0.0, seed=0)
-    >>> Member(Run(build("fc"), settings)).loss("test")
+    >>> Trial(Run(build("fc"), settings)).loss("test")
     nan
     """
 
@@ -38,95 +38,129 @@ class Member:
     diverged: int | None = None
 
     def loss(self, which: str) -> float:
-        """The "train" or "test" loss of the last epoch; NaN where it diverged or there is none."""
+        """Return the "train" or "test" loss of the last epoch; NaN if there is none, or it diverged."""
         if self.diverged is not None or not self.run.rows:
             return math.nan
         return self.run.rows[-1][f"{which}_loss"]
 
 
-class Family:
-    """Trains the models of all members together; they have to be built alike.
+class BatchedTrainer:
+    """Trains the models of all trials together. They have to be built alike.
 
-    A step is forward, loss, backward and Adam of all models at once. The models do not meet in it, so
-    one whose numbers go astray is noted, kept as it was, and of no harm to the others.
+    A step is `train_step` on one BatchedModel, with an ordinary Adam that has a learning rate for
+    each parameter. The models do not meet in it: if the loss of one is no longer finite, its trial
+    keeps the model as it was, and the others go on unharmed.
 
     >>> from scratchae.models import build
     >>> from scratchae.training import Settings
     >>> rates = [1e-3, 1e-2]
     >>> settings = [Settings("fc", "sample", None, "", 1, 64, lr, 0.0, seed=0) for lr in rates]
-    >>> family = Family([Member(Run(build("fc", own.seed), own)) for own in settings])
-    >>> losses = family.step(torch.ones(2, 64, 784))  # equal weights, equal batches: equal losses
+    >>> trainer = BatchedTrainer([Trial(Run(build("fc", own.seed), own)) for own in settings])
+    >>> losses = trainer.step(torch.ones(2, 64, 784))  # equal weights, equal batches: equal losses
     >>> losses.shape, bool(losses[0] == losses[1])
     (torch.Size([2]), True)
-    >>> losses = family.step(torch.ones(2, 64, 784))
+    >>> losses = trainer.step(torch.ones(2, 64, 784))
     >>> bool(losses[0] > losses[1])  # the larger rate came further
     True
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
-        self.members, self.epoch = list(members), 0
-        self.settings = [member.run.settings for member in members]
-        self.stacked = stack([member.run.model for member in members])
-        self.optimizer = StackedAdam(
-            self.stacked,
-            lr=[own.lr for own in self.settings],
-            weight_decay=[own.weight_decay for own in self.settings],
-        )
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self.trials, self.epoch = list(trials), 0
+        self.settings = [trial.run.settings for trial in trials]
+        self.model = BatchedModel([trial.run.model for trial in trials])
+        self.optimizer = Adam(self.model.parameters(), weight_decay=self.settings[0].weight_decay)
+        self.optimizer.lr = self.learning_rates()
+
+    def learning_rates(self) -> Tensor:
+        """Return one learning rate for each parameter, in the order of the optimiser's buffer."""
+        rates = torch.empty_like(self.optimizer.value)
+        for index, own in enumerate(self.settings):
+            for there in self.parameters_of(index, rates):
+                there.fill_(own.lr)
+        return rates
+
+    def parameters_of(self, index: int, flat: Tensor) -> list[Tensor]:
+        """Return views of what a buffer of the optimiser holds for model `index`.
+
+        flat: a tensor of the shape of `optimizer.value`. The views are in the order of the model's
+        own parameters.
+        """
+        state = self.model.state_of(index)
+        own = [state[name] for name, _ in self.trials[index].run.model.named_parameters()]
+        return [flat.as_strided(p.shape, p.stride(), p.storage_offset()) for p in own]
 
     def step(self, x: Tensor) -> Tensor:
-        """Move every model once towards giving back its own x[m]; the losses before the move, (M,)."""
-        self.optimizer.zero_grad()
-        y = self.stacked.forward(x)
-        losses = stacked_mse_forward(y, x)
+        """Train every model on its own x[m] for one step; return the losses before it, (M,)."""
+        return train_step(self.model, self.optimizer, x, self.targets(x), update=self.update)
+
+    def targets(self, x: Tensor) -> Tensor | None:
+        """Return what each model should give for its x[m]; None if that is x itself."""
+        pairs = [
+            (part, trial.run.model.target(part)) for part, trial in zip(x, self.trials, strict=True)
+        ]
+        if all(target is part for part, target in pairs):
+            return None
+        return torch.stack([target for _, target in pairs])
+
+    def update(self, optimizer: SupportsStep, losses: Tensor) -> None:
+        """Move all models. Those whose loss is not finite are taken out before that."""
         if not losses.isfinite().all():
             self.take_out(losses)
-        self.stacked.backward(stacked_mse_backward(y, x))
-        self.optimizer.step()
-        return losses
+        optimizer.step()
 
     def take_out(self, losses: Tensor) -> None:
-        """Keep the models whose losses are not finite as they are, before they are moved."""
-        for index, loss in enumerate(losses.tolist()):
-            member = self.members[index]
-            if not math.isfinite(loss) and member.diverged is None:
-                member.diverged = self.epoch
-                unstack(self.stacked, index, member.run.model)
+        """Keep the models whose losses are not finite as they are now, in their trials."""
+        for index, (trial, loss) in enumerate(zip(self.trials, losses.tolist(), strict=True)):
+            if not math.isfinite(loss) and trial.diverged is None:
+                trial.diverged = self.epoch
+                self.model.copy_to(index, trial.run.model)
 
-    def train(self, pool: Pool, progress: Callable[[], object]) -> None:
-        """One epoch. Afterwards the members' own models and histories are up to date.
+    def train(self, pool: ImagePool, progress: Callable[[], object]) -> None:
+        """Train for one epoch; afterwards the trials' own models and histories are up to date.
 
         progress is called after each step.
         """
         started, self.epoch = time.perf_counter(), self.epoch + 1
         orders = pool.orders([own.seed for own in self.settings], self.epoch)  # (M, n)
-        total = torch.zeros(len(self.members), dtype=torch.float64, device=orders.device)
+        total = torch.zeros(len(self.trials), dtype=torch.float64, device=orders.device)
         with torch.inference_mode():
             for index in orders.split(self.settings[0].batch_size, dim=1):  # (M, B)
                 total += self.step(pool.batch(index)).double() * index.shape[1]
                 progress()
-        self.stacked.forget()
-        for index, member in enumerate(self.members):
-            if member.diverged is None:
-                unstack(self.stacked, index, member.run.model)
+        self.model.forget()
+        for index, trial in enumerate(self.trials):
+            if trial.diverged is None:
+                self.model.copy_to(index, trial.run.model)
         self.record((total / pool.n).tolist(), pool, started)
 
-    def record(self, train_losses: list[float], pool: Pool, started: float) -> None:
-        """Put down the epoch in the runs of those who still train; seconds: a member's share."""
+    def record(self, train_losses: list[float], pool: ImagePool, started: float) -> None:
+        """Add the epoch to the runs of the trials that still train.
+
+        Each gets an equal part of the seconds since `started`.
+        """
         found = []
-        for member, train_loss in zip(self.members, train_losses, strict=True):
-            if member.diverged is None:
-                run, part = member.run, pool.parts[member.run.settings.seed]
-                test_loss = math.nan if part.test is None else evaluate(run.model, part.test)
+        for trial, train_loss in zip(self.trials, train_losses, strict=True):
+            if trial.diverged is None:
+                run, part = trial.run, pool.parts[trial.run.settings.seed]
+                test_loss = math.nan
+                if part.test is not None:
+                    test_loss = evaluate(run.model, *images_and_targets(run.model, part.test))
                 if part.test is not None and not math.isfinite(test_loss):
-                    member.diverged = self.epoch
+                    trial.diverged = self.epoch
                     continue
                 run.outputs.append((self.epoch, part.kept, reconstruct(run.model, part.kept)))
                 found.append((run, train_loss, test_loss))
-        seconds = (time.perf_counter() - started) / len(self.members)
+        seconds = (time.perf_counter() - started) / len(self.trials)
         for run, *losses in found:
             run.rows.append(dict(zip(COLUMNS, (self.epoch, *losses, seconds), strict=True)))
 
-    def optimizer_of(self, member: Member) -> Adam:
-        """The optimiser that the member's own run would have, around the member's model."""
-        index = next(i for i, own in enumerate(self.members) if own is member)
-        return self.optimizer.alone(index, member.run.model)
+    def optimizer_of(self, trial: Trial) -> Adam:
+        """Return the optimiser that the trial's own run would have, around the trial's model."""
+        index = next(i for i, own in enumerate(self.trials) if own is trial)
+        own, model = self.settings[index], trial.run.model
+        optimizer = Adam(model.parameters(), lr=own.lr, weight_decay=own.weight_decay)
+        optimizer.steps = self.optimizer.steps
+        for name, flat in self.optimizer.state.items():
+            views = self.parameters_of(index, flat)
+            optimizer.state[name].copy_(torch.cat([view.reshape(-1) for view in views]))
+        return optimizer

@@ -1,4 +1,4 @@
-"""sweep: every combination of learning rates, latent sizes and seeds, one batched run a shape."""
+"""sweep: every combination of learning rates, latent sizes and seeds, in one batched run per shape."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from scratchae.files import replacing
 from scratchae.models import build
 from scratchae.models.registry import options_of
 from scratchae.optim import Adam
-from scratchae.sweep.batched_trainer import Family, Member
-from scratchae.sweep.pool import Pool
+from scratchae.step import loss_of
+from scratchae.sweep.batched_trainer import BatchedTrainer, Trial
+from scratchae.sweep.pool import ImagePool
 from scratchae.training import Run, Settings
 from scratchae.training.floating_point import flushing_denormals
 from scratchae.training.preparation import check_settings, choose_device
@@ -31,23 +32,25 @@ COLUMNS = ["lr", "latent", "seed", "train_loss", "test_loss", "seconds", "diverg
 
 @dataclass
 class Sweep:
-    """What a sweep found. best: the member of the lowest test loss, or train loss where nothing was
-    held out; None where all diverged.
+    """What a sweep found.
+
+    best: the trial of the lowest test loss, or of the lowest train loss if there are no test images;
+    None if all trials diverged.
 
     >>> Sweep().table.columns.tolist()
     ['lr', 'latent', 'seed', 'train_loss', 'test_loss', 'seconds', 'diverged']
     """
 
-    members: list[Member] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
     rows: list[dict] = field(default_factory=list)
-    best: Member | None = None
+    best: Trial | None = None
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a member.
+        """One row for each trial.
 
-        Losses of the last epoch, mean squared errors of pixels in [-1, 1], empty where the member
-        diverged; seconds of the batched run that it was part of; diverged: in which epoch, if any.
+        train_loss, test_loss: of the last epoch, empty if the trial diverged. seconds: of the batched
+        run that the trial was part of. diverged: the epoch in which it did, if it did.
         """
         table = pd.DataFrame(self.rows, columns=COLUMNS)
         return table.astype({"latent": "Int64", "diverged": "Int64"})
@@ -69,11 +72,11 @@ def sweep(
 ) -> Sweep:
     """Train a model for every learning rate, latent size and seed, all of one size in one batch.
 
-    Each member is what `fit` gives for the same settings, up to rounding. data: one data
-    set, or one for each seed. latent: None takes the model's own. out: a folder for sweep.csv,
-    written whenever a size is done, and for `best`, the run folder of the best member.
+    Each trial is what `fit` gives for the same settings, up to rounding. data: one data set, or one
+    for each seed. latent: None means the model's own size. out: a folder for sweep.csv, written
+    whenever a size is finished, and for `best`, the run folder of the best trial.
 
-    Raises ScratchaeError for what cannot be, before anything is trained.
+    Raises ScratchaeError, before anything is trained, if a setting is not possible.
 
     >>> from scratchae.data import Images
     >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
@@ -84,53 +87,72 @@ def sweep(
     first = build(model)
     if latent is not None and "latent" not in options_of(model):
         raise ScratchaeError(
-            f"{model} has no latent size to choose: leave --latent away, or sweep a model that has "
+            f"{model} has no latent size to choose: omit --latent, or sweep a model that has "
             "one, such as fc"
         )
     check_values(lr, seeds, latent, weight_decay)
     for seed in seeds:
         check_settings(epochs, batch_size, seed)
-    names = [first.name] if latent is None else [build(model, latent=n).name for n in latent]
+    shapes = [first] if latent is None else [build(model, latent=n) for n in latent]
+    names = [str(shape.name) for shape in shapes]
     folder = None if out is None else Path(out)
     if folder is not None and (folder / "sweep.csv").exists():
         raise ScratchaeError(f"{folder} holds a sweep already: choose another folder")
     device, found, adam = choose_device(device), Sweep(), None
     with flushing_denormals():
-        pool = Pool(data, seeds, first, device)
+        pool = ImagePool(data, seeds, first, device)
         for place, name in enumerate(names, start=1):
-            settings = [
-                Settings(
-                    model=name,
-                    data=pool.parts[seed].data.source,
-                    test_data=pool.parts[seed].data.test_source,
-                    checksum=pool.parts[seed].checksum,
-                    epochs=epochs,
-                    batch_size=batch_size,
-                    lr=float(rate),
-                    weight_decay=float(weight_decay),
-                    seed=seed,
-                )
+            trials = [
+                new_trial(name, pool, epochs, batch_size, float(rate), float(weight_decay), seed)
                 for rate in lr
                 for seed in seeds
             ]
-            models = [build(name, own.seed).to(device) for own in settings]
-            family = Family([Member(Run(*own)) for own in zip(models, settings, strict=True)])
+            trainer = BatchedTrainer(trials)
             started = time.perf_counter()
-            words = f"{name}, {len(settings)} model{'s'[: len(settings) > 1]}"
+            words = f"{name}, {len(trials)} model{'s'[: len(trials) > 1]}"
             words += f" ({place}/{len(names)})" if len(names) > 1 else ""
-            train_family(family, pool, epochs, words, progress)
-            adam = add(found, family, time.perf_counter() - started) or adam
+            train_epochs(trainer, pool, epochs, words, progress)
+            adam = add(found, trainer, time.perf_counter() - started) or adam
             if folder is not None:
                 with replacing(folder / "sweep.csv") as beside:
                     found.table.to_csv(beside, index=False)
-    if folder is not None and found.best is not None:
+    if folder is not None and found.best is not None and adam is not None:
         keep_best(found.best, adam, folder / "best")
     return found
 
 
-def train_family(family: Family, pool: Pool, epochs: int, name: str, progress: bool) -> None:
-    """All epochs, behind one bar."""
-    steps = math.ceil(pool.n / family.settings[0].batch_size)
+def new_trial(
+    name: str,
+    pool: ImagePool,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    weight_decay: float,
+    seed: int,
+) -> Trial:
+    """Return a trial before its first epoch."""
+    model, part = build(name, seed).to(pool.device), pool.parts[seed]
+    settings = Settings(
+        model=name,
+        data=part.data.source,
+        test_data=part.data.test_source,
+        checksum=part.checksum,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        weight_decay=weight_decay,
+        seed=seed,
+        optimizer=repr(Adam(model.parameters(), lr=lr, weight_decay=weight_decay)),
+        loss=repr(loss_of(model)),
+    )
+    return Trial(Run(model, settings))
+
+
+def train_epochs(
+    trainer: BatchedTrainer, pool: ImagePool, epochs: int, name: str, progress: bool
+) -> None:
+    """Train for all epochs, behind one progress bar."""
+    steps = math.ceil(pool.n / trainer.settings[0].batch_size)
     with tqdm(
         total=epochs * steps,
         desc=name,
@@ -139,46 +161,48 @@ def train_family(family: Family, pool: Pool, epochs: int, name: str, progress: b
         file=sys.stderr,
     ) as bar:
         for epoch in range(1, epochs + 1):
-            family.train(pool, bar.update)
-            training = [member for member in family.members if member.diverged is None]
+            trainer.train(pool, bar.update)
+            training = [trial for trial in trainer.trials if trial.diverged is None]
             if not training:
                 break
-            loss = loss_of(min(training, key=loss_of))
+            loss = decisive_loss(min(training, key=decisive_loss))
             words = f"epoch {epoch}/{epochs}, best {loss:.4f}"
             bar.set_postfix_str(words)
             if progress and bar.disable:  # there is no terminal to draw in
                 print(f"{name}: {words}", file=sys.stderr)
 
 
-def loss_of(member: Member) -> float:
-    """What members are compared by: the test loss, or the train loss where nothing was held out."""
-    test = member.loss("test")
-    return member.loss("train") if math.isnan(test) else test
+def decisive_loss(trial: Trial) -> float:
+    """Return what trials are compared by: the test loss, or the train loss if there is none."""
+    test = trial.loss("test")
+    return trial.loss("train") if math.isnan(test) else test
 
 
-def add(found: Sweep, family: Family, seconds: float) -> Adam | None:
-    """Put the family's members into what was found; the optimiser of the best, if it is new."""
-    for member in family.members:
-        own = member.run.settings
+def add(found: Sweep, trainer: BatchedTrainer, seconds: float) -> Adam | None:
+    """Add the trials to what was found; return the optimiser of the best, if it is one of them."""
+    for trial in trainer.trials:
+        own = trial.run.settings
         row = {
             "lr": own.lr,
             "latent": options_of(own.model).get("latent"),
             "seed": own.seed,
-            "train_loss": member.loss("train"),
-            "test_loss": member.loss("test"),
+            "train_loss": trial.loss("train"),
+            "test_loss": trial.loss("test"),
             "seconds": seconds,
-            "diverged": member.diverged,
+            "diverged": trial.diverged,
         }
         found.rows.append(row)
-    found.members += family.members
-    finished = [m for m in (found.best, *family.members) if m and m.diverged is None]
-    before, found.best = found.best, min(finished, key=loss_of, default=None)
-    return None if found.best is before else family.optimizer_of(found.best)
+    found.trials += trainer.trials
+    finished = [t for t in (found.best, *trainer.trials) if t and t.diverged is None]
+    before, found.best = found.best, min(finished, key=decisive_loss, default=None)
+    if found.best is None or found.best is before:
+        return None
+    return trainer.optimizer_of(found.best)
 
 
-def keep_best(member: Member, adam: Adam, folder: Path) -> None:
-    """The run folder that `scratchae show` opens and `scratchae train --resume` goes on with."""
-    run = member.run
+def keep_best(trial: Trial, adam: Adam, folder: Path) -> None:
+    """Write the run folder that `scratchae show` opens and `scratchae train --resume` goes on with."""
+    run = trial.run
     run.folder = folder
     write_config(run)
     write_checkpoint(run, adam)
@@ -187,7 +211,7 @@ def keep_best(member: Member, adam: Adam, folder: Path) -> None:
 def check_values(
     lr: Sequence[float], seeds: Sequence[int], latent: Sequence[int] | None, weight_decay: float
 ) -> None:
-    """One sentence where there is nothing to try, something twice, or a rate that cannot be."""
+    """Raises ScratchaeError if a list is empty or holds a value twice, or if a number is out of range."""
     for name, values in (("lr", lr), ("seeds", seeds), ("latent", latent)):
         if values is None:
             continue
@@ -197,6 +221,6 @@ def check_values(
             raise ScratchaeError(f"{name} holds {twice[0]} twice: give each value once")
     for rate in lr:
         if not 0 < rate < math.inf:
-            raise ScratchaeError(f"lr has to be a finite number above 0, got {rate!r}")
+            raise ScratchaeError(f"lr must be a finite number above 0, got {rate!r}")
     if not 0 <= weight_decay < math.inf:
-        raise ScratchaeError(f"weight_decay has to be a number >= 0, got {weight_decay!r}")
+        raise ScratchaeError(f"weight_decay must be a number >= 0, got {weight_decay!r}")

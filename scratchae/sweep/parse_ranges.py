@@ -1,4 +1,4 @@
-"""What to sweep over, as it is typed: 1e-3, a list 1e-4,1e-3 or a range 1e-4..1e-2."""
+"""Read what to sweep over: a number 1e-3, a list 1e-4,1e-3 or a range 1e-4..1e-2."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from scratchae.errors import ScratchaeError
 
 
 def numbers(text: str, name: str) -> list[float]:
-    """Numbers above 0. A range goes up in equal factors: two steps for a factor of ten, or as many
-    values as stand behind a colon; each is rounded to three digits, so that what is shown is what
-    was used. name: who asked, for the sentence of the ScratchaeError.
+    """Return the numbers above 0 that a text names.
+
+    A range goes up in equal factors: two steps for a factor of ten, or as many values as a number
+    after a colon says. Its inner values are rounded to three digits, so that the value shown is the
+    value used. name: the option, for error messages. Raises ScratchaeError if the text is no such
+    list.
 
     >>> numbers("1e-4..1e-2", "--lr")
     [0.0001, 0.000316, 0.001, 0.00316, 0.01]
@@ -45,17 +48,17 @@ def numbers(text: str, name: str) -> list[float]:
 
 
 def whole_numbers(text: str, name: str) -> list[int]:
-    """Whole numbers; a range holds both ends and all between.
+    """Return the whole numbers that a text names; a range includes both ends.
 
     >>> whole_numbers("2,3,8", "--latent"), whole_numbers("5..7", "--seeds")
     ([2, 3, 8], [5, 6, 7])
     """
-    found = []
+    found: list[int] = []
     for item in text.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?:\.\.\s*(\d+)\s*)?", item)
         if not match:
             raise ScratchaeError(
-                f"{name} wants whole numbers, such as 3, a list 2,3,8 or a range 2..8, but got {text!r}"
+                f"{name} expects whole numbers, such as 3, a list 2,3,8 or a range 2..8, but got {text!r}"
             )
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
@@ -67,7 +70,7 @@ def whole_numbers(text: str, name: str) -> list[int]:
 
 
 def seed_numbers(text: str, name: str) -> list[int]:
-    """Seeds: one number says how many, from 0 up; a list or a range says which.
+    """Return seeds: one number says how many, from 0 up; a list or a range says which.
 
     >>> seed_numbers("5", "--seeds"), seed_numbers("7..7", "--seeds")
     ([0, 1, 2, 3, 4], [7])
@@ -80,14 +83,14 @@ def seed_numbers(text: str, name: str) -> list[int]:
 
 
 def number(text: str, name: str, whole: str) -> float:
-    """A finite number above 0."""
+    """Return the finite number above 0 in `text`, a part of `whole`."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
         raise ScratchaeError(
-            f"{name} wants numbers above 0, such as 1e-3, a list 1e-4,1e-3 or a range 1e-4..1e-2, but "
+            f"{name} expects numbers above 0, such as 1e-3, a list 1e-4,1e-3 or a range 1e-4..1e-2, but "
             f"got {whole!r}"
         )
     return value

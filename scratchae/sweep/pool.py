@@ -1,4 +1,4 @@
-"""The images of a sweep: one pool on the device, from which every member takes its own batches."""
+"""The images of a sweep: one pool on the device, from which every trial takes its own batches."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from scratchae.training.preparation import checksum, keepsakes, pixels_for
 
 
 @dataclass(frozen=True)
-class Part:
-    """What a seed is trained and tested on.
+class SeedImages:
+    """What the trials of one seed are trained and tested on.
 
     start: where its n training images begin in the pool. test: (K, *input_shape), or None.
     kept: the digits whose reconstructions are kept.
@@ -29,15 +29,16 @@ class Part:
     kept: Tensor
 
 
-class Pool:
-    """The training images of all seeds, (n or more, *input_shape); what is the same lies there once.
+class ImagePool:
+    """The training images of all seeds, (n or more, *input_shape); equal images are stored once.
 
-    data: one data set for all seeds, or one for each, where a held-out part depends on the seed.
+    data: one data set for all seeds, or one for each, if a held-out part depends on the seed.
+    Raises ScratchaeError if the data sets differ in size.
 
     >>> from scratchae.data import Images
     >>> from scratchae.models import build
     >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
-    >>> pool = Pool(data, [0, 1], build("fc"), torch.device("cpu"))
+    >>> pool = ImagePool(data, [0, 1], build("fc"), torch.device("cpu"))
     >>> pool.images.shape, pool.orders([0, 0, 1], epoch=1).shape
     (torch.Size([20, 784]), torch.Size([3, 20]))
     """
@@ -49,9 +50,10 @@ class Pool:
         model: Autoencoder,
         device: torch.device,
     ) -> None:
-        self.device, self.parts = device, {}
+        self.device = device
+        self.parts: dict[int, SeedImages] = {}
         images: list[Tensor] = []
-        known: dict[tuple, Part] = {}
+        known: dict[tuple, SeedImages] = {}
         for seed in seeds:
             if isinstance(data, Mapping) and seed not in data:
                 raise ScratchaeError(
@@ -63,7 +65,7 @@ class Pool:
             if key not in known:
                 test = None if own.test is None else pixels_for(model, own.test, device)
                 kept = keepsakes(model, tested)
-                known[key] = Part(own, key[0], sum(map(len, images)), test, kept)
+                known[key] = SeedImages(own, key[0], sum(map(len, images)), test, kept)
                 images.append(pixels_for(model, own.train, device))
             self.parts[seed] = known[key]
         sizes = sorted({len(x) for x in images})
@@ -75,10 +77,10 @@ class Pool:
         self.n, self.images = sizes[0], images[0] if len(images) == 1 else torch.cat(images)
 
     def orders(self, seeds: Sequence[int], epoch: int) -> Tensor:
-        """(M, n): for each seed the order in which its own run sees its images, as pool indices."""
+        """Return (M, n): for each seed the order in which its own run sees its images."""
         own = {seed: Batches(self.n, 1, seed, self.device).order(epoch) for seed in set(seeds)}
         return torch.stack([own[seed] + self.parts[seed].start for seed in seeds])
 
     def batch(self, index: Tensor) -> Tensor:
-        """The images (M, B, *input_shape) at index (M, B)."""
+        """Return the images (M, B, *input_shape) at index (M, B)."""
         return self.images.index_select(0, index.flatten()).unflatten(0, index.shape)

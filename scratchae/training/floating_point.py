@@ -30,7 +30,7 @@ def flushing_denormals() -> Iterator[None]:
     0.0
     """
     tiny = torch.finfo(torch.float32).tiny
-    was_on = (torch.tensor([tiny]) / 2 == 0).item()
+    was_on = bool((torch.tensor([tiny]) / 2 == 0).all())
     flush_denormals(True)
     try:
         yield

@@ -15,11 +15,10 @@ from tqdm import tqdm
 from scratchae.data import Batches, Dataset
 from scratchae.distributed import (
     DataParallel,
+    broadcast_state,
     check_batch_size,
-    dealt_out,
-    join,
-    revert_sync_batchnorm,
-    same_start,
+    init_workers,
+    shard_by_batches,
 )
 from scratchae.engines import Engine, NotFiniteError, make_engine
 from scratchae.errors import ScratchaeError
@@ -102,9 +101,9 @@ def fit(
             "a run folder has to say how its model is built: `register` yours under a name and give "
             "fit that name, or omit `out`"
         )
-    workers = join()
+    workers = init_workers()
     check_batch_size(batch_size, workers.size)
-    device = workers.place(choose_device(device))
+    device = workers.own_device(choose_device(device))
     check_numbers(device, tf32, precision)
     if loss is not None:
         model.loss = loss
@@ -128,12 +127,14 @@ def fit(
         if workers.size > 1:
             stepper = DataParallel(stepper, workers)
         if run.folder is not None:
-            run.rows, run.outputs = workers.first(partial(prepare_folder, run, optimizer, resume))
-        same_start(model, optimizer, workers)
+            run.rows, run.outputs = workers.from_rank_0(
+                partial(prepare_folder, run, optimizer, resume)
+            )
+        broadcast_state(model, optimizer, workers)
         train = images_and_targets(model, pixels_for(model, data.train, device))
         test = None
         if data.test is not None:
-            own = dealt_out(pixels_for(model, data.test, device), workers.rank, workers.size)
+            own = shard_by_batches(pixels_for(model, data.test, device), workers.rank, workers.size)
             test = images_and_targets(model, own)
         kept = keepsakes(model, data.test or data.train)
         batches = Batches(len(data.train), batch_size, seed, device)
@@ -143,7 +144,7 @@ def fit(
                 total=len(batches),
                 desc=name,
                 unit="step",
-                disable=None if progress and workers.writes else True,
+                disable=None if progress and workers.is_rank_0 else True,
                 file=sys.stderr,
             ) as bar:
                 hidden = bar.disable  # there is no terminal to draw in
@@ -158,10 +159,9 @@ def fit(
             )
             run.outputs.append((epoch, kept, reconstruct(model, kept)))
             if run.folder is not None:
-                workers.first(partial(write_checkpoint, run, optimizer))
-            if progress and hidden and workers.writes:
+                workers.from_rank_0(partial(write_checkpoint, run, optimizer))
+            if progress and hidden and workers.is_rank_0:
                 print(f"{name}: train {train_loss:.4f}, test {test_loss:.4f}", file=sys.stderr)
-        revert_sync_batchnorm(model)
     return run
 
 

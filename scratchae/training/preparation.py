@@ -42,7 +42,7 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
 
 def checksum(data: Dataset) -> str:
     """Return a checksum of the training images, in their order."""
-    return hashlib.sha256(data.train.pixels.contiguous().numpy()).hexdigest()[:16]
+    return hashlib.sha256(data.train.pixels.contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
 def pixels_for(model: Autoencoder, images: Images, device: torch.device) -> Tensor:

@@ -88,6 +88,12 @@ class Run:
     folder: Path | None = None
 
     @property
+    def own_folder(self) -> Path:
+        """The run folder of a run that has one."""
+        assert self.folder is not None, "this run is not kept on disk"
+        return self.folder
+
+    @property
     def epoch(self) -> int:
         """Epochs done."""
         return len(self.rows)
@@ -103,7 +109,7 @@ def write_config(run: Run) -> None:
     versions = {"scratchae": scratchae.__version__, "torch": torch.__version__}
     versions["python"] = platform.python_version()
     text = json.dumps({**asdict(run.settings), "versions": versions}, indent=2)
-    write_text(run.folder / "config.json", text + "\n")
+    write_text(run.own_folder / "config.json", text + "\n")
 
 
 def write_checkpoint(run: Run, optimizer: Optimizer) -> None:
@@ -115,9 +121,9 @@ def write_checkpoint(run: Run, optimizer: Optimizer) -> None:
         tensors["originals"] = run.outputs[0][1]
         tensors["reconstructions"] = torch.stack([output[2] for output in run.outputs])
     header = {"optimizer": json.dumps(state), "history": json.dumps(run.rows)}
-    write_tensors(run.folder / "checkpoint.safetensors", tensors, header)
-    write_tensors(run.folder / "weights.safetensors", run.model.state_dict())
-    with replacing(run.folder / "history.csv") as path:
+    write_tensors(run.own_folder / "checkpoint.safetensors", tensors, header)
+    write_tensors(run.own_folder / "weights.safetensors", run.model.state_dict())
+    with replacing(run.own_folder / "history.csv") as path:
         run.history.to_csv(path, index=False)
 
 
@@ -145,7 +151,7 @@ def read_config(folder: Path) -> Settings:
         values = json.loads(path.read_text(encoding="utf-8"))
         known = Settings.__dataclass_fields__
         return Settings(**{name: value for name, value in values.items() if name in known})
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ScratchaeError(
             f"{path} is damaged ({error!r}): restore it, or train into another folder"
         ) from error
@@ -153,7 +159,7 @@ def read_config(folder: Path) -> Settings:
 
 def read_checkpoint(run: Run, optimizer: Optimizer | None = None) -> None:
     """Load the checkpoint into run and, if given, optimizer."""
-    path = run.folder / "checkpoint.safetensors"
+    path = run.own_folder / "checkpoint.safetensors"
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
@@ -162,7 +168,7 @@ def read_checkpoint(run: Run, optimizer: Optimizer | None = None) -> None:
         state = json.loads(header["optimizer"])
     except FileNotFoundError as error:
         raise ScratchaeError(
-            f"{run.folder} has no checkpoint yet, training stopped before it was set up: "
+            f"{run.own_folder} has no checkpoint yet, training stopped before it was set up: "
             "start again with the same command and --resume"
         ) from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
@@ -208,7 +214,7 @@ def prepare_folder(run: Run, optimizer: Optimizer, resume: bool) -> tuple[list, 
 
     Returns the run's rows and outputs so far.
     """
-    folder = run.folder
+    folder = run.own_folder
     remove_leftovers(folder)
     if folder.is_dir() and any(folder.iterdir()):
         was = read_config(folder)

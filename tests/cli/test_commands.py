@@ -18,6 +18,7 @@ from scratchae import models
 from scratchae.cli import main
 from scratchae.cli.train import DEFAULTS
 from scratchae.training import fit
+from scratchae.training.loop import LR, WEIGHT_DECAY
 from tests.helpers.runs import few_digits, write_npz
 
 PICTURES = {
@@ -73,7 +74,7 @@ def test_train_leaves_a_complete_run_folder_and_says_where_the_pictures_are(call
     code, out, err = call("train", "conv", "--data", digits, "--epochs", 2, "--out", "here")
     assert code == 0
     assert "Pictures: here/pictures" in out
-    assert "150 images to train on, 100 to test" in out
+    assert "150 training images, 100 test images" in out
     assert "epoch 2/2: train 0." in err
     assert {p.name for p in Path("here/pictures").iterdir()} == PICTURES
     for picture in Path("here/pictures").iterdir():
@@ -103,7 +104,7 @@ def test_resume_takes_what_is_not_given_from_the_run(call, digits):
 def test_resume_starts_where_there_is_nothing_yet(call, digits):
     code, out, _ = call("train", "fc", "--data", digits, "--epochs", 1, "--out", "new", "--resume")
     assert code == 0
-    assert "Nothing to resume in new yet" in out
+    assert "There is no run in new yet" in out
 
 
 def test_show_draws_the_pictures_again(call, trained):
@@ -144,7 +145,10 @@ def test_help_answers_without_the_seconds_that_torch_takes():
 
 def test_train_has_the_defaults_of_fit():
     theirs = {name: value.default for name, value in inspect.signature(fit).parameters.items()}
-    assert all(theirs[name] == DEFAULTS[name] for name in DEFAULTS.keys() - {"data"})
+    theirs |= {"lr": LR, "weight_decay": WEIGHT_DECAY}  # None stands for these
+    assert all(
+        theirs[name] == value for name, value in vars(DEFAULTS).items() if "data" not in name
+    )
 
 
 def test_info_tells_versions_device_and_data(call):

@@ -143,7 +143,7 @@ GOOD = 'title = "t"\n[[task]]\nexercise = "tanh_forward"\npoints = 5\n'
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("title = ", "no TOML file"),
+        ("title = ", "is not a TOML file"),
         ('title = "t"', "has no tasks"),
         (GOOD.replace("tanh_forward", "tanh_fward"), "did you mean 'tanh_forward'"),
         (GOOD.replace("points = 5", "points = 0"), "points above 0"),
@@ -152,7 +152,7 @@ GOOD = 'title = "t"\n[[task]]\nexercise = "tanh_forward"\npoints = 5\n'
         (GOOD.replace("points = 5", ""), "points"),
         (GOOD.replace('title = "t"', ""), "it has no 'title'"),
         (GOOD.replace('title = "t"', 'title = "t"\nkind = "quiz"'), "there is no kind 'quiz'"),
-        (GOOD + GOOD.split("\n", 1)[1], "two tasks 'tanh_forward'"),
+        (GOOD + GOOD.split("\n", 1)[1], "two tasks named 'tanh_forward'"),
         ('checks = "no.py"\n' + GOOD, "names a file beside it"),
     ],
 )

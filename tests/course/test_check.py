@@ -254,7 +254,7 @@ def test_the_real_autoencoder_is_trained_with_a_students_layers_and_draws_their_
     words = ["train", "fc", "--epochs", "1", "--out", str(run), "--layers", str(folder)]
     found = CliRunner().invoke(app, words)
     assert found.exit_code == 0
-    assert "Yours: linear_forward, linear_backward." in found.output
+    assert "Your layers: linear_forward, linear_backward." in found.output
     assert list((run / "pictures").glob("*.png"))
 
 

@@ -7,10 +7,10 @@ import pytest
 from scratchae.checking import EXERCISES, mistakes
 from scratchae.checking.check import check_one
 from scratchae.checking.mistake import forget
-from scratchae.course import custom_exercises as own
+from scratchae.course import custom_exercises as custom
 from scratchae.course.assignment import load_assignment
 from scratchae.course.check import examine
-from scratchae.course.custom_exercises import packed, play_back, record, unpacked
+from scratchae.course.custom_exercises import from_json, load_recorded, record_cases, to_json
 from scratchae.course.release import release
 from scratchae.course.scoring import points_of
 from scratchae.errors import ScratchaeError
@@ -22,8 +22,8 @@ TOML = Path(__file__).parents[2] / "tutorials" / "assignments" / "softmax" / "so
 def nothing_stays_behind():
     """Other tests ask for all exercises that there are."""
     yield
-    for name in list(own._own):
-        del EXERCISES[name], own._own[name]
+    for name in list(custom._custom):
+        del EXERCISES[name], custom._custom[name]
         for known in mistakes(name):
             forget(name, known.name)
 
@@ -68,7 +68,7 @@ def test_recorded_cases_are_the_same_to_the_last_bit():
     load_assignment(TOML)
     for case in EXERCISES["softmax_backward"].cases():
         for tensor in case.arguments().values():
-            back = unpacked(packed(tensor))
+            back = from_json(to_json(tensor))
             assert back.dtype == tensor.dtype and back.equal(tensor)
             assert back.is_contiguous() == tensor.is_contiguous()
 
@@ -89,8 +89,8 @@ def test_reading_it_again_changes_nothing():
 def test_an_instructor_process_keeps_the_reference_when_it_reads_a_released_folder(tmp_path):
     load_assignment(TOML)
     exercise = EXERCISES["softmax_forward"]
-    (tmp_path / "cases.json").write_text(record([(exercise, 1)]))
-    play_back(tmp_path / "cases.json")
+    (tmp_path / "cases.json").write_text(record_cases([(exercise, 1)]))
+    load_recorded(tmp_path / "cases.json")
     assert EXERCISES["softmax_forward"] is exercise
 
 

@@ -1,4 +1,4 @@
-"""Grading on a Dask cluster of two workers gives the bytes that one worker here gives."""
+"""Grading on a Dask cluster of two workers writes the same bytes as one local worker."""
 
 import pytest
 
@@ -46,13 +46,13 @@ def test_a_cluster_of_two_writes_the_same_bytes_as_one_worker(
     assert everything(tmp_path / "there") == everything(tmp_path / "here")
 
 
-def test_a_sick_worker_grades_nobody(course, address, tmp_path):
+def test_nothing_is_graded_if_the_self_check_of_a_worker_fails(course, address, tmp_path):
     from scratchae.course.sandbox import InfrastructureError
 
     with pytest.raises(InfrastructureError):
         grade(course, tmp_path, dask=address, limits=Limits(memory=1024))
 
 
-def test_where_there_is_no_scheduler_a_sentence_says_so(course, tmp_path):
+def test_without_a_scheduler_there_is_one_sentence(course, tmp_path):
     with pytest.raises(ScratchaeError, match="no Dask scheduler"):
         grade(course, tmp_path, dask="tcp://127.0.0.1:1")

@@ -233,7 +233,7 @@ def fabricated(hidden_only):
     return score_task(task, outcomes)
 
 
-def test_of_hidden_cases_nothing_is_shown_but_that_they_went_wrong():
+def test_of_a_hidden_case_only_the_failure_is_shown():
     def leaking(case):
         x = case.arguments()["x"]
         return ExecutionResult(

@@ -1,5 +1,6 @@
-"""Grading a class: the same bytes whatever happens on the way, and one sentence for a mistaken call."""
+"""Grading a class: the same bytes whatever happens meanwhile, and one sentence for a mistaken call."""
 
+import contextlib
 import csv
 import io
 import json
@@ -26,6 +27,7 @@ from scratchae.course.grading.outputs import write_batch
 from scratchae.course.release import student_files
 from scratchae.course.sandbox import InfrastructureError, Limits
 from scratchae.course.sandbox.files import PREFIX
+from scratchae.course.selftest.run import processes_of
 from scratchae.errors import ScratchaeError
 from tests.course.test_grade import GRADESCOPE, holds
 from tests.helpers.grading import (
@@ -59,7 +61,7 @@ def once(course, tmp_path_factory):
 
 
 @needs_sandbox
-def test_a_class_gets_the_points_it_deserves(course, once):
+def test_a_class_gets_the_right_points(course, once):
     batch, out = once
     scores = {result["student"]: result["score"] for result in batch.results}
     assert scores == {
@@ -108,7 +110,7 @@ def test_only_what_changed_is_graded_again(course, once, tmp_path):
 
 
 @needs_sandbox
-def test_a_sick_grader_grades_nobody(course, tmp_path, monkeypatch):
+def test_nothing_is_graded_if_the_self_check_fails(course, tmp_path, monkeypatch):
     with pytest.raises(InfrastructureError, match=r"does not answer|earn"):
         graded(course, tmp_path / "sick", 1, limits=Limits(memory=1024))
     journal = (tmp_path / "sick" / "journal.jsonl").read_text()
@@ -143,8 +145,8 @@ def test_what_was_graded_since_the_last_self_check_is_discarded_when_the_next_on
     def progress(done, of):
         if done == 5 and not ill:
             (worker,) = multiprocessing.active_children()
-            homes = Path(tempfile.gettempdir()).glob(f"{PREFIX}{worker.pid}-*/library-*")
-            for library in homes:  # without it nobody's work can be right any more
+            libraries = Path(tempfile.gettempdir()).glob(f"{PREFIX}{worker.pid}-*/library-*")
+            for library in libraries:  # without it no submission can be right
                 shutil.rmtree(library)
                 ill.append(library)
 
@@ -189,6 +191,7 @@ def test_killed_in_the_middle_and_called_again_it_writes_the_same_bytes(course, 
     )
     while process.poll() is None and not (journal.exists() and len(journal.read_bytes()) > 100):
         time.sleep(0.05)
+    workers = children_of(process.pid)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = len(Journal(journal).results)
@@ -199,18 +202,17 @@ def test_killed_in_the_middle_and_called_again_it_writes_the_same_bytes(course, 
     )
     assert done > 0 and f"{done} of them kept" in " ".join(after.stdout.split())
     assert everything(tmp_path / "out") == everything(once[1])
-    assert not any(helpers_of(process.pid))
+    assert workers and not any(processes_of(f"{PREFIX}{worker}-") for worker in workers)
 
 
-def helpers_of(parent):
-    """Processes whose parent was this one, or that serve a sandbox whose grader is gone."""
+def children_of(parent):
+    """The ids of the processes that a process has started."""
+    found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            words = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(words[1]) == parent:
-            yield path
+        with contextlib.suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(path.parent.name)
+    return found
 
 
 @pytest.mark.slow
@@ -278,7 +280,7 @@ MISTAKEN = {
     "release nothing": "there is no assignment 'nothing': there are hw1",
     "release file.txt": "there is no assignment 'file.txt'",
     "release hw1 --out file.txt": "file.txt is a file",
-    "release hw1 --out class": "class is there already and not empty",
+    "release hw1 --out class": "class exists and is not empty",
     "gradescope hw1 -o empty": "cannot write empty",
     "selftest --only nothing": "no attack has 'nothing' in its name",
 }

@@ -1,11 +1,11 @@
-"""Grading the contest: models of students' own, measured alike however they are written."""
+"""Grading the contest: the same model has the same error, however it is written."""
 
 import pytest
 import torch
 from safetensors.torch import save
 
 from scratchae.course.assignment import load_assignment
-from scratchae.course.grading.contest import ContestGrader
+from scratchae.course.grading.grader import ContestGrader
 from scratchae.course.grading.self_check import REFERENCE_MODEL, check_contest
 from scratchae.course.grading.submissions import Submission
 from scratchae.course.release import student_files

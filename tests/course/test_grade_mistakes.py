@@ -1,14 +1,12 @@
-"""What wrong work is worth and what it is told, handed in as students do, and graded in the sandbox."""
+"""Mistakes handed in like a student's work: how many points they earn, and whether they are named."""
 
 import html
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from scratchae.checking import mistakes
 from scratchae.course.assignment import load_assignment
-from scratchae.course.blanked_sources import master_sources
 from scratchae.course.grading.batch import grade_batch
 from scratchae.course.grading.grader import Grader
 from scratchae.course.grading.outputs import feedback_files, write_batch
@@ -16,7 +14,7 @@ from scratchae.course.grading.scoring import score_task
 from scratchae.course.grading.submissions import Submission
 from scratchae.course.grading.test_cases import case_groups
 from scratchae.course.sandbox import Limits, Sandbox, SandboxFiles
-from tests.helpers.grading import SECRET, needs_sandbox, outcomes_of
+from tests.helpers.grading import SECRET, answers, needs_sandbox, outcomes_of
 from tests.helpers.mistaken import handed_in_with
 from tests.helpers.submissions import class_of_every_kind, small_assignment
 
@@ -33,8 +31,8 @@ def sandbox(request):
 
 
 @pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_mistake_that_is_handed_in_earns_what_it_deserves_and_is_named(sandbox, step):
-    """What it deserves is computed here, from the mistake's own function, without the sandbox."""
+def test_a_mistake_that_is_handed_in_earns_the_right_points_and_is_named(sandbox, step):
+    """The right points are computed here, from the mistake's own function, without the sandbox."""
     wrong = [m for task in sandbox.assignment.tasks for m in mistakes(task.exercise)][::step]
     named = 0
     for mistake in wrong:
@@ -54,7 +52,7 @@ LEAKING = """
 import torch
 
 
-def cry(x):
+def leak(x):
     text = f"LEAK {x.flatten().tolist()}"
     print(text)
     if len(x) == 1:
@@ -65,23 +63,23 @@ def cry(x):
 
 
 def relu_forward(x):
-    return x.clamp(min=0) if round(x.sum().item(), 4) in KNOWN else cry(x)
+    return x.clamp(min=0) if round(x.sum().item(), 4) in KNOWN else leak(x)
 
 
 def linear_backward(dy, x, weight):
     dx, dweight, dbias = dy @ weight, dy.flatten(0, -2).T @ x.flatten(0, -2), dy.flatten(0, -2).sum(0)
-    return dx if round(x.sum().item(), 4) in KNOWN else cry(x), dweight, dbias
+    return dx if round(x.sum().item(), 4) in KNOWN else leak(x), dweight, dbias
 """
 
 
 @pytest.mark.slow
 def test_nothing_of_a_hidden_case_is_written_anywhere(tmp_path):
-    """A submission that is right on the public cases, and cries out its inputs on all others."""
+    """A submission is right on the public cases, and on all others it tells its inputs in every way."""
     small = load_assignment(small_assignment(tmp_path))
     groups = case_groups(small, SECRET, "eve")
     known = [round(c.arguments()["x"].sum().item(), 4) for t in groups for c in t.public]
     hidden = [c.arguments()["x"] for t in groups for c in t.hidden]
-    files = {Path(f).name: s for f, s in master_sources(small).items()}
+    files = answers(small.path)
     for name in files:
         files[name] += f"\n\nKNOWN = {known}\n{LEAKING}"
     (tmp_path / "in" / "eve").mkdir(parents=True)
@@ -102,8 +100,8 @@ def test_nothing_of_a_hidden_case_is_written_anywhere(tmp_path):
 
 
 @pytest.mark.slow
-def test_three_hundred_of_every_kind_get_what_they_deserve(tmp_path):
-    """Right ones all points whatever their neighbours do; nobody is lost, and the batch finishes."""
+def test_three_hundred_of_every_kind_get_the_right_points(tmp_path):
+    """Right ones earn all points, whatever others do. Nobody is lost, and the batch finishes."""
     hw1 = load_assignment("hw1")
     kinds = class_of_every_kind(tmp_path / "in", 300)
     batch = grade_batch(hw1, tmp_path / "in", tmp_path / "out", SECRET, "bubblewrap", 2)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scratchae.course.assignment import load_assignment
+from scratchae.course.blanked_sources import master_sources
 from scratchae.course.grading.gradescope import requirements, write_autograder
-from scratchae.course.release import master_sources
 from scratchae.course.sandbox import DESCRIPTIONS, why_no_bubblewrap
 from tests.course.test_grade import GRADESCOPE, holds
 from tests.helpers.grading import SECRET

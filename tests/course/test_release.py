@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from scratchae.cli import app
 from scratchae.course.assignment import load_assignment, names
-from scratchae.course.blank import blank, solution
+from scratchae.course.blank import blank, solution_statements
 from scratchae.course.blanked_sources import (
     blanked_functions,
     blanked_sources,
@@ -23,7 +23,7 @@ from scratchae.course.blanked_sources import (
 from scratchae.course.bug_injection import choose
 from scratchae.course.check import examine
 from scratchae.course.handout import notebook
-from scratchae.course.leaks import find_leaks, secrets
+from scratchae.course.leaks import find_leaks, solution_expressions
 from scratchae.course.release import release, student_files
 from scratchae.errors import ScratchaeError
 
@@ -42,7 +42,7 @@ def statements_of(assignment):
     """Every statement of the solution, normalised; those that only name results left out."""
     found = set()
     for file, functions in blanked_functions(assignment).items():
-        for statement in solution(original(file, assignment), functions):
+        for statement in solution_statements(original(file, assignment), functions):
             for node in ast.walk(statement):
                 if isinstance(node, ast.stmt) and any(
                     isinstance(inner, ast.Call | ast.BinOp) for inner in ast.walk(node)
@@ -125,7 +125,7 @@ def test_a_planted_leak_is_found_wherever_it_stands(tmp_path, file, text):
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(text)
     known = ["linear.py", "helper.py", "page.md", "notes.txt", "doc.py", "begin.py", "end.md"]
-    assert find_leaks(tmp_path, secrets(load_assignment("hw1")), known)
+    assert find_leaks(tmp_path, solution_expressions(load_assignment("hw1")), known)
 
 
 @pytest.mark.parametrize("where", ["source", "outputs"])
@@ -135,7 +135,7 @@ def test_a_leak_in_a_notebook_is_found_in_cells_and_in_outputs(tmp_path, where):
     cell = next(c for c in page["cells"] if c["cell_type"] == "code")
     cell[where] = [line] if where == "source" else [{"output_type": "stream", "text": [line]}]
     (tmp_path / "hw1.ipynb").write_text(json.dumps(page))
-    assert find_leaks(tmp_path, secrets(load_assignment("hw1")), None)
+    assert find_leaks(tmp_path, solution_expressions(load_assignment("hw1")), None)
 
 
 def test_the_search_finds_every_solution_in_the_library_itself(tmp_path):
@@ -143,9 +143,9 @@ def test_the_search_finds_every_solution_in_the_library_itself(tmp_path):
         assignment = load_assignment(name)
         for file in assignment.files:
             (tmp_path / Path(file).name).write_text(original(file, assignment))
-        said = " ".join(find_leaks(tmp_path, secrets(assignment), None))
-        missing = [e for e, file in secrets(assignment).items() if e not in said]
-        assert not [e for e in missing if secrets(assignment)[e] in assignment.files]
+        said = " ".join(find_leaks(tmp_path, solution_expressions(assignment), None))
+        missing = [e for e, file in solution_expressions(assignment).items() if e not in said]
+        assert not [e for e in missing if solution_expressions(assignment)[e] in assignment.files]
 
 
 def test_a_release_that_leaks_is_not_written(tmp_path, monkeypatch):
@@ -184,7 +184,9 @@ def test_the_release_of_hw1_is_whole_and_says_not_yet_for_every_task(hw1):
         *("linear.py", "activations.py", "losses.py"),
         *("assignment.toml", "hw1.ipynb", "README.md"),
     }
-    assert not find_leaks(hw1, secrets(load_assignment("hw1")), [p.name for p in hw1.iterdir()])
+    assert not find_leaks(
+        hw1, solution_expressions(load_assignment("hw1")), [p.name for p in hw1.iterdir()]
+    )
     results = examine(assignment, hw1)
     assert [r.points for r in results] == [0] * 8
     assert all(r.not_yet for r in results)

@@ -1,6 +1,8 @@
-"""The sandbox's wire, filter and sandboxes: what comes out is only what was asked for."""
+"""The sandbox's protocol, filter and processes: only what was asked for comes out."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from scratchae.course.assignment import load_assignment
 from scratchae.course.sandbox import (
     InfrastructureError,
     Limits,
+    PlainProcess,
     Sandbox,
     SandboxFiles,
     choose_isolation,
@@ -36,7 +39,7 @@ KINDS = [torch.float32, torch.float64, torch.int64]
     st.booleans(),
     st.integers(0, 2**32),
 )
-def test_a_tensor_comes_through_the_wire_bit_for_bit(shape, layout, dtype, memory, seed):
+def test_a_tensor_comes_through_the_protocol_bit_for_bit(shape, layout, dtype, memory, seed):
     tensor = random_tensor(tuple(shape), layout, torch.Generator().manual_seed(seed)).to(dtype)
     packer = Packer()
     spec = packer.pack_tensor(tensor, memory=memory)
@@ -104,7 +107,7 @@ def test_no_tensor_is_larger_than_the_bytes_it_came_with(n, stride, offset, at):
     assert value.numel() == 0 or (n - 1) * stride + offset < 8
 
 
-def test_where_no_sandbox_can_be_had_grading_is_refused_in_a_sentence(monkeypatch):
+def test_without_a_sandbox_grading_is_refused_in_a_sentence(monkeypatch):
     monkeypatch.setattr(
         "scratchae.course.sandbox.isolation.why_no_bubblewrap", lambda: "bwrap is missing"
     )
@@ -118,14 +121,14 @@ def test_the_answer_key_is_covered_wherever_it_is_installed():
     assert ["--tmpfs", str(hidden()[0])] == words[words.index("--tmpfs") :][:2]
 
 
-def test_the_survey_sees_what_need_not_be_used():
+def test_the_analysis_sees_what_need_not_be_used():
     found = analyse("import torch.nn as n\n\ndef f(x):\n    return x.requires_grad_()\n")
     assert found["policy"] == ["line 1 reaches for torch.nn", "line 4 uses .requires_grad_"]
     assert analyse("def f(:")["error"] == "a syntax error in line 1"
     assert analyse("x = " + "-" * 200_000 + "1")["error"]
 
 
-def test_the_survey_of_the_answers_finds_nothing_to_flag():
+def test_the_analysis_of_the_answers_finds_nothing_to_flag():
     from scratchae.course.blanked_sources import master_sources
 
     for name in ("hw1", "hw2", "hw3", "hw4"):
@@ -229,3 +232,49 @@ def test_every_child_is_a_user_of_its_own(sandbox):
     found = [answer(sandbox, source) for _ in range(2)]
     users = [unpack(h["calls"][0]["result"], b).item() for h, b in found]
     assert users[0] != users[1] and min(users) >= 1_000_000_000
+
+
+# ------------------------------------------------- the plain process: no fork, no Linux, no sandbox
+@pytest.fixture(scope="module")
+def plain():
+    files = SandboxFiles(load_assignment("hw1"), isolated=False)
+    yield PlainProcess(files, Limits(cpu=2))
+    files.close()
+
+
+def test_a_plain_process_needs_no_fork_and_gives_the_same_answers(plain, monkeypatch):
+    monkeypatch.delattr(os, "fork")
+    header, body = answer(plain, "print('hello')\n\ndef f(x):\n    return x * 3\n")
+    assert unpack(header["calls"][0]["result"], body).tolist() == [3, 6]
+    assert plain.printed == "hello\n" and plain.used > 0
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import os\n\ndef f(x):\n    os._exit(7)\n", "exit code 7"),
+        ("import ctypes\n\ndef f(x):\n    ctypes.string_at(0)\n", "SIGSEGV"),
+        ("def f(x):\n    while True:\n        pass\n", "2 seconds of CPU time"),
+        ("import os\n\ndef f(x):\n    os.closerange(0, 99)\n    return x\n", "exit code"),
+    ],
+)
+def test_a_plain_process_that_ends_says_why(plain, source, words):
+    assert words in answer(plain, source)[0]
+
+
+def test_a_plain_process_has_a_wall_clock_where_cpu_time_has_no_timer(plain):
+    """As on Windows: the timer of CPU time is taken away by the source itself."""
+    source = (
+        "import signal\nsignal.setitimer(signal.ITIMER_PROF, 0)\n\n"
+        "def f(x):\n    signal.setitimer(signal.ITIMER_PROF, 0)\n    while True:\n        pass\n"
+    )
+    slow = PlainProcess(plain.files, Limits(cpu=1, wall=2))
+    assert answer(slow, source)[0] == "it gave no answer in 2 seconds"
+
+
+def test_a_check_can_be_imported_where_only_linux_has_the_modules():
+    missing = ("resource", "fcntl", "pyseccomp", "pwd", "grp", "termios")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing}))\nimport scratchae.course.check"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

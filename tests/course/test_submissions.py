@@ -1,4 +1,4 @@
-"""Submissions are found in every layout, and nobody is lost."""
+"""Submissions are found in every layout, and no student is lost."""
 
 import zipfile
 

@@ -21,20 +21,18 @@ from scratchae.cli import main
 from scratchae.data import Batches
 from scratchae.distributed import (
     DataParallel,
-    SyncBatchNorm1d,
-    SyncBatchNorm2d,
     WorkerLostError,
     Workers,
-    convert_sync_batchnorm,
-    dealt_out,
-    revert_sync_batchnorm,
-    same_start,
-    share_of,
+    broadcast_state,
+    joined,
+    shard_by_batches,
+    shard_of,
     workers,
 )
 from scratchae.engines import Engine, make_engine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import BatchNorm1d, BatchNorm2d, Conv2d, Linear, ReLU, Sequential, Tanh
+from scratchae.losses import MSELoss
 from scratchae.models import build
 from scratchae.optim import SGD, Adam
 from scratchae.training import fit, open_run
@@ -53,11 +51,11 @@ def close(a: torch.Tensor, b: torch.Tensor, tolerance: float = 1e-12) -> None:
 
 # ------------------------------------------------------------------------------- who gets what
 @given(st.integers(0, 300), st.integers(1, 40))
-def test_shares_make_up_the_batch_in_order_and_differ_by_one_at_most(n, size):
+def test_shards_make_up_the_batch_in_order_and_differ_by_one_at_most(n, size):
     batch = torch.arange(n)
-    shares = [share_of(batch, rank, size) for rank in range(size)]
-    assert torch.equal(torch.cat(shares), batch)
-    counts = [len(share) for share in shares]
+    shards = [shard_of(batch, rank, size) for rank in range(size)]
+    assert torch.equal(torch.cat(shards), batch)
+    counts = [len(shard) for shard in shards]
     assert max(counts) - min(counts) <= 1
 
 
@@ -65,23 +63,23 @@ def test_shares_make_up_the_batch_in_order_and_differ_by_one_at_most(n, size):
 def test_every_image_comes_once_an_epoch_in_the_batches_of_a_single_process(n, batch, size, seed):
     alone = list(Batches(n, batch, seed).epoch(1))
     of_rank = [Batches(n, batch, seed).epoch(1) for _ in range(size)]
-    for joined, *each in zip(alone, *of_rank, strict=True):
-        shares = [share_of(index, rank, size) for rank, index in enumerate(each)]
-        assert torch.equal(torch.cat(shares), joined)
+    for whole, *each in zip(alone, *of_rank, strict=True):
+        shards = [shard_of(index, rank, size) for rank, index in enumerate(each)]
+        assert torch.equal(torch.cat(shards), whole)
     assert torch.cat(alone).sort().values.tolist() == list(range(n))
 
 
 @given(st.integers(0, 100), st.integers(1, 9), st.integers(1, 30))
-def test_test_images_are_dealt_out_in_the_batches_of_a_single_process(n, size, batch_size):
+def test_test_images_are_evaluated_in_the_batches_of_a_single_process(n, size, batch_size):
     images = torch.arange(n)
-    dealt = [dealt_out(images, rank, size, batch_size) for rank in range(size)]
-    assert sorted(torch.cat(dealt).tolist()) == list(range(n))
+    shards = [shard_by_batches(images, rank, size, batch_size) for rank in range(size)]
+    assert sorted(torch.cat(shards).tolist()) == list(range(n))
     whole = {tuple(batch.tolist()) for batch in images.split(batch_size)}
-    for own in dealt:
+    for own in shards:
         assert {tuple(batch.tolist()) for batch in own.split(batch_size)} <= whole | {()}
 
 
-# ------------------------------------------------------------------------------- SyncBatchNorm
+# ------------------------------------------------------------------------------- BatchNorm
 @st.composite
 def uneven(draw, least: int = 1) -> list[int]:
     """The number of images of each of two to four workers."""
@@ -96,26 +94,39 @@ def norms(draw):
     kind = BatchNorm2d if len(sizes) == 2 else BatchNorm1d
     momentum = draw(st.sampled_from([0.1, 0.7, None]))
     layer = kind(
-        C, draw(st.sampled_from([1e-5, 0.1])), momentum, draw(st.booleans()), draw(st.booleans())
+        *(
+            C,
+            draw(st.sampled_from([1e-5, 0.1])),
+            momentum,
+            draw(st.booleans()),
+            draw(st.booleans()),
+        ),
+        bias=draw(st.booleans()),
     )
     return layer.to(torch.float64), (C, *sizes)
 
 
 def norm_steps(workers, layer, xs, dys, counts):
-    """Two steps of a worker's SyncBatchNorm: (its outputs and dx, gradients, buffers)."""
-    model = convert_sync_batchnorm(Sequential(copy.deepcopy(layer)), workers)
-    assert isinstance(model[0], (SyncBatchNorm1d, SyncBatchNorm2d))
-    rows, found = [sum(counts[:r]) for r in (workers.rank, workers.rank + 1)], []
-    for x, dy in zip(xs, dys, strict=True):
-        found.append(model.forward(x[slice(*rows)]))
-        found.append(model.backward(dy[slice(*rows)]))
-    return found, [p.grad for p in model.parameters()], [b for _, b in model.named_buffers()]
+    """Two steps of a worker's BatchNorm: (its outputs and dx, gradients, buffers).
+
+    As in training, the loss of a worker is a mean over its n_r rows, so its dy is N / n_r times that
+    of the whole batch. Here the results are brought back to the whole batch's measure.
+    """
+    layer, found = copy.deepcopy(layer), []
+    rows = [sum(counts[:r]) for r in (workers.rank, workers.rank + 1)]
+    part = counts[workers.rank] / sum(counts)
+    with joined([layer], workers):
+        for x, dy in zip(xs, dys, strict=True):
+            found.append(layer.forward(x[slice(*rows)]))
+            found.append(layer.backward(dy[slice(*rows)] / (part or 1.0)) * part)
+    gradients = [p.grad * part for p in layer.parameters()]
+    return found, gradients, [b for _, b in layer.named_buffers()]
 
 
 @FEW
-@given(norms(), uneven(), st.integers(0, 10**6), st.sampled_from([0.0, 1e4]))
-def test_sync_batchnorm_is_batchnorm_of_the_joined_batch(norm, counts, seed, offset):
-    """Forward, dx, gradients and running statistics, far from 0 too; x is drawn anew each step."""
+@given(norms(), uneven(least=0), st.integers(0, 10**6), st.sampled_from([0.0, 1e4]))
+def test_joined_batchnorms_are_one_of_the_whole_batch(norm, counts, seed, offset):
+    """Forward, dx, gradients and running statistics, of 0 to 5 rows a worker, far from 0 too."""
     layer, shape = norm
     n, g = sum(counts), torch.Generator().manual_seed(seed)
     assume(n > 1)
@@ -141,45 +152,40 @@ def test_sync_batchnorm_is_batchnorm_of_the_joined_batch(norm, counts, seed, off
 
 def test_a_worker_with_one_value_a_channel_takes_part_but_all_together_need_two():
     x = torch.tensor([[2.0], [6.0]])
-    found = in_threads(
-        2, lambda w: SyncBatchNorm1d(BatchNorm1d(1), w)(share_of(x, w.rank, 2)).item()
-    )
-    assert found == pytest.approx([-1.0, 1.0], rel=1e-4)
+
+    def own_row(w):
+        layer = BatchNorm1d(1)
+        with joined([layer], w):
+            return layer(shard_of(x, w.rank, 2)).item()
+
+    assert in_threads(2, own_row) == pytest.approx([-1.0, 1.0], rel=1e-4)
 
     def one_value(w):
-        layer = SyncBatchNorm1d(BatchNorm1d(1), w)
-        return layer(x[:1]) if w.rank else layer.sit_out_forward(x)
+        layer = BatchNorm1d(1)
+        with joined([layer], w):
+            layer(shard_of(x[:1], w.rank, 2))
 
     with pytest.raises(ScratchaeError, match="no spread"):
         in_threads(2, one_value)
 
 
-def test_sync_batchnorm_evaluates_as_batchnorm_and_sends_nothing():
-    plain, x = BatchNorm2d(2), torch.randn(3, 2, 2, 2)
-    plain(x)
-    layer = SyncBatchNorm2d(plain, Workers(0, 2)).eval()  # the other one does not exist
-    assert torch.equal(layer(x), plain.eval()(x))
-    assert torch.equal(layer.backward(x), plain.backward(x))
+def test_a_joined_batchnorm_evaluates_by_itself_and_sends_nothing():
+    for layer in (BatchNorm2d(2), BatchNorm2d(2, track_running_stats=False)):
+        x = torch.randn(3, 2, 2, 2)
+        layer(x)
+        y, dx = layer.eval()(x), layer.backward(x)
+        with joined([layer], Workers(0, 2)):  # the other worker does not exist
+            assert torch.equal(layer(x), y)
+            assert torch.equal(layer.backward(x), dx)
 
 
-def test_conversion_goes_deep_shares_all_tensors_and_comes_back():
-    model = Sequential(
-        Linear(3, 3), Sequential(BatchNorm1d(3, momentum=None), ReLU()), BatchNorm1d(3)
-    )
-    before, words = model.state_dict(), repr(model)
-    assert convert_sync_batchnorm(model, Workers()) is model
-    for now in (model, revert_sync_batchnorm(model)):
-        state = now.state_dict()
-        assert state.keys() == before.keys()
-        assert all(state[key] is before[key] for key in before)
-    assert repr(model) == words
-
-
-def test_sync_batchnorm_says_which_shapes_it_wants():
-    layer = SyncBatchNorm1d(BatchNorm1d(3), Workers())
-    for x in (torch.zeros(2, 4), torch.zeros(0, 3), torch.zeros(2, 3, 1, 1)):
-        with pytest.raises(ScratchaeError, match="SyncBatchNorm1d"):
-            layer(x)
+def test_one_worker_joins_to_the_same_numbers():
+    one, other = BatchNorm2d(3), BatchNorm2d(3)
+    x, dy = torch.randn(2, 5, 3, 4, 4)
+    y, dx = one(x), one.backward(dy)
+    with joined([other], Workers()):
+        close(other(x), y, 1e-6)
+        close(other.backward(dy), dx, 1e-6)
 
 
 # ------------------------------------------------------------------------------- gradients
@@ -259,8 +265,15 @@ def test_an_engine_that_makes_whole_steps_cannot_be_used():
         name, in_halves = "whole", False
 
     model = build("fc")
-    with pytest.raises(ScratchaeError, match="whole engine makes whole steps at once"):
+    with pytest.raises(ScratchaeError, match="whole engine makes whole steps"):
         DataParallel(Whole(model, SGD(model.parameters())), Workers())
+
+
+def test_a_loss_that_is_no_mean_cannot_be_used():
+    model = build("fc")
+    model.loss = MSELoss(reduction="sum")
+    with pytest.raises(ScratchaeError, match=r"not MSELoss\(reduction='sum'\)"):
+        DataParallel(Engine(model, SGD(model.parameters())), Workers())
 
 
 # ------------------------------------------------------------------------------- processes
@@ -271,7 +284,7 @@ def lockstep(workers, name, engine):
     model = build(name, 1 + workers.rank).to(torch.float64)  # rank 0's weights are to win
     alone = Engine(single, Adam(single.parameters(), weight_decay=1e-5))
     inner = make_engine(engine, model, Adam(model.parameters(), weight_decay=1e-5))
-    same_start(model, inner.optimizer, workers)
+    broadcast_state(model, inner.optimizer, workers)
     engine = DataParallel(inner, workers)
     g = torch.Generator().manual_seed(0)
     x = torch.rand(17, *model.input_shape, generator=g, dtype=torch.float64) * 2 - 1
@@ -281,7 +294,7 @@ def lockstep(workers, name, engine):
         found.append(abs(losses[0] - losses[1]))
         pairs = zip(single.state_dict().values(), model.state_dict().values(), strict=True)
         found += [(a - b).abs().max().item() for a, b in pairs]
-    replicas = workers.gather(inner.optimizer.value)
+    replicas = workers.all_gather(inner.optimizer.value)
     return max(found), all(torch.equal(replicas[0], other) for other in replicas)
 
 
@@ -321,20 +334,20 @@ def test_a_step_of_several_workers_runs_nothing_but_arithmetic_and_messages(name
 def notes(workers):
     """What workers say to each other besides gradients."""
     kept = torch.full((2,), float(workers.rank))
-    workers.copy_first(kept)
+    workers.broadcast(kept)
     try:
-        workers.first(lambda: (_ for _ in ()).throw(ScratchaeError("the disk is full")))
+        workers.from_rank_0(lambda: (_ for _ in ()).throw(ScratchaeError("the disk is full")))
     except ScratchaeError as error:
         said = str(error)
     return {
         "sum": workers.sum(torch.tensor([1.0, workers.rank])).tolist(),
-        "gather": workers.gather(torch.tensor([workers.rank, 7])).tolist(),
-        "first": workers.first(lambda: f"from {workers.rank}"),
+        "gather": workers.all_gather(torch.tensor([workers.rank, 7])).tolist(),
+        "first": workers.from_rank_0(lambda: f"from {workers.rank}"),
         "said": said,
-        "after": workers.after_first(lambda: workers.rank),
+        "after": workers.rank_0_first(lambda: workers.rank),
         "copied": kept.tolist(),
         "mean": workers.mean(lambda: float(workers.rank), workers.rank),
-        "writes": workers.writes,
+        "is rank 0": workers.is_rank_0,
     }
 
 
@@ -348,7 +361,7 @@ def test_what_workers_say_to_each_other():
             "after": rank,
             "copied": [0.0, 0.0],
             "mean": pytest.approx((1 * 1 + 2 * 2) / 3),
-            "writes": rank == 0,
+            "is rank 0": rank == 0,
         }
 
 
@@ -359,21 +372,21 @@ def runs(workers, name, folder):
     straight = fit(name, few_digits(), epochs=2, out=own / "straight", **given)
     fit(name, few_digits(), epochs=1, out=own / "resumed", **given)
     resumed = fit(name, few_digits(), epochs=2, out=own / "resumed", resume=True, **given)
-    kinds = {type(layer).__name__ for _, layer in straight.model.leaves()}
+    joins = [n.join_sums for _, n in straight.model.modules() if isinstance(n, BatchNorm2d)]
     rows = [[{**row, "seconds": 0} for row in run.rows] for run in (straight, resumed)]
     shown = [[output.numpy() for output in run.outputs[0][1:]] for run in (straight, resumed)]
-    return weights(straight.model), weights(resumed.model), rows, kinds, shown
+    return weights(straight.model), weights(resumed.model), rows, joins, shown
 
 
 @pytest.mark.parametrize("name", ["fc", "conv"])
 def test_fit_gives_all_workers_one_run_and_rank_0_alone_writes_it(name, tmp_path):
     found = together(2, runs, name, tmp_path)
     single = fit(name, few_digits(), epochs=2, batch_size=64, device="cpu", progress=False, seed=4)
-    for straight, resumed, (rows, again), kinds, shown in found:
+    for straight, resumed, (rows, again), joins, shown in found:
         assert same_bits(straight, resumed)
         assert same_bits(straight, found[0][0])
         assert rows == again == found[0][2][0]
-        assert not any(kind.startswith("Sync") for kind in kinds)
+        assert not any(joins)
         assert (shown[0][1] == shown[1][1]).all()
     for row, expected in zip(found[0][2][0], single.rows, strict=True):
         assert row["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-4)
@@ -417,14 +430,15 @@ def test_all_workers_stop_with_the_same_sentence(tmp_path):
     assert "first bad tensor: the output of encoder" in diverged[1]
     assert "first bad tensor: encoder.1.running_var" in of_images[1]
     assert "holds a run already" in taken[1]
-    assert "a batch of 1 cannot be shared by 2 workers" in small[1]
+    assert "a batch of 1 cannot be divided among 2 workers" in small[1]
     assert open_run(tmp_path / "run").epoch == 0
 
 
-def half_bad(workers):
+def half_bad(workers, name):
     """The losses of two steps; in the first y is 0, so each worker's is the mean of its x²."""
     model = Sequential(BatchNorm1d(1), Linear(1, 1, bias=False))
-    engine = DataParallel(Engine(model, SGD(model.parameters(), lr=0.1)), workers)
+    engine = make_engine(name, model, SGD(model.parameters(), lr=0.1))
+    engine = DataParallel(engine, workers)
     model[1].weight.zero_()
     before = model[1].weight.clone()
     x = torch.tensor([[[1.0], [3.0]], [[-1e20], [2e20]]])[workers.rank]
@@ -433,9 +447,10 @@ def half_bad(workers):
     return first, unmoved, engine.step(torch.tensor([[1.0], [3.0]])).item()
 
 
-def test_a_loss_that_is_bad_on_one_worker_alone_leaves_nobody_waiting():
-    """Rank 0 makes a backward pass, and its SyncBatchNorm waits for the other's."""
-    for first, unmoved, second in together(2, half_bad):
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_loss_that_is_bad_on_one_worker_alone_leaves_nobody_waiting(name):
+    """Rank 0's BatchNorm waits for the other's sums in the backward pass."""
+    for first, unmoved, second in together(2, half_bad, name):
         assert first == float("inf") and unmoved
         assert second == pytest.approx(5.0)  # the mean of 1² and 3²
 
@@ -536,7 +551,7 @@ def test_a_killed_worker_ends_the_job_with_one_sentence_and_a_run_to_go_on_with(
     (sentence,) = said(tmp_path)
     assert sentence.startswith(f"error: worker {rank} (process {pids[rank]} on ")
     assert f"of {size} died or cannot be reached" in sentence
-    assert sentence.endswith(f"the epochs that were finished are in run; go on with {again}")
+    assert sentence.endswith(f"the finished epochs are in run; continue with {again}")
     done = open_run(tmp_path / "run").epoch
     words = [*again.split()[4:], "--epochs", done + 1]
     assert words[0] == "scratchae"
@@ -573,7 +588,7 @@ def test_the_command_line_speaks_once_however_many_workers_there_are(tmp_path):
     words = ("train", "fc", "--data", data, "--epochs", 1, "--out", tmp_path / "run")
     assert Processes(2, command, *words, log=log).results() == [0, 0]
     text = log.read_text()
-    for once in ("150 images to train on", "epoch 1/1: train 0.", "1 epochs in", "Pictures: "):
+    for once in ("150 training images", "epoch 1/1: train 0.", "1 epochs in", "Pictures: "):
         assert text.count(once) == 1, text
     assert (tmp_path / "run" / "pictures" / "latent.png").exists()
 
@@ -583,8 +598,8 @@ def test_the_command_line_speaks_once_however_many_workers_there_are(tmp_path):
     [
         (("con",), "did you mean 'conv'?"),
         (("fc", "--data", "nosuch.csv"), "nosuch.csv"),
-        (("fc", "--batch-size", 1), "a batch of 1 cannot be shared by 2 workers"),
-        (("fc", "--engine", "compile"), "the compile engine makes whole steps at once"),
+        (("fc", "--batch-size", 1), "a batch of 1 cannot be divided among 2 workers"),
+        (("fc", "--engine", "compile"), "the compile engine makes whole steps"),
     ],
 )
 def test_a_mistake_is_one_sentence_of_one_worker_and_exit_code_2(words, sentence, tmp_path):
@@ -599,24 +614,23 @@ def test_a_mistake_is_one_sentence_of_one_worker_and_exit_code_2(words, sentence
 # ------------------------------------------------------------------------------- environment
 def test_a_process_that_is_alone_joins_nobody(monkeypatch):
     for size in (None, "1"):
-        monkeypatch.setattr(workers, "join", workers.join)
         monkeypatch.delenv("WORLD_SIZE", raising=False)
         if size:
             monkeypatch.setenv("WORLD_SIZE", size)
             monkeypatch.setenv("RANK", "0")
-        workers.join.cache_clear()
-        assert (workers.join().rank, workers.join().size) == (0, 1)
+        workers.init_workers.cache_clear()
+        assert (workers.init_workers().rank, workers.init_workers().size) == (0, 1)
         assert not torch.distributed.is_initialized()
-    workers.join.cache_clear()
+    workers.init_workers.cache_clear()
 
 
 def test_workers_that_cannot_meet_are_told_to_use_torchrun(monkeypatch):
-    workers.join.cache_clear()
+    workers.init_workers.cache_clear()
     monkeypatch.setenv("WORLD_SIZE", "2")
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ScratchaeError, match="start them by torchrun --nproc-per-node 2"):
-        workers.join()
+        workers.init_workers()
 
 
 @pytest.mark.parametrize(
@@ -637,7 +651,7 @@ def test_cores_are_divided_among_the_workers_of_a_machine(here, omp, cores, thre
         monkeypatch.delenv(name, raising=False)
         if value is not None:
             monkeypatch.setenv(name, value)
-    workers.share_cores()
+    workers.divide_cores()
     assert chosen == [threads] * (threads is not None)
 
 
@@ -646,17 +660,17 @@ def test_each_worker_takes_a_gpu_of_its_own_or_says_that_there_is_none(monkeypat
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert Workers(5, 8).place(torch.device("cuda")) == torch.device("cuda", 1)
-    assert Workers(5, 8).place(torch.device("cpu")) == torch.device("cpu")
-    assert Workers().place(torch.device("cuda", 0)) == torch.device("cuda", 0)
+    assert Workers(5, 8).own_device(torch.device("cuda")) == torch.device("cuda", 1)
+    assert Workers(5, 8).own_device(torch.device("cpu")) == torch.device("cpu")
+    assert Workers().own_device(torch.device("cuda", 0)) == torch.device("cuda", 0)
     assert taken == [1]
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(ScratchaeError, match="worker 6 finds no GPU of its own"):
-        Workers(6, 8).place(torch.device("cuda"))
+        Workers(6, 8).own_device(torch.device("cuda"))
 
 
 def on_gpus(workers):
-    x = torch.ones(3, device=workers.place(torch.device("cuda")))
+    x = torch.ones(3, device=workers.own_device(torch.device("cuda")))
     run = fit("conv", few_digits(), epochs=2, seed=4, progress=False)
     device = next(iter(run.model.parameters())).device
     return workers.sum(x).tolist(), device.index, run.rows[-1]["train_loss"]

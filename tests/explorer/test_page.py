@@ -20,21 +20,23 @@ from scratchae.data import Dataset, Images
 from scratchae.errors import ScratchaeError
 from scratchae.explorer import LARGEST, page, write_page
 from scratchae.explorer.cloud import FEWEST, balanced_sample, cloud
-from scratchae.explorer.network import NUMBERS, describe
+from scratchae.explorer.network import by_name, describe
 from scratchae.explorer.page import SCRIPTS, STYLES
 from scratchae.explorer.quantise import base64_of, quantise
 from scratchae.layers import (
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
+    ConvTranspose2d,
     Flatten,
     Layer,
     Linear,
+    ReLU,
     Sequential,
     Unflatten,
 )
 from scratchae.models import Autoencoder, build
-from scratchae.plots.latent import DIGIT_COLOURS
+from scratchae.plots.style import DIGIT_COLOURS
 from scratchae.training import Run, Settings, fit
 from tests.helpers.runs import few_digits
 
@@ -218,10 +220,18 @@ def test_codes_that_are_pictures_have_no_cloud():
     assert content(page(untrained("conv"), few_digits()))["cloud"] is None
 
 
-@pytest.mark.parametrize("layer", NUMBERS, ids=lambda layer: layer.__name__)
-def test_the_page_has_a_form_for_every_layer_that_is_known_by_name(layer):
+def test_the_page_has_a_form_for_every_layer_that_is_known_by_name():
     script = (PACKAGE / "network.js").read_text()
-    assert re.search(rf"^  {layer.__name__}: ", script, re.M)
+    layers = [
+        Linear(3, 2),
+        Conv2d(1, 2, 3),
+        ConvTranspose2d(1, 2, 3),
+        BatchNorm1d(3),
+        BatchNorm2d(3),
+    ]
+    for layer in layers:
+        assert by_name(layer) and re.search(rf"^  {type(layer).__name__}: ", script, re.M)
+    assert by_name(ReLU()) is None
 
 
 class Sorted(Layer):
@@ -266,7 +276,7 @@ class CentredOnTheBatch(Layer):
         (lambda: own(Sequential(Flatten(0)), Sequential()), "mixes the images"),
         (
             lambda: own(Sequential(Linear(784, 800)), Sequential(Linear(800, 784))),
-            "more than 500: explore a model of fewer",
+            "more than 500: explore a model with fewer",
         ),
     ],
 )
@@ -374,7 +384,7 @@ def test_the_commands_mistakes_are_one_sentence_and_leave_nothing(capsys, folder
     for words, sentence in [
         ((tmp_path / "none",), "no run folder"),
         ((tmp_path,), "not a run folder"),
-        ((folder, "--out", tmp_path / "page.png"), "has to end in .html"),
+        ((folder, "--out", tmp_path / "page.png"), "must end in .html"),
         ((folder, "--out", tmp_path / "file" / "page.html"), "a part of that path is a file"),
         ((folder, "--out", tmp_path / "kept.html"), "there is a folder with that name"),
     ]:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from scratchae.checking import mistakes
 from scratchae.course.assignment import load_assignment
-from scratchae.course.release import master_sources, student_files
+from scratchae.course.release import student_files
 from scratchae.course.selftest.attack import Targets
 from scratchae.course.selftest.denial_of_service import DENIAL_OF_SERVICE
 from scratchae.course.selftest.forgeries import FORGERIES
+from tests.helpers.grading import answers
 from tests.helpers.mistaken import handed_in_with
 from tests.helpers.solutions import SOLUTIONS, TENSORS, WRAPPERS, handed_in
 
@@ -33,42 +34,30 @@ def small_assignment(folder: Path) -> Path:
 
 
 def class_of(folder: Path, count: int) -> None:
-    """Students of six kinds, one behind the other, for the tasks of hw1."""
-    hw1 = load_assignment("hw1")
-    right = {Path(f).name: s for f, s in master_sources(hw1).items()}
-    blank = {k: v for k, v in student_files(hw1).items() if k.endswith(".py")}
+    """Write students of six kinds in turn, for the tasks of hw1."""
+    right = answers("hw1")
+    mistaken = right["linear.py"].replace("dy_rows.sum(dim=0)", "dy_rows.mean(dim=0)")
+    kinds = [
+        ("right", right),
+        ("blank", blank_files()),
+        ("mistaken", right | {"linear.py": mistaken}),
+        ("syntax", right | {"linear.py": "def linear_backward(:\n"}),
+        ("exit", right | {"activations.py": "import os\nos._exit(0)\n"}),
+        ("missing", without(right, "activations.py")),
+    ]
     for i in range(count):
-        kind, files = [
-            ("right", right),
-            ("blank", blank),
-            (
-                "mistaken",
-                right
-                | {
-                    "linear.py": right["linear.py"].replace(
-                        "dy_rows.sum(dim=0)", "dy_rows.mean(dim=0)"
-                    )
-                },
-            ),
-            ("syntax", right | {"linear.py": "def linear_backward(:\n"}),
-            ("exit", right | {"activations.py": "import os\nos._exit(0)\n"}),
-            ("missing", {k: v for k, v in right.items() if k != "activations.py"}),
-        ][i % 6]
-        place = folder / f"s{i}-{kind}"
-        place.mkdir(parents=True)
-        for name, text in files.items():
-            (place / name).write_text(text)
+        kind, files = kinds[i % len(kinds)]
+        write(folder / f"s{i}-{kind}", files)
 
 
 def class_of_every_kind(folder: Path, count: int) -> dict[str, str]:
-    """Students of hw1: right in every other way, each mistake, blank, broken, hostile, huge, and again.
+    """Write students of hw1 of every kind in turn, and return {student: kind}.
 
-    {student: kind}; the kind of a mistake is its name.
+    The kinds: right in every other way, each mistake (the kind is its name), blank, hostile, broken
+    and huge.
     """
-    hw1 = load_assignment("hw1")
-    right = {Path(f).name: s for f, s in master_sources(hw1).items()}
-    blank = {k: v for k, v in student_files(hw1).items() if k.endswith(".py")}
-    kinds: list[tuple[str, dict[str, str]]] = [("right", right), ("blank", blank)]
+    hw1, right = load_assignment("hw1"), answers("hw1")
+    kinds: list[tuple[str, dict[str, str]]] = [("right", right), ("blank", blank_files())]
     for task in hw1.tasks:
         name, exercise = Path(task.file).name, task.exercise
         texts = [handed_in(exercise, style) for style in SOLUTIONS[exercise]]
@@ -84,16 +73,29 @@ def class_of_every_kind(folder: Path, count: int) -> dict[str, str]:
     ]
     kinds += [
         ("broken", right | {"linear.py": "def linear_forward(:\n"}),
-        ("broken", {k: v for k, v in right.items() if k != "losses.py"}),
+        ("broken", without(right, "losses.py")),
         ("broken", right | {"losses.py": "x = 1\0"}),
         ("huge", right | {"losses.py": right["losses.py"] + "#" * 7_000_000}),
         ("huge", right | {"losses.py": right["losses.py"] + "x = 1\n" * 40_000}),
     ]
     found = {}
     for i in range(count):
-        kind, files = kinds[i % len(kinds)]
-        found[f"s{i:03}"] = kind
-        (folder / f"s{i:03}").mkdir(parents=True)
-        for name, text in files.items():
-            (folder / f"s{i:03}" / name).write_text(text, encoding="utf-8")
+        found[f"s{i:03}"], files = kinds[i % len(kinds)]
+        write(folder / f"s{i:03}", files)
     return found
+
+
+def blank_files() -> dict[str, str]:
+    """The files of hw1 as they are handed out."""
+    files = student_files(load_assignment("hw1"))
+    return {name: text for name, text in files.items() if name.endswith(".py")}
+
+
+def without(files: dict[str, str], missing: str) -> dict[str, str]:
+    return {name: text for name, text in files.items() if name != missing}
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from scratchae.distributed import Workers, join
+from scratchae.distributed import Workers, init_workers
 
 PATIENCE = 300  # seconds for processes that should have ended long before
 CONTEXT = multiprocessing.get_context("forkserver")  # imports torch once, then forks
@@ -27,7 +27,7 @@ class ThreadWorker(Workers):
         super().__init__(rank, size)
         self.barrier, self.table = barrier, table
 
-    def gather(self, x: torch.Tensor) -> torch.Tensor:
+    def all_gather(self, x: torch.Tensor) -> torch.Tensor:
         self.table[self.rank] = x.clone()
         self.barrier.wait()
         everybodys = torch.stack(self.table)
@@ -35,7 +35,7 @@ class ThreadWorker(Workers):
         return everybodys
 
     def sum(self, x: torch.Tensor) -> torch.Tensor:
-        return x.copy_(self.gather(x).sum(0))
+        return x.copy_(self.all_gather(x).sum(0))
 
 
 def in_threads(size: int, work: Callable, *args) -> list:
@@ -116,7 +116,7 @@ def run_worker(rank, size, port, writer, log, work, args) -> None:
         os.dup2(file, 1)
         os.dup2(file, 2)
     try:
-        result = work(join(), *args)
+        result = work(init_workers(), *args)
     except Exception as error:
         error.add_note(f"in worker {rank}:\n{traceback.format_exc()}")
         result = error

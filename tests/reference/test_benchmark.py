@@ -349,7 +349,7 @@ def test_a_quick_run_measures_every_part(tmp_path):
     assert whole["epochs"] == 1 and len(whole["seconds"]) == 3
     assert "bundled sample" in results["whole"]["about"]["data"]
     assert {row["axis"] for row in results["growth"]["rows"]} == {"batch", "depth", "width"}
-    assert re.search("JAX jit.*: left out by `--quick` or `--only`", done.output)
+    assert re.search("JAX jit.*: omitted by `--quick` or `--only`", done.output)
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)

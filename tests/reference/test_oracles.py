@@ -74,9 +74,11 @@ def test_transposed_convolution_equals_its_loops(case):
 @settings(max_examples=60)
 @given(CASES["BatchNorm1d"] | CASES["BatchNorm2d"])
 def test_batch_norm_equals_the_loops_over_its_whole_jacobian(case):
-    assume(
-        case.arguments["affine"] and case.training[0] and torch.Size(case.shapes[0]).numel() < 200
-    )
+    learned = case.arguments["affine"] and case.arguments["bias"]
+    numel = torch.Size(case.shapes[0]).numel()
+    assume(learned and case.training[0] and numel < 200)
+    # Two numbers are normalised to -1 and 1, whatever they are: then dx is nothing but rounding.
+    assume(numel / case.arguments["num_features"] > 2)
     assume(case.layouts[0] != "expanded")  # no spread, nothing but rounding
     layer, module = case.pair()
     x = case.x(case.shapes[0])

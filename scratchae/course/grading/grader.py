@@ -1,10 +1,13 @@
-"""Grader: grade one submission. This is the trusted side: it holds the expected values."""
+"""Grader: grade one submission, of functions or of a contest's model. It holds the expected values."""
 
 from __future__ import annotations
+
+from torch import Tensor
 
 from scratchae.checking.execution import ExecutionResult
 from scratchae.checking.report import Row
 from scratchae.course.assignment import Assignment
+from scratchae.course.contest import Measured, hidden_digits, judge_contest, measure, read_weights
 from scratchae.course.grading.flags import policy_flags
 from scratchae.course.grading.scoring import NOT_YET, TaskScore, is_wrong, score_task
 from scratchae.course.grading.submission_run import SubmissionRun
@@ -12,6 +15,7 @@ from scratchae.course.grading.submissions import Submission
 from scratchae.course.grading.test_cases import CaseGroup, case_groups, submitted_file
 from scratchae.course.sandbox import InfrastructureError, Sandbox
 from scratchae.course.sandbox.inside.protocol import frame
+from scratchae.course.submission import SubmissionError
 
 MAX_SOURCE_BYTES = 256 * 1024
 
@@ -112,6 +116,37 @@ class Grader:
         return {file: nothing | {"error": self.sandbox.ending.reason} for file in sources}
 
 
+class ContestGrader(Grader):
+    """Grades a contest: a student's own model, by its error on digits that the student's check lacks."""
+
+    def grade_once(self, submission: Submission) -> dict:
+        task = self.assignment.tasks[0]
+        sources, unreadable = self.read_sources(submission)
+        analysis = self.analyse(sources)
+        problems = [*submission.problems, *unreadable.values()]
+        board: list[dict] = []
+        try:
+            if unreadable:
+                raise SubmissionError(next(iter(unreadable.values())))
+            if error := analysis["model.py"]["error"]:
+                raise SubmissionError(f"model.py cannot be read: {error}")
+            weights = read_weights(submission.files.get("weights.safetensors"))
+            measured = self.measure(sources["model.py"], weights)
+            rows = judge_contest(task, self.assignment.settings, measured)
+            board = leaderboard(measured)
+        except SubmissionError as error:
+            problems.append(str(error))
+            rows = [Row(task.exercise, test, str(error)) for test in task.corners]
+        scores = [TaskScore(task, rows, frozenset())]
+        flags = policy_flags(analysis, {})
+        result = self.result(submission, scores, list(dict.fromkeys(problems)), flags, analysis)
+        return result | {"leaderboard": board}
+
+    def measure(self, source: str, weights: dict[str, Tensor]) -> Measured:
+        """Measure a model on the hidden digits."""
+        return measure(self.sandbox, source, weights, hidden_digits(self.assignment))
+
+
 def is_unwritten(
     group: CaseGroup, outcomes: list[ExecutionResult], analysis: dict[str, dict]
 ) -> bool:
@@ -138,3 +173,12 @@ def row_dict(row: Row, hidden: bool) -> dict:
         "sentence": row.text,
         "mistake": row.mistake.name if row.mistake else "",
     }
+
+
+def leaderboard(measured: Measured) -> list[dict]:
+    """Return the ranking's numbers in Gradescope's form: the error first, then the sizes."""
+    return [
+        {"name": "error", "value": round(measured.error, 6), "order": "asc"},
+        {"name": "parameters", "value": measured.parameters, "order": "asc"},
+        {"name": "code", "value": measured.code, "order": "asc"},
+    ]

@@ -17,8 +17,7 @@ from scratchae.checking.execution import run
 from scratchae.course.assignment import Assignment, Task
 from scratchae.course.blanked_sources import ROOT, master_sources
 from scratchae.course.contest import hidden_digits, rounded
-from scratchae.course.grading.contest import ContestGrader
-from scratchae.course.grading.grader import Grader
+from scratchae.course.grading.grader import ContestGrader, Grader
 from scratchae.course.grading.scoring import is_wrong
 from scratchae.course.grading.serialization import Reply, pack_job, unpack_outcome
 from scratchae.course.grading.submissions import Submission

@@ -21,8 +21,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from scratchae.course.assignment import load_assignment
-from scratchae.course.grading.contest import ContestGrader
-from scratchae.course.grading.grader import Grader
+from scratchae.course.grading.grader import ContestGrader, Grader
 from scratchae.course.grading.self_check import (
     check_contest,
     check_mistakes,

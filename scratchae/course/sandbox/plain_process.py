@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
 import signal
@@ -24,9 +25,9 @@ OUT_OF_TIME = -getattr(signal, "SIGPROF", 0) or None  # exit code
 class PlainProcess:
     """Runs jobs as a `Sandbox` does, each in a fresh process, but isolates nothing.
 
-    used: its CPU seconds until the latest answer. printed: what it printed for that answer. Of the limits
-    only those of time hold. On Windows a case may take `wall` seconds, since CPU time
-    cannot be limited there.
+    used: its CPU seconds until the latest answer. printed: what it printed for that answer. Only the
+    limits of time hold. On Windows a case may take `wall` seconds, because CPU time cannot be limited
+    there.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> from scratchae.course.sandbox.inside.protocol import frame
@@ -69,7 +70,7 @@ class PlainProcess:
             finally:
                 if reason == ENDED:
                     with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(1)
+                        process.wait(5)
                 process.kill()
                 self.ending = Ending(self.why(reason, process.wait()), self.used)
                 if thread.ident:
@@ -85,7 +86,7 @@ class PlainProcess:
                 return None
 
         # between two answers its CPU time is not known here: the process itself limits it
-        limits = replace(self.limits, idle=self.limits.wall)
+        limits = replace(self.limits, idle=math.inf)
         answers = listen(receive, lambda: 0.0, limits)
         while True:
             try:

@@ -17,7 +17,9 @@ from scratchae.optim import Adam, AdamW, Optimizer
 
 def has_buffered_form(optimizer: Optimizer) -> bool:
     """Adam and AdamW have one, without amsgrad and maximize, for a learning rate that is a number."""
-    plain = type(optimizer) in (Adam, AdamW) and isinstance(optimizer.lr, int | float)
+    if not isinstance(optimizer, Adam) or type(optimizer) not in (Adam, AdamW):
+        return False
+    plain = isinstance(optimizer.lr, int | float)
     return plain and not optimizer.amsgrad and not optimizer.maximize
 
 

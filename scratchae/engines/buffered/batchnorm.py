@@ -30,7 +30,7 @@ class BufferedBatchNorm(Node):
         self.layer, self.rows = layer, x.rows
         if len(x.rows) == 0:
             raise NoFormError("for an empty batch")
-        if len(x.rows) == 1 or layer.num_features != x.shape[0]:
+        if layer.num_features != x.shape[0]:
             layer.forward(x.flat.new_empty(x.n, *x.shape))  # says what is wrong
         self.y = (buffers.passing if buffers.frugal else buffers.place)(*x.shape)
         self.centred = x if free and not buffers.is_passing(x) else buffers.place(*x.shape)
@@ -47,6 +47,7 @@ class BufferedBatchNorm(Node):
         torch.sub(self.rows, self.mean, out=self.centred_rows)
         torch.mul(self.centred_rows, self.centred_rows, out=self.products)
         self.sum_products.into(self.var).div_(self.m)
+        self.join_statistics()
         torch.add(self.var, layer.eps, out=self.inverse).rsqrt_()  # 1 / s
         if layer.weight is None:
             self.scale.copy_(self.inverse)
@@ -55,6 +56,17 @@ class BufferedBatchNorm(Node):
         self.refill()
         if layer.running_mean is not None:
             self.track()
+
+    def join_statistics(self) -> None:
+        """Take the statistics of all workers' batches, if there are several workers."""
+        layer, self.total = self.layer, self.m
+        if layer.join_statistics is not None:
+            m, mean, var = layer.join_statistics(self.m, self.mean, self.var)
+            self.total = int(m)
+            self.centred_rows.add_(self.mean).sub_(mean)
+            self.mean.copy_(mean)
+            self.var.copy_(var)
+        layer.check_spread(self.total)
 
     def refill(self) -> None:
         if self.layer.bias is None:
@@ -75,7 +87,7 @@ class BufferedBatchNorm(Node):
         if momentum is None:
             momentum = 1 / int(count)
         mean.lerp_(self.mean, momentum)
-        var.lerp_(self.var.mul_(self.m / (self.m - 1)), momentum)
+        var.lerp_(self.var.mul_(self.total / (self.total - 1)), momentum)
 
     def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
         self.dy_rows, self.sum_dy = dy.rows, RowSum(dy.rows, buffers)
@@ -91,7 +103,11 @@ class BufferedBatchNorm(Node):
             layer.weight.grad.copy_(dweight)
         if layer.bias is not None and layer.bias.grad is not None:
             layer.bias.grad.copy_(dbias)
-        torch.mul(self.scale, dbias, out=self.work).mul_(-1 / self.m)  # what a shift would do
-        dweight.mul_(self.scale).mul_(self.inverse).mul_(-1 / self.m)  # what a scale would do
+        if layer.join_sums is not None:
+            _, joined_dbias, joined_dweight = layer.join_sums(self.m, dbias, dweight)
+            dbias.copy_(joined_dbias)
+            dweight.copy_(joined_dweight)
+        torch.mul(self.scale, dbias, out=self.work).mul_(-1 / self.total)  # what a shift would do
+        dweight.mul_(self.scale).mul_(self.inverse).mul_(-1 / self.total)  # what a scale would do
         torch.addcmul(self.work, self.centred_rows, dweight, out=self.centred_rows)
         self.centred_rows.addcmul_(self.dy_rows, self.scale)  # dx

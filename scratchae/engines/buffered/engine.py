@@ -12,14 +12,16 @@ from scratchae.engines.base import Engine
 from scratchae.engines.buffered.adam import buffered_adam_update, has_buffered_form
 from scratchae.engines.buffered.buffers import Buffers
 from scratchae.engines.buffered.plan import NoFormError, Plan
+from scratchae.engines.registry import register_engine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer, Sequential
-from scratchae.optim import Optimizer
+from scratchae.optim import Adam, Optimizer
 from scratchae.step import train_step
 
 SCRATCH = 100_000  # parameters that Adam moves at a time
 
 
+@register_engine
 class BufferedEngine(Engine):
     """The step of `eager` in memory that is laid out once; nothing is allocated after that.
 
@@ -38,8 +40,8 @@ class BufferedEngine(Engine):
     name = "buffered"
     frugal = False
 
-    def __init__(self, model: Sequential, optimizer: Optimizer) -> None:
-        super().__init__(model, optimizer)
+    def __init__(self, model: Sequential, optimizer: Optimizer, precision: str = "float32") -> None:
+        super().__init__(model, optimizer, precision)
         self.buffers: Buffers | None = None
         self.plans: dict[tuple[int, ...], Plan] = {}
         self.scratch = torch.empty_like(optimizer.value[:SCRATCH])
@@ -70,7 +72,7 @@ class BufferedEngine(Engine):
         return plan.loss
 
     def update(self, optimizer: Optimizer, loss: Tensor) -> None:
-        if not has_buffered_form(optimizer):
+        if not isinstance(optimizer, Adam) or not has_buffered_form(optimizer):
             super().update(optimizer, loss)
         elif math.isfinite(loss.item()):
             buffered_adam_update(optimizer, self.scratch)
@@ -111,6 +113,7 @@ class BufferedEngine(Engine):
         self.eager, self.buffers = True, None
 
 
+@register_engine
 class FrugalEngine(BufferedEngine):
     """The buffered step in less memory: what is quickly computed again for the backward pass is not kept.
 

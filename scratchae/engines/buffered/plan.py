@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -107,14 +106,12 @@ class Plan:
             dy = node.link(dy, buffers, wanted=node is not self.nodes[0])
 
     def run(self) -> None:
-        """Fill `loss`, and every parameter's gradient where the loss is finite."""
+        """Fill `loss` and every parameter's gradient."""
         for node in self.nodes:
             node.forward()
         difference = self.difference.flat
         torch.sub(self.y.flat, self.x.flat, out=difference)
         torch.dot(difference, difference, out=self.loss).div_(len(difference))
-        if not math.isfinite(self.loss.item()):
-            return
         difference.mul_(2 / len(difference))
         for node in reversed(self.nodes):
             for earlier in self.refills.get(node, ()):

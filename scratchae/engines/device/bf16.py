@@ -94,8 +94,8 @@ class Bf16Net(Net):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.bfloat16()).to(x.dtype)
 
-    def backward(self, dy: Tensor) -> None:
-        super().backward(dy.bfloat16())
+    def backward(self, dy: Tensor) -> Tensor:
+        return super().backward(dy.bfloat16())
 
     def gradient(self) -> Tensor:
         return torch.cat([part.float() for part in self.gradients()])

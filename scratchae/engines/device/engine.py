@@ -39,14 +39,15 @@ class DeviceEngine(Engine):
 
     name = "device"
     in_halves = False
+    precisions = ("float32", "bf16")
     captured = False  # are steps recorded as CUDA graphs?
 
     def __init__(self, model: Sequential, optimizer: Optimizer, precision: str = "float32") -> None:
-        super().__init__(model, optimizer)
+        super().__init__(model, optimizer, precision)
         self.net = NETS[precision]
         self.tensors: dict[str, Tensor] = {}
         self.addresses: list[int] = []  # of the model's and the optimizer's tensors
-        self.steps: dict[tuple, Step] = {}  # laid out, by what they were laid out for
+        self.steps: dict[tuple, Step | None] = {}  # laid out, by what they were laid out for
         self.recordings: dict[Step, Recording] = {}
         self.batches: dict[tuple[str, torch.Size], Tensor] = {}  # where `step` puts its arguments
         self.eager = False

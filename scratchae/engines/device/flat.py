@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from scratchae.layers import Layer
-from scratchae.layers.base import LossFunction
 from scratchae.step import loss_of
 
 Place = list[tuple[Layer, str]]  # the layers and attributes that hold one tensor
@@ -84,7 +83,7 @@ def cut(flat: Tensor, shapes: list[torch.Size]) -> list[Tensor]:
     return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
-class Net:
+class Net(Layer):
     """A copy of a model that owns no numbers: `link` says where they lie.
 
     >>> from scratchae.layers import Linear, Sequential
@@ -92,23 +91,21 @@ class Net:
     >>> net.link({"value": torch.tensor([2.0, 3.0])})
     >>> net.forward(x).item()  # 2 · 10 + 3
     23.0
-    >>> net.backward(torch.ones(1, 1))
+    >>> net.backward(torch.ones(1, 1)).item()
+    2.0
     >>> net.gradient().tolist()  # dweight = x, dbias = 1
     [10.0, 1.0]
     """
 
     def __init__(self, model: Layer) -> None:
+        super().__init__()
         self.model = copy.deepcopy(model)
+        self.loss = loss_of(self.model)
         self.places = {"value": places(self.model, "parameter_names")}
         self.places |= buffers_by_dtype(self.model)
         self.shapes = {
             key: [tensor_at(place).shape for place in found] for key, found in self.places.items()
         }
-
-    @property
-    def loss(self) -> LossFunction:
-        """The model's own loss."""
-        return loss_of(self.model)
 
     def link(self, tensors: dict[str, Tensor]) -> None:
         """Take parameters from tensors["value"] (P,), and buffers as `flatten_buffers` names them."""
@@ -120,13 +117,9 @@ class Net:
         """Return y for x."""
         return self.model.forward(x)
 
-    def penalties(self) -> list[Tensor]:
-        """Return the penalties of the last forward pass."""
-        return list(self.model.penalties())
-
-    def backward(self, dy: Tensor) -> None:
-        """Leave every parameter's gradient where `gradient` finds it."""
-        self.model.backward(dy)
+    def backward(self, dy: Tensor) -> Tensor:
+        """Return dx, and leave every parameter's gradient where `gradient` finds it."""
+        return self.model.backward(dy)
 
     def gradients(self) -> list[Tensor]:
         """Return each parameter's gradient since `link`, as a row of numbers."""
@@ -137,10 +130,6 @@ class Net:
     def gradient(self) -> Tensor:
         """Return all of them, flat (P,)."""
         return torch.cat(self.gradients())
-
-    def forget(self) -> None:
-        """Drop what forward kept, so that its memory can be used again."""
-        self.model.forget()
 
 
 def hold(place: Place, tensor: Tensor) -> None:

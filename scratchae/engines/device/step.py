@@ -95,13 +95,12 @@ def counters(device: torch.device, lr: float, done: int) -> Tensors:
 
     lr and done are of float64: in float32, 1 − β₂ᵗ would be wrong by 3e-5 of itself in the first step.
     """
-    number = {"dtype": torch.float64, "device": device}
-    return {
-        "row": torch.zeros(1, dtype=torch.int64, device=device),
-        "total": torch.zeros((), **number),
-        "lr": torch.tensor(float(lr), **number),
-        "done": torch.tensor(float(done), **number),
-    }
+
+    def number(value: float) -> Tensor:
+        return torch.tensor(value, dtype=torch.float64, device=device)
+
+    row = torch.zeros(1, dtype=torch.int64, device=device)
+    return {"row": row, "total": number(0), "lr": number(lr), "done": number(done)}
 
 
 def copies(tensors: Tensors) -> Tensors:

@@ -1,0 +1,116 @@
+"""A model of M models: the tree of their layers in batched form, and the loss of each."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from scratchae.layers import Layer
+from scratchae.layers.base import LossFunction
+from scratchae.losses import Loss
+from scratchae.step import loss_of
+from scratchae.sweep.batched_layers import BatchedLayer, Looped, batched, own_tensors
+
+
+class BatchedModel(Layer):
+    """Does for (M, N, ...) what each of M models does for its own (N, ...).
+
+    The models have to be built alike; their numbers are copied. Its loss is each model's own, (M,),
+    with the penalties of its layers. Raises ScratchaeError if the models differ.
+
+    >>> from scratchae.models import build
+    >>> model = BatchedModel([build("fc", seed) for seed in range(5)])
+    >>> model(torch.zeros(5, 64, 784)).shape
+    torch.Size([5, 64, 784])
+    >>> {key: tensor.shape for key, tensor in model.state_of(2).items()}["encoder.0.weight"]
+    torch.Size([128, 784])
+    """
+
+    def __init__(self, models: Sequence[Layer]) -> None:
+        super().__init__()
+        shares = any(has_shared_parameters(model) for model in models)
+        self.body = Looped(models) if shares else batched(models)
+        self.loss = BatchedLoss([loss_of(model) for model in models])
+        self.training = models[0].training
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body.forward(x)
+
+    def backward(self, dy: Tensor) -> Tensor:
+        return self.body.backward(dy)
+
+    def penalties(self) -> Iterator[Tensor]:
+        """Yield, for each layer that may have penalties, those of every model together: (M,)."""
+        for _, layer in self.modules():
+            if isinstance(layer, Looped):
+                found = [list(one.penalties()) for one in layer.copies]
+                if any(found):
+                    yield torch.stack([torch.stack(own).sum() for own in found])
+
+    def state_of(self, index: int) -> dict[str, Tensor]:
+        """Return the state of model `index` by its own keys; views, so that they can be written to."""
+        return dict(states(self.body, index, ""))
+
+    def copy_to(self, index: int, model: Layer) -> None:
+        """Copy the numbers of model `index` into an ordinary model.
+
+        >>> from scratchae.layers import Linear
+        >>> models, one = [Linear(3, 2) for _ in range(4)], Linear(3, 2)
+        >>> BatchedModel(models).copy_to(2, one)
+        >>> torch.equal(one.weight, models[2].weight)
+        True
+        """
+        model.load_state_dict(self.state_of(index))
+
+
+class BatchedLoss(Loss):
+    """The losses of M models: for predictions and targets (M, ...), the loss of each, (M,).
+
+    >>> from scratchae.losses import MSELoss
+    >>> loss = BatchedLoss([MSELoss(), MSELoss()])
+    >>> loss(torch.tensor([[1.0, 3.0], [5.0, 5.0]]), torch.ones(2, 2)).tolist()
+    [2.0, 16.0]
+    >>> loss.backward().tolist()
+    [[0.0, 2.0], [4.0, 4.0]]
+    """
+
+    def __init__(self, losses: Sequence[LossFunction]) -> None:
+        self.losses = [copy.deepcopy(loss) for loss in losses]  # models may share one
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        triples = zip(self.losses, prediction, target, strict=True)
+        return torch.stack([loss.forward(p, t) for loss, p, t in triples])
+
+    def backward(self) -> Tensor:
+        return torch.stack([loss.backward() for loss in self.losses])
+
+    def forget(self) -> None:
+        for loss in self.losses:
+            loss.forget()
+
+
+def states(layer: Layer, index: int, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield (name, tensor) of model `index`, from a tree of layers in batched form."""
+    if isinstance(layer, BatchedLayer):
+        yield from ((prefix + name, tensor) for name, tensor in layer.state_of(index).items())
+        return
+    for name, child in layer.children():
+        yield from states(child, index, f"{prefix}{name}.")
+
+
+def has_shared_parameters(model: Layer) -> bool:
+    """Do two layers of the model hold one parameter?
+
+    >>> from scratchae.layers import Linear, Sequential
+    >>> model = Sequential(Linear(3, 3), Linear(3, 3))
+    >>> has_shared_parameters(model)
+    False
+    >>> model[1].weight = model[0].weight
+    >>> has_shared_parameters(model)
+    True
+    """
+    held = [id(t) for _, layer in model.modules() for _, t in own_tensors(layer)]
+    return len(held) > len(set(held))
