@@ -225,7 +225,7 @@ def test_models_that_differ_are_named_with_the_layer_that_does():
 
 
 def test_a_batch_for_another_number_of_models_is_an_error():
-    with pytest.raises(ScratchaeError, match=r"2 x Linear\(3, 2\)\) needs \(2, \.\.\.\)"):
+    with pytest.raises(ScratchaeError, match=r"2 x Linear\(3, 2\)\) expects \(2, \.\.\.\)"):
         batched([Linear(3, 2), Linear(3, 2)])(torch.ones(5, 4, 3))
 
 
@@ -433,11 +433,11 @@ def test_no_trial_is_kept_on_disk_without_a_folder(tmp_path, monkeypatch):
         ({"lr": []}, "lr is empty"),
         ({"seeds": []}, "seeds is empty"),
         ({"latent": []}, "latent is empty"),
-        ({"lr": [1e-3, 1e-3]}, "lr holds 0.001 twice"),
+        ({"lr": [1e-3, 1e-3]}, "lr contains 0.001 twice"),
         ({"lr": [0.0]}, "lr must be a finite number above 0"),
         ({"lr": [math.inf]}, "lr must be a finite number above 0"),
         ({"seeds": [-1]}, "seed must be a whole number >= 0"),
-        ({"latent": [0]}, "fc wants latent to be a whole number >= 1"),
+        ({"latent": [0]}, "fc expects latent to be an integer of at least 1"),
         ({"epochs": 0}, "epochs must be a whole number >= 1"),
         ({"batch_size": 0}, "batch_size must be a whole number >= 1"),
         ({"weight_decay": -1.0}, "weight_decay must be a number >= 0"),
@@ -498,11 +498,11 @@ def test_a_model_with_options_is_built_again_by_its_name():
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("fc,latent=x", "fc wants latent to be a whole number, such as fc,latent=8"),
-        ("fc,latent", "fc wants latent to be a whole number"),
-        ("fc,size=8", "fc has no option 'size': it has latent"),
-        ("conv,latent=8", "conv has no option 'latent': it has none"),
-        ("fc,latent=0", "fc wants latent to be a whole number >= 1, got 0"),
+        ("fc,latent=x", "fc expects latent to be an integer, such as fc,latent=8"),
+        ("fc,latent", "fc expects latent to be an integer"),
+        ("fc,size=8", "fc has no option 'size': its options are latent"),
+        ("conv,latent=8", "conv has no option 'latent': omit it"),
+        ("fc,latent=0", "fc expects latent to be an integer of at least 1, but got 0"),
         ("con,latent=8", "there is no model called 'con': did you mean 'conv'"),
     ],
 )
@@ -627,7 +627,7 @@ def test_an_interrupt_leaves_the_sizes_that_are_done(call, digits, monkeypatch):
     given = ("--data", digits, "--lr", "1e-3", "--seeds", 1, "--epochs", 1, "--latent", "2,3")
     code, out, err = call("fc", *given)
     assert code == 130 and "Traceback" not in out + err
-    assert "The sizes that were finished are in runs/sweep-fc/sweep.csv" in " ".join(out.split())
+    assert "The finished sizes are in runs/sweep-fc/sweep.csv" in " ".join(out.split())
     assert pd.read_csv("runs/sweep-fc/sweep.csv")["latent"].tolist() == [2]
 
 
@@ -639,17 +639,17 @@ def test_an_interrupt_leaves_the_sizes_that_are_done(call, digits, monkeypatch):
         (("fc", "--lr", "1e-2..1e-4"), "does not go up"),
         (("fc", "--lr", "1e-4..1e-2:1"), "2 or more"),
         (("fc", "--lr", "1e-4..1e-2:x"), "2 or more"),
-        (("fc", "--lr", "fast"), "--lr needs numbers above 0"),
-        (("fc", "--lr", ""), "--lr needs numbers above 0"),
-        (("fc", "--lr", "1e-3,,1e-2"), "--lr needs numbers above 0"),
-        (("fc", "--lr", "-1"), "--lr needs numbers above 0"),
-        (("fc", "--latent", ""), "--latent needs whole numbers"),
-        (("fc", "--latent", "2.5"), "--latent needs whole numbers"),
+        (("fc", "--lr", "fast"), "--lr expects numbers above 0"),
+        (("fc", "--lr", ""), "--lr expects numbers above 0"),
+        (("fc", "--lr", "1e-3,,1e-2"), "--lr expects numbers above 0"),
+        (("fc", "--lr", "-1"), "--lr expects numbers above 0"),
+        (("fc", "--latent", ""), "--latent expects integers"),
+        (("fc", "--latent", "2.5"), "--latent expects integers"),
         (("fc", "--latent", "8..2"), "does not go up"),
-        (("fc", "--latent", "0"), "fc wants latent to be a whole number >= 1"),
-        (("fc", "--latent", "2,2"), "latent holds 2 twice"),
+        (("fc", "--latent", "0"), "fc expects latent to be an integer of at least 1"),
+        (("fc", "--latent", "2,2"), "latent contains 2 twice"),
         (("fc", "--seeds", "0"), "give 1 or more"),
-        (("fc", "--seeds", "all"), "--seeds needs whole numbers"),
+        (("fc", "--seeds", "all"), "--seeds expects integers"),
         (("fc", "--data", "mnst"), "did you mean mnist?"),
         (("fc", "--epochs", "0"), "epochs must be a whole number >= 1"),
     ],
