@@ -52,6 +52,7 @@ RULES: dict[str, tuple[bool, bool, Differs]] = {  # upstream of ones?, only dx?,
     "random upstream, all gradients, to 1e-6 relative": (False, False, everywhere_relative),
 }
 OURS = "scratchae.checking.check"
+COUNTS = "mistakes"
 
 
 def caught_once(rule: str, function: Callable, case: Case, pick: random.Random) -> bool:
@@ -74,8 +75,8 @@ def caught_once(rule: str, function: Callable, case: Case, pick: random.Random) 
 
 
 def measure() -> dict[str, dict[str, float]]:
-    """Return {rule: {exercise: share of its mistakes that one run catches}}."""
-    table: dict[str, dict[str, float]] = {}
+    """Return {rule: {exercise: share of its mistakes that one run catches}}, and their numbers."""
+    table: dict[str, dict[str, float]] = {COUNTS: {n: len(mistakes(n)) for n in CLASSES}}
     for rule in RULES:
         table[rule] = {}
         for name in CLASSES:
@@ -92,9 +93,9 @@ def measure() -> dict[str, dict[str, float]]:
 
 def markdown(table: dict[str, dict[str, float]]) -> str:
     """Return the page with the table in per cent and the mean over all mistakes."""
-    counts = {name: len(mistakes(name)) for name in CLASSES}
+    counts = table[COUNTS]
     total = sum(counts.values())
-    short = [name.removesuffix("_backward") for name in CLASSES]
+    short = [name.removesuffix("_backward") for name in counts]
     lines = [
         "# Which rule catches which mistake",
         "",
@@ -103,11 +104,12 @@ def markdown(table: dict[str, dict[str, float]]) -> str:
         "",
         f"| rule | {' | '.join(short)} | all |",
         f"|---|{'---:|' * (len(short) + 1)}",
-        f"| *mistakes* | {' | '.join(str(counts[name]) for name in CLASSES)} | {total} |",
+        f"| *mistakes* | {' | '.join(str(count) for count in counts.values())} | {total} |",
     ]
-    for rule, row in table.items():
-        mean = sum(row[name] * counts[name] for name in CLASSES) / total
-        cells = " | ".join(f"{100 * row[name]:.0f}" for name in CLASSES)
+    for rule in (*RULES, OURS):
+        row = table[rule]
+        mean = sum(row[name] * count for name, count in counts.items()) / total
+        cells = " | ".join(f"{100 * row[name]:.0f}" for name in counts)
         lines.append(f"| {rule} | {cells} | {100 * mean:.0f} |")
     lines += [
         "",

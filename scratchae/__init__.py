@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import ConvTranspose2d as ConvTranspose2d
     from scratchae.layers import Flatten as Flatten
     from scratchae.layers import Layer as Layer
+    from scratchae.layers import LayerNorm as LayerNorm
     from scratchae.layers import LeakyReLU as LeakyReLU
     from scratchae.layers import Linear as Linear
     from scratchae.layers import ReLU as ReLU
@@ -56,8 +57,8 @@ _HOMES = {
     "checking": "check diagnose gradcheck trace",
     "data": "Batches Dataset digit_from_picture load",
     "errors": "ScratchaeError",
-    "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten Layer LeakyReLU Linear ReLU "
-    "Sequential Sigmoid Tanh Unflatten",
+    "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten Layer LayerNorm LeakyReLU Linear "
+    "ReLU Sequential Sigmoid Tanh Unflatten",
     "losses": "Loss MSELoss",
     "models": "Autoencoder build register",
     "optim": "SGD Adam AdamW Optimizer",

@@ -6,11 +6,13 @@ function of torch.nn calls.
 
 import ast
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from scratchae.checking.layer_cases import LAYER_CASES
 from scratchae.engines import (
     ENGINES,
     BufferedEngine,
@@ -133,6 +135,18 @@ def test_a_step_of_many_models_runs_nothing_but_arithmetic(name):
         for _ in range(2):
             trainer.step(x)
     only_arithmetic(recorder)
+
+
+@pytest.mark.parametrize("name", LAYER_CASES)
+def test_every_layer_runs_nothing_but_arithmetic(name):
+    for seed in range(5):
+        case = LAYER_CASES[name](Random(seed))
+        layer, x = case.random_layer(), case.x(case.shapes[0])
+        dy = case.dy(layer.train(case.training[0]).forward(x))
+        with Recorder() as recorder:
+            layer.forward(x)
+            layer.backward(dy)
+        only_arithmetic(recorder)
 
 
 def only_arithmetic(recorder: Recorder) -> None:

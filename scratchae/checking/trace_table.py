@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import html
 import math
-import textwrap
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-WIDTH = 110  # of what is printed
+from scratchae.checking.render import Block, Heading, Paragraph, Rendered, Table
+
 LEGEND = "std: standard deviation; dweight and the like: |gradient| / |parameter|"
 HEADINGS = {"spread": "std", "dy_spread": "std dy", "difference": "differs"}
 
 
-@dataclass(frozen=True)
-class Trace:
+@dataclass(frozen=True, repr=False)
+class Trace(Rendered):
     """What `trace` saw; print it, or draw it with scratchae.plots.trace_picture.
 
     table: one row a leaf layer, in order, with the columns
@@ -52,21 +51,17 @@ class Trace:
         cells = {c: [in_words(c, value) for value in table[c]] for c in table}
         return pd.DataFrame(cells).rename(columns=lambda c: HEADINGS.get(c, c.partition("/")[0]))
 
-    def __str__(self) -> str:
-        words = self.cells()
-        rows = [list(words.columns), *words.values.tolist()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        marks = "<<<" + ">" * len(widths)  # words to the left, numbers to the right
-        line = "  ".join(f"{{:{m}{w}}}" for m, w in zip(marks, widths, strict=False))
-        head, *body = [line.format(*row).rstrip() for row in rows]
-        said = [textwrap.fill(sentence, WIDTH) for sentence in self.sentences()]
-        body.insert(0, "-" * len(line.format(*rows[0])))
-        return "\n".join([self.headline, "", head, *body, "", LEGEND, *said])
-
-    def _repr_html_(self) -> str:
-        table = self.cells().to_html(index=False, border=0, escape=True)
-        said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.sentences())
-        return f"<p>{html.escape(self.headline)}</p>{table}<p>{html.escape(LEGEND)}</p>{said}"
+    def blocks(self) -> list[Block]:
+        """The headline, the table in words, and the sentences."""
+        cells = self.cells()
+        numbers = range(3, len(cells.columns))
+        return [
+            Heading(self.headline),
+            Table(list(cells.columns), cells.values.tolist(), right=numbers),
+            Paragraph(LEGEND, "note"),
+            *(Paragraph(sentence) for sentence in comparison(self.table, self.parted)),
+            *(Paragraph(warning, "wrong") for warning in self.warnings),
+        ]
 
 
 def comparison(table: pd.DataFrame, parted: str | None) -> list[str]:

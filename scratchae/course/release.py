@@ -95,10 +95,10 @@ def graded_files(assignment: Assignment, student: str) -> dict[str, str]:
             raise ScratchaeError(
                 f"{assignment.name} has different faults for every student: name one with --student NAME"
             )
-        faults = choose(assignment, student)
+        bugs = choose(assignment, student)
         sources = {file: original(file, assignment) for file in assignment.files}
         for task in assignment.tasks:
-            sources[task.file] = faults[task.name].plant(sources[task.file])
+            sources[task.file] = bugs[task.name].inject(sources[task.file])
         return sources
     blanked = blanked_sources(assignment)
     return {file: blanked[file] for file in assignment.files}

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -61,13 +60,16 @@ def join_sums(
     >>> m.item(), dbias.item(), dweight.item()
     (4.0, 12.0, 4.0)
     """
-    total, db, dw = workers.sum(torch.stack([torch.full_like(dbias, m), m * dbias, m * dweight]))
-    return total[0], db / m, dw / m
+    own = torch.stack([torch.full_like(dbias, m), m * dbias, m * dweight])  # (3, C)
+    total, db, dw = workers.sum(own if m else own.zero_())
+    return total[0], db / max(m, 1), dw / max(m, 1)
 
 
 @contextmanager
-def joined(layers: Sequence[BatchNorm], workers: Workers) -> Iterator[None]:
+def joined(layers: Sequence[BatchNorm], workers: Workers, counts: bool = True) -> Iterator[None]:
     """Inside, these layers train with the statistics of all workers' batches.
+
+    counts: False if the batch of this worker must not count.
 
     >>> from scratchae.layers import BatchNorm1d
     >>> layer = BatchNorm1d(1)
@@ -76,9 +78,15 @@ def joined(layers: Sequence[BatchNorm], workers: Workers) -> Iterator[None]:
     >>> layer.running_mean.item(), layer.join_statistics  # 0.1 · 4
     (0.4000000059604645, None)
     """
+
+    def statistics(m: int, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return join_statistics(workers, m if counts else 0, mean, var)
+
+    def sums(m: int, dbias: Tensor, dweight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return join_sums(workers, m if counts else 0, dbias, dweight)
+
     for layer in layers:
-        layer.join_statistics = partial(join_statistics, workers)
-        layer.join_sums = partial(join_sums, workers)
+        layer.join_statistics, layer.join_sums = statistics, sums
     try:
         yield
     finally:

@@ -79,12 +79,13 @@ class DataParallel(Engine):
         self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
     ) -> Tensor:
         n = len(x)
-        with joined(self.norms, self.workers):
+        with joined(self.norms, self.workers, counts=n > 0):
             if n:
                 loss = self.engine.gradients(model, self.optimizer, x, target)
                 self.message[-2], self.message[-1] = loss, 1.0
-            else:
-                model.backward(torch.zeros_like(model.forward(x)))  # what BatchNorms join
+            else:  # the other workers' BatchNorms wait for this one's: an image that counts for nothing
+                y = model.forward(x.new_zeros(1, *x.shape[1:]))
+                model.backward(torch.zeros_like(y))
                 self.message.zero_()
         self.workers.sum(self.message.mul_(n))
         self.message.div_(self.message[-1].clone())

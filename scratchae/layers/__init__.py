@@ -30,6 +30,7 @@ from scratchae.layers.conv_transpose2d import (
     conv_transpose2d_backward,
     conv_transpose2d_forward,
 )
+from scratchae.layers.layernorm import LayerNorm, layernorm_backward, layernorm_forward
 from scratchae.layers.linear import Linear, linear_backward, linear_forward
 from scratchae.layers.observe import observed
 from scratchae.layers.reshape import Flatten, Unflatten
@@ -42,6 +43,7 @@ __all__ = [
     "ConvTranspose2d",
     "Flatten",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "ReLU",
@@ -58,6 +60,8 @@ __all__ = [
     "conv2d_forward",
     "conv_transpose2d_backward",
     "conv_transpose2d_forward",
+    "layernorm_backward",
+    "layernorm_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "linear_backward",

@@ -199,7 +199,8 @@ def rows_to_image(rows: Tensor, positions: tuple[int, int]) -> Tensor:
     torch.Size([64, 16, 14, 14])
     """
     pixels = rows.unflatten(1, (-1, *positions))  # (G, N, P, Q, O/G)
-    return pixels.permute(1, 0, 4, 2, 3).flatten(1, 2)  # (N, O, P, Q)
+    pixels = pixels.permute(1, 2, 3, 0, 4).flatten(3)  # (N, P, Q, O)
+    return pixels.permute(0, 3, 1, 2)  # (N, O, P, Q)
 
 
 def copied_in_long_runs(view: Tensor) -> Tensor:

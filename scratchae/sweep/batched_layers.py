@@ -58,7 +58,7 @@ class BatchedLayer(Layer):
     def forward(self, x: Tensor) -> Tensor:
         if len(x) != self.models:
             raise ScratchaeError(
-                f"{self!r} needs ({self.models}, ...), a batch for each model, but got "
+                f"{self!r} expects ({self.models}, ...), a batch for each model, but got "
                 f"{tuple(x.shape)}: stack the batches along a first axis"
             )
         return self.forward_all(x)

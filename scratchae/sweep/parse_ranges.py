@@ -58,7 +58,7 @@ def whole_numbers(text: str, name: str) -> list[int]:
         match = re.fullmatch(r"\s*(\d+)\s*(?:\.\.\s*(\d+)\s*)?", item)
         if not match:
             raise ScratchaeError(
-                f"{name} needs whole numbers, such as 3, a list 2,3,8 or a range 2..8, but got {text!r}"
+                f"{name} expects whole numbers, such as 3, a list 2,3,8 or a range 2..8, but got {text!r}"
             )
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
@@ -90,7 +90,7 @@ def number(text: str, name: str, whole: str) -> float:
         value = math.nan
     if not 0 < value < math.inf:
         raise ScratchaeError(
-            f"{name} needs numbers above 0, such as 1e-3, a list 1e-4,1e-3 or a range 1e-4..1e-2, but "
+            f"{name} expects numbers above 0, such as 1e-3, a list 1e-4,1e-3 or a range 1e-4..1e-2, but "
             f"got {whole!r}"
         )
     return value

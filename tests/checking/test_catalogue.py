@@ -4,9 +4,7 @@ from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 
 from scratchae.checking import EXERCISES, Mistake, catalogue, check, mistakes
@@ -14,6 +12,7 @@ from scratchae.checking.execution import agree, run, tolerance_of
 from scratchae.checking.exercises import case_strategy
 from scratchae.checking.mistake import add_table, find_mistake, forget
 from scratchae.errors import ScratchaeError
+from tests.helpers.solutions import SOLUTIONS
 
 CATALOGUE = mistakes()
 
@@ -122,13 +121,13 @@ SLOW_TO_RUN = ("kaiming_uniform",)
 @pytest.mark.parametrize("name", [name for name in EXERCISES if name not in SLOW_TO_RUN])
 def test_the_right_version_passes_on_1000_drawn_cases(name):
     exercise = EXERCISES[name]
+    other = next(iter(SOLUTIONS.get(name, {}).values()), exercise.reference)
 
     @settings(max_examples=1000)
     @given(case=case_strategy(name))
     def passes(case):
         got = run(exercise.reference, exercise, case)
         assert not got.trouble and not got.changed and not got.shared and got.repeatable
-        other = RIGHT.get(name, [exercise.reference])[0]
         same = run(other, exercise, case)
         assert not same.trouble
         for output, value in got.values.items():
@@ -149,97 +148,9 @@ def test_the_right_initialisation_passes_on_1000_seeds():
             assert agree(outcome.values[output], first.values[output], exercise.tolerance)
 
 
-def linear_by_loops(dy, x, weight):
-    rows, dys = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    dx, dweight = torch.zeros_like(rows), torch.zeros_like(weight)
-    dbias = torch.zeros_like(weight[:, 0])
-    for n in range(len(rows)):
-        for o in range(len(weight)):
-            dx[n] += dys[n, o] * weight[o]
-            dweight[o] += dys[n, o] * rows[n]
-            dbias[o] += dys[n, o]
-    return dx.reshape(x.shape), dweight, dbias
-
-
-def linear_by_einsum(dy, x, weight):
-    dx = torch.einsum("...o,oi->...i", dy, weight)
-    dweight = torch.einsum("no,ni->oi", dy.flatten(0, -2), x.flatten(0, -2))
-    return dx, dweight, torch.einsum("no->o", dy.flatten(0, -2))
-
-
-def linear_by_numpy(dy, x, weight):
-    a, b, w = dy.flatten(0, -2).numpy(), x.flatten(0, -2).numpy(), weight.numpy()
-    dx = torch.from_numpy(np.ascontiguousarray(a @ w)).reshape(x.shape)
-    return dx, torch.from_numpy(np.ascontiguousarray(a.T @ b)), torch.from_numpy(a.sum(0))
-
-
-def relu_by_where(dy, y):
-    return torch.where(y > 0, dy, torch.zeros_like(dy))
-
-
-def relu_by_mask(dy, y):
-    dx = dy.clone()
-    dx[y <= 0] = 0
-    return dx
-
-
-def batchnorm_in_many_steps(dy, xhat, weight, var, eps):
-    axes = [axis for axis in range(dy.ndim) if axis != 1]
-    shape = [1, -1] + [1] * (dy.ndim - 2)
-    dxhat = dy * weight.view(shape)
-    m = dy.numel() / dy.shape[1]
-    s = (var + eps).sqrt().view(shape)
-    dx = m * dxhat - dxhat.sum(axes, keepdim=True) - xhat * (dxhat * xhat).sum(axes, keepdim=True)
-    return dx / (m * s), (dy * xhat).sum(axes), dy.sum(axes)
-
-
-def adam_in_many_steps(value, grad, m, v, t, lr, betas, eps, weight_decay, largest):
-    g = grad + weight_decay * value
-    m.copy_(betas[0] * m + (1 - betas[0]) * g)
-    v.copy_(betas[1] * v + (1 - betas[1]) * g**2)
-    root = v
-    if largest is not None:
-        largest.copy_(torch.where(largest > v, largest, v))
-        root = largest
-    m_hat, v_hat = m / (1 - betas[0] ** t), root / (1 - betas[1] ** t)
-    value -= lr * m_hat / (v_hat**0.5 + eps)
-
-
-def conv2d_by_taps(x, weight, bias, stride, padding, dilation, groups):
-    (sH, sW), (pH, pW), (dH, dW) = (
-        v if isinstance(v, tuple) else (v, v) for v in (stride, padding, dilation)
-    )
-    N, C, H, W = x.shape
-    O, per, kH, kW = weight.shape
-    framed = torch.zeros(N, C, H + 2 * pH, W + 2 * pW, dtype=x.dtype)
-    framed[:, :, pH : pH + H, pW : pW + W] = x
-    P = (H + 2 * pH - dH * (kH - 1) - 1) // sH + 1
-    Q = (W + 2 * pW - dW * (kW - 1) - 1) // sW + 1
-    y = torch.zeros(N, O, P, Q, dtype=x.dtype) + bias[:, None, None]
-    for o in range(O):
-        first = o // (O // groups) * per
-        for c in range(per):
-            for i in range(kH):
-                for j in range(kW):
-                    rows = slice(i * dH, i * dH + sH * (P - 1) + 1, sH)
-                    columns = slice(j * dW, j * dW + sW * (Q - 1) + 1, sW)
-                    y[:, o] += weight[o, c, i, j] * framed[:, first + c, rows, columns]
-    return y
-
-
-RIGHT = {
-    "linear_backward": [linear_by_einsum, linear_by_loops, linear_by_numpy],
-    "relu_backward": [relu_by_where, relu_by_mask],
-    "batchnorm_backward": [batchnorm_in_many_steps],
-    "adam_update": [adam_in_many_steps],
-    "conv2d_forward": [conv2d_by_taps],
-}
-
-
 @pytest.mark.parametrize(
-    ("name", "function"),
-    [(name, function) for name, functions in RIGHT.items() for function in functions],
+    ("name", "style"), [(name, style) for name, styles in SOLUTIONS.items() for style in styles]
 )
-def test_right_versions_written_differently_pass(name, function):
-    report = check(name, function)
+def test_right_versions_written_differently_pass(name, style):
+    report = check(name, SOLUTIONS[name][style])
     assert report, report

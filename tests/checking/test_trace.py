@@ -192,8 +192,8 @@ def test_it_prints_in_110_columns_and_as_escaped_html(name):
     seen = trace(model, digits_for(model), model)
     lines = str(seen).splitlines()
     assert max(map(len, lines)) <= 110
-    rows = lines[4 : 4 + len(seen.table)]
-    assert all(" 16x" in row for row in rows) and lines[4 + len(rows)] == ""
+    rows = lines[2 : 2 + len(seen.table)]
+    assert all(" 16x" in row for row in rows) and lines[2 + len(rows)].startswith("std: ")
     assert "<b>" not in seen._repr_html_() and "&lt;/b&gt;" in seen._repr_html_()
 
 

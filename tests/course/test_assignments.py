@@ -10,7 +10,7 @@ from scratchae.checking import EXERCISES, Row, mistakes
 from scratchae.checking.check import check_one
 from scratchae.course.assignment import Task, load_assignment, names
 from scratchae.course.blanked_sources import original
-from scratchae.course.bug_injection import FAULTS, choose
+from scratchae.course.bug_injection import BUGS, choose
 from scratchae.course.scoring import points_of
 from scratchae.errors import ScratchaeError
 from scratchae.losses import mse_backward, mse_forward
@@ -29,11 +29,11 @@ MISTAKES = [m for m in mistakes() if m.exercise in TASKS]
 def test_right_work_earns_every_point_however_it_is_written(name):
     assert len(SOLUTIONS[name]) >= 5
     task = TASKS[name]
-    for solution in SOLUTIONS[name]:
+    for style, solution in SOLUTIONS[name].items():
         rows = check_one(EXERCISES[task.exercise], solution, seed=0, each=task.public)
         rows += check_one(EXERCISES[task.exercise], solution, seed=5, each=task.hidden)
         said = [row.sentence for row in rows if not row.passed]
-        assert points_of(task, rows) == task.points, (solution.__name__, said)
+        assert points_of(task, rows) == task.points, (style, said)
 
 
 @pytest.mark.parametrize(
@@ -97,19 +97,19 @@ def test_points_lie_between_nothing_and_all_and_another_wrong_row_never_adds_any
     assert points_of(task, reversed(rows)) == points
 
 
-@pytest.mark.parametrize("exercise", FAULTS)
-def test_every_fault_of_the_bug_hunt_is_planted_and_found_and_its_file_compiles(exercise):
+@pytest.mark.parametrize("exercise", BUGS)
+def test_every_bug_of_the_bug_hunt_is_injected_and_found_and_its_file_compiles(exercise):
     hw5 = load_assignment("hw5")
     task = hw5.task(exercise)
-    assert len(FAULTS[exercise]) >= 4 and len(set(FAULTS[exercise])) == len(FAULTS[exercise])
+    assert len(BUGS[exercise]) >= 4 and len(set(BUGS[exercise])) == len(BUGS[exercise])
     source = original(task.file, hw5)
-    for fault in FAULTS[exercise]:
-        planted = fault.plant(source)
-        assert planted != source
+    for bug in BUGS[exercise]:
+        injected = bug.inject(source)
+        assert injected != source
         names = {}
-        exec(compile(planted, task.file, "exec"), names)
+        exec(compile(injected, task.file, "exec"), names)
         rows = check_one(EXERCISES[exercise], names[exercise], seed=0)
-        assert points_of(task, rows) == 0, fault
+        assert points_of(task, rows) == 0, bug
 
 
 def test_a_bug_hunt_is_the_same_for_a_name_and_another_for_most_others():

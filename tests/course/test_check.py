@@ -22,7 +22,7 @@ from scratchae.course.scoring import points_of, scored_rows
 from scratchae.course.student_layers import borrowing
 from scratchae.errors import ScratchaeError
 from scratchae.layers import linear
-from tests.helpers.otherwise import both
+from tests.helpers.solutions import TENSORS, around
 
 ODD = {
     "linear_forward": "    print('here', x.shape)\n    import sys\n    print('x', file=sys.stderr)\n"
@@ -138,23 +138,10 @@ def test_a_file_with_a_byte_order_mark_and_windows_lines_is_read_as_it_is_meant(
     assert load_module(tmp_path / "losses.py")["f"]() == 7
 
 
-FLOAT32 = {
-    "linear_forward": "x, weight, bias",
-    "linear_backward": "dy, x, weight",
-    "relu_forward": "x",
-    "relu_backward": "dy, y",
-    "tanh_forward": "x",
-    "tanh_backward": "dy, y",
-    "mse_forward": "prediction, target",
-    "mse_backward": "prediction, target",
-}
-
-
 def test_float32_on_the_way_earns_every_point_as_it_does_with_the_grader(tmp_path):
     files = {Path(file).name: text for file, text in master_sources(load_assignment("hw1")).items()}
     for task in load_assignment("hw1").tasks:
-        how = both(task.name, FLOAT32[task.name], "t.float()")
-        files[Path(task.file).name] += f"\n\nimport torch\n{how}"
+        files[Path(task.file).name] += around(task.name, TENSORS[task.name], "t.float()")
     fill(tmp_path, "hw1", {}, **files)
     checked = check_folder(tmp_path)
     assert checked.points == 100, str(checked)

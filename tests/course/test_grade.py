@@ -12,7 +12,7 @@ import pytest
 from scratchae.checking import EXERCISES, mistakes
 from scratchae.checking.execution import ExecutionResult
 from scratchae.course.assignment import load_assignment
-from scratchae.course.bug_injection import FAULTS
+from scratchae.course.bug_injection import BUGS
 from scratchae.course.grading.grader import Grader
 from scratchae.course.grading.gradescope import results_json
 from scratchae.course.grading.outputs import feedback_files, to_csv, to_junit
@@ -21,7 +21,6 @@ from scratchae.course.grading.self_check import check_reference
 from scratchae.course.grading.test_cases import case_groups
 from scratchae.course.release import student_files
 from scratchae.course.sandbox import Limits, Sandbox
-from tests.helpers import solutions
 from tests.helpers.grading import (
     SECRET,
     answers,
@@ -31,7 +30,7 @@ from tests.helpers.grading import (
     outcomes_of,
     result_saying,
 )
-from tests.helpers.otherwise import OTHERWISE
+from tests.helpers.solutions import ADAM_IN_FLOAT32, SOLUTIONS, TENSORS, WRAPPERS, handed_in
 
 # --- points
 
@@ -55,49 +54,71 @@ def test_what_is_handed_out_earns_nothing(grader, name):
         assert said == {"not written yet"}
 
 
-OTHER_WAYS = [
-    pytest.param(
-        *(assignment, exercise, how), marks=[] if assignment == "hw1" else [pytest.mark.slow]
-    )
-    for (assignment, exercise), ways in OTHERWISE.items()
-    for how in ways
-]
+def with_text(name, text_of):
+    """The answers to an assignment, with text_of(task) behind the file of each task."""
+    files = answers(name)
+    for task in load_assignment(name).tasks:
+        files[Path(task.file).name] += text_of(task)
+    return files
 
 
-@needs_sandbox
-@pytest.mark.parametrize(("assignment", "exercise", "how"), OTHER_WAYS)
-def test_right_solutions_written_otherwise_earn_every_point(grader, assignment, exercise, how):
-    files = answers(assignment)
-    task = load_assignment(assignment).task(exercise)
-    name = Path(task.file).name
-    files[name] += "\n\nimport torch\n" + OTHERWISE[assignment, exercise][how]
-    result = grade(grader(assignment), files)
+def earns_every_point(grader, name, files):
+    result = grade(grader(name), files)
     wrong = [row for t in result["tasks"] for row in t["rows"] if not row["passed"]]
     assert result["score"] == result["points"], wrong[:2]
 
 
+WRITE = ("hw1", "hw2", "hw3", "hw4")
+WRAPPED = [
+    pytest.param(name, how, marks=[] if name == "hw1" else [pytest.mark.slow])
+    for name in ("hw1", "hw3", "hw4")
+    for how in WRAPPERS
+]
+
+
+@needs_sandbox
+@pytest.mark.parametrize(("name", "how"), WRAPPED)
+def test_answers_with_something_around_them_earn_every_point(grader, name, how):
+    def wrapped(task):
+        return WRAPPERS[how](task.exercise, TENSORS[task.exercise])
+
+    earns_every_point(grader, name, with_text(name, wrapped))
+
+
+@needs_sandbox
+@pytest.mark.slow
+def test_adam_computed_in_float32_earns_every_point(grader):
+    files = with_text("hw2", lambda task: ADAM_IN_FLOAT32 * (task.exercise == "adam_update"))
+    earns_every_point(grader, "hw2", files)
+
+
+def rewritten(name, number):
+    """The answers with no function of ours: of each task the solution of that number, begun again."""
+
+    def solved(task):
+        styles = list(SOLUTIONS[task.exercise])
+        return handed_in(task.exercise, styles[number % len(styles)])
+
+    return with_text(name, solved)
+
+
+def counts_of(name):
+    """How many solutions each task of an assignment has."""
+    return [len(SOLUTIONS[task.exercise]) for task in load_assignment(name).tasks]
+
+
 REWRITTEN = [
-    pytest.param(name, number, marks=[] if (name, number) == ("hw1", 0) else [pytest.mark.slow])
-    for name in ("hw1", "hw2", "hw3", "hw4")
-    for number in range(5)
+    pytest.param(name, number, marks=[] if name == "hw1" else [pytest.mark.slow])
+    for name in WRITE
+    for number in range(max(counts_of(name)))
 ]
 
 
 @needs_sandbox
 @pytest.mark.parametrize(("name", "number"), REWRITTEN)
 def test_an_assignment_rewritten_from_nothing_earns_every_point(grader, name, number):
-    """Five times, in each of which no function is ours with something around it."""
-    files, source = answers(name), Path(solutions.__file__).read_text()
-    for task in load_assignment(name).tasks:
-        file, function = Path(task.file).name, EXERCISES[task.exercise].reference.__name__
-        chosen = f"{function} = SOLUTIONS[{task.exercise!r}][{number}]\n"
-        files[file] += chosen if source in files[file] else f"\n\n{source}\n\n{chosen}"
-    result = grade(grader(name), files)
-    wrong = [row for t in result["tasks"] for row in t["rows"] if not row["passed"]]
-    assert result["score"] == result["points"], wrong[:2]
-
-
-BUG_HUNT = {(a, e): ways for (a, e), ways in OTHERWISE.items() if e in FAULTS}
+    """As often as a task has solutions, so that each of them is handed in."""
+    earns_every_point(grader, name, rewritten(name, number))
 
 
 @needs_sandbox
@@ -106,18 +127,13 @@ BUG_HUNT = {(a, e): ways for (a, e), ways in OTHERWISE.items() if e in FAULTS}
 )
 def test_a_bug_hunt_is_won_by_any_right_function(grader, number):
     """Five whole rewritings, in each of which every function is written in another way."""
-    files = answers("hw5")
-    for (_, exercise), ways in BUG_HUNT.items():
-        task = load_assignment("hw5").task(exercise)
-        files[Path(task.file).name] += f"\n\nimport torch\n{list(ways.values())[number]}"
-    assert {task.exercise for task in load_assignment("hw5").tasks} == {e for _, e in BUG_HUNT}
-    assert grade(grader("hw5"), files)["score"] == 100
+    assert {task.exercise for task in load_assignment("hw5").tasks} == set(BUGS)
+    assert grade(grader("hw5"), rewritten("hw5", number))["score"] == 100
 
 
-def test_there_are_five_other_ways_for_every_task():
-    for assignment in ("hw1", "hw2", "hw3", "hw4"):
-        for task in load_assignment(assignment).tasks:
-            assert len(OTHERWISE[assignment, task.exercise]) >= 5, task.exercise
+def test_there_are_five_solutions_for_every_task():
+    for name in (*WRITE, "hw5"):
+        assert min(counts_of(name)) >= 5
 
 
 @needs_sandbox

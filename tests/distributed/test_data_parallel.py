@@ -32,6 +32,7 @@ from scratchae.distributed import (
 from scratchae.engines import Engine, make_engine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import BatchNorm1d, BatchNorm2d, Conv2d, Linear, ReLU, Sequential, Tanh
+from scratchae.losses import MSELoss
 from scratchae.models import build
 from scratchae.optim import SGD, Adam
 from scratchae.training import fit, open_run
@@ -266,6 +267,13 @@ def test_an_engine_that_makes_whole_steps_cannot_be_used():
     model = build("fc")
     with pytest.raises(ScratchaeError, match="whole engine makes whole steps"):
         DataParallel(Whole(model, SGD(model.parameters())), Workers())
+
+
+def test_a_loss_that_is_no_mean_cannot_be_used():
+    model = build("fc")
+    model.loss = MSELoss(reduction="sum")
+    with pytest.raises(ScratchaeError, match=r"not MSELoss\(reduction='sum'\)"):
+        DataParallel(Engine(model, SGD(model.parameters())), Workers())
 
 
 # ------------------------------------------------------------------------------- processes

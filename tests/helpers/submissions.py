@@ -10,7 +10,7 @@ from scratchae.course.selftest.denial_of_service import DENIAL_OF_SERVICE
 from scratchae.course.selftest.forgeries import FORGERIES
 from tests.helpers.grading import answers
 from tests.helpers.mistaken import handed_in_with
-from tests.helpers.otherwise import OTHERWISE
+from tests.helpers.solutions import SOLUTIONS, TENSORS, WRAPPERS, handed_in
 
 SMALL = """\
 title = "Two functions"
@@ -58,13 +58,11 @@ def class_of_every_kind(folder: Path, count: int) -> dict[str, str]:
     """
     hw1, right = load_assignment("hw1"), answers("hw1")
     kinds: list[tuple[str, dict[str, str]]] = [("right", right), ("blank", blank_files())]
-    for (assignment, exercise), ways in OTHERWISE.items():
-        if assignment == "hw1":
-            name = Path(hw1.task(exercise).file).name
-            kinds += [
-                ("right", right | {name: f"{right[name]}\n\nimport torch\n{text}"})
-                for text in ways.values()
-            ]
+    for task in hw1.tasks:
+        name, exercise = Path(task.file).name, task.exercise
+        texts = [handed_in(exercise, style) for style in SOLUTIONS[exercise]]
+        texts += [wrap(exercise, TENSORS[exercise]) for wrap in WRAPPERS.values()]
+        kinds += [("right", right | {name: right[name] + text}) for text in texts]
     for task in hw1.tasks:
         kinds += [(m.name, handed_in_with(hw1, m)) for m in mistakes(task.exercise)]
     nowhere = Targets(Path("/nowhere"), 9, 2**22, Path("/nowhere/secret"))

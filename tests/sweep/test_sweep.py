@@ -225,7 +225,7 @@ def test_models_that_differ_are_named_with_the_layer_that_does():
 
 
 def test_a_batch_for_another_number_of_models_is_an_error():
-    with pytest.raises(ScratchaeError, match=r"2 x Linear\(3, 2\)\) needs \(2, \.\.\.\)"):
+    with pytest.raises(ScratchaeError, match=r"2 x Linear\(3, 2\)\) expects \(2, \.\.\.\)"):
         batched([Linear(3, 2), Linear(3, 2)])(torch.ones(5, 4, 3))
 
 
@@ -627,7 +627,7 @@ def test_an_interrupt_leaves_the_sizes_that_are_done(call, digits, monkeypatch):
     given = ("--data", digits, "--lr", "1e-3", "--seeds", 1, "--epochs", 1, "--latent", "2,3")
     code, out, err = call("fc", *given)
     assert code == 130 and "Traceback" not in out + err
-    assert "The sizes that were finished are in runs/sweep-fc/sweep.csv" in " ".join(out.split())
+    assert "The finished sizes are in runs/sweep-fc/sweep.csv" in " ".join(out.split())
     assert pd.read_csv("runs/sweep-fc/sweep.csv")["latent"].tolist() == [2]
 
 
@@ -639,17 +639,17 @@ def test_an_interrupt_leaves_the_sizes_that_are_done(call, digits, monkeypatch):
         (("fc", "--lr", "1e-2..1e-4"), "does not go up"),
         (("fc", "--lr", "1e-4..1e-2:1"), "2 or more"),
         (("fc", "--lr", "1e-4..1e-2:x"), "2 or more"),
-        (("fc", "--lr", "fast"), "--lr needs numbers above 0"),
-        (("fc", "--lr", ""), "--lr needs numbers above 0"),
-        (("fc", "--lr", "1e-3,,1e-2"), "--lr needs numbers above 0"),
-        (("fc", "--lr", "-1"), "--lr needs numbers above 0"),
-        (("fc", "--latent", ""), "--latent needs whole numbers"),
-        (("fc", "--latent", "2.5"), "--latent needs whole numbers"),
+        (("fc", "--lr", "fast"), "--lr expects numbers above 0"),
+        (("fc", "--lr", ""), "--lr expects numbers above 0"),
+        (("fc", "--lr", "1e-3,,1e-2"), "--lr expects numbers above 0"),
+        (("fc", "--lr", "-1"), "--lr expects numbers above 0"),
+        (("fc", "--latent", ""), "--latent expects whole numbers"),
+        (("fc", "--latent", "2.5"), "--latent expects whole numbers"),
         (("fc", "--latent", "8..2"), "does not go up"),
         (("fc", "--latent", "0"), "fc wants latent to be a whole number >= 1"),
         (("fc", "--latent", "2,2"), "latent holds 2 twice"),
         (("fc", "--seeds", "0"), "give 1 or more"),
-        (("fc", "--seeds", "all"), "--seeds needs whole numbers"),
+        (("fc", "--seeds", "all"), "--seeds expects whole numbers"),
         (("fc", "--data", "mnst"), "did you mean mnist?"),
         (("fc", "--epochs", "0"), "epochs must be a whole number >= 1"),
     ],

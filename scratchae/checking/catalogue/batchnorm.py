@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from scratchae.layers.batchnorm import affine, per_channel
+from scratchae.layers.batchnorm import affine
 
 CHAPTER = 7
-
-
-def normalised(
-    x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, s: Tensor
-) -> tuple[Tensor, Tensor]:
-    """y and x̂ with this mean and this standard deviation s."""
-    xhat = (x - per_channel(mean, x)) / per_channel(s, x)
-    return affine(xhat, weight, bias), xhat
 
 
 def over(
@@ -28,11 +20,7 @@ def over(
 
 FORWARD = {
     "unbiased_variance": (
-        """
-        ...
-        var = x.var(other_axes(x), correction=1)
-        y, xhat = normalised(x, weight, bias, mean, (var + eps).sqrt())
-        """,
+        "(x - per_channel(mean, x)).square().mean(axes) → x.var(axes, correction=1)",
         "x is normalised with the unbiased variance, divided by m − 1. Divide by m: "
         "σ² = mean((x − μ)²), torch.var with correction=0. Only the running variance uses m − 1.",
     ),
@@ -42,11 +30,11 @@ FORWARD = {
         "needs the one that normalised x, divided by m.",
     ),
     "eps_outside_root": (
-        "...; y, xhat = normalised(x, weight, bias, mean, var.sqrt() + eps)",
+        "(var + eps).rsqrt() → 1 / (var.sqrt() + eps)",
         "eps is added outside the root, √σ² + ε. Add it to the variance: √(σ² + ε).",
     ),
     "eps_missing": (
-        "...; y, xhat = normalised(x, weight, bias, mean, var.sqrt())",
+        "(var + eps).rsqrt() → var.rsqrt()",
         "eps is missing, so a constant channel divides by zero. Compute x̂ = (x − μ) / √(σ² + ε).",
     ),
     "eps_in_variance_given_back": (
@@ -60,29 +48,21 @@ FORWARD = {
         "and without eps.",
     ),
     "divided_by_variance": (
-        "...; y, xhat = normalised(x, weight, bias, mean, var + eps)",
+        "(var + eps).rsqrt() → 1 / (var + eps)",
         "x − μ is divided by the variance. Take the root first: x̂ = (x − μ) / √(σ² + ε).",
     ),
     "squares_summed": (
-        """
-        ...
-        var = var * (x.numel() // x.shape[1])
-        y, xhat = normalised(x, weight, bias, mean, (var + eps).sqrt())
-        """,
+        "square().mean(axes) → square().sum(axes)",
         "The variance is the sum of the squares (x − μ)², not their mean. Divide by m, the number of "
         "values per channel.",
     ),
     "variance_before_centring": (
-        """
-        ...
-        var = x.square().mean(other_axes(x))
-        y, xhat = normalised(x, weight, bias, mean, (var + eps).sqrt())
-        """,
+        "(x - per_channel(mean, x)).square() → x.square()",
         "The variance is mean(x²): the mean was not subtracted first. It is mean((x − μ)²), or "
         "mean(x²) − μ².",
     ),
     "not_centred": (
-        "...; y, xhat = normalised(x, weight, bias, 0 * mean, (var + eps).sqrt())",
+        "(x - per_channel(mean, x)).mul_( → x.mul(",
         "The mean is not subtracted: this is x / √(σ² + ε). Compute x̂ = (x − μ) / √(σ² + ε).",
     ),
     "statistics_over_batch_only": (

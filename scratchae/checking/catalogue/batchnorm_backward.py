@@ -1,108 +1,66 @@
-"""Mistakes in BatchNorm, backward: dx = (w / s) (dy − mean(dy) − x̂·mean(dy x̂)) with s = √(σ² + ε)."""
+"""Mistakes in BatchNorm, backward. The rows with an arrow change the text of the library's function."""
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from scratchae.layers.batchnorm import batchnorm_backward, per_channel
-
 CHAPTER = 7
-
-
-def values(dy: Tensor) -> int:
-    """m, the number of values per channel."""
-    return dy.numel() // dy.shape[1]
-
-
-def combined(
-    dy: Tensor,
-    xhat: Tensor,
-    weight: Tensor | None,
-    var: Tensor,
-    eps: float,
-    *,
-    direct: float = 1,
-    mean: float = 1,
-    spread: float = 1,
-) -> Tensor:
-    """dx with each of its three terms times a factor."""
-    _, dweight, dbias = batchnorm_backward(dy, xhat, weight, var, eps)
-    m = values(dy)
-    dx = direct * dy - mean * per_channel(dbias / m, dy)
-    dx = dx - spread * xhat * per_channel(dweight / m, dy)
-    scale = (var + eps).rsqrt()
-    return dx * per_channel(scale if weight is None else weight * scale, dy)
-
 
 DX = {
     "statistics_as_constants": (
-        "...; dx = combined(dy, xhat, weight, var, eps, mean=0, spread=0)",
+        "dy - db_over_m - xhat * dw_over_m → dy",
         "dx = weight·dy / √(σ² + ε) treats μ and σ² as constants. Both depend on x: subtract mean(dy) "
         "and x̂·mean(dy·x̂) from dy first.",
     ),
     "variance_path_missing": (
-        "...; dx = combined(dy, xhat, weight, var, eps, spread=0)",
+        "db_over_m - xhat * dw_over_m → db_over_m",
         "dx takes into account that μ depends on x, but not that σ² does. Subtract x̂·mean(dy·x̂) from dy "
         "too.",
     ),
     "mean_path_missing": (
-        "...; dx = combined(dy, xhat, weight, var, eps, mean=0)",
+        "dy - db_over_m - → dy -",
         "dx takes into account that σ² depends on x, but not that μ does. Subtract mean(dy) of each "
         "channel from dy too.",
     ),
     "direct_path_missing": (
-        "...; dx = combined(dy, xhat, weight, var, eps, direct=0)",
+        "(dy - db_over_m - → (-db_over_m -",
         "dx has the paths through μ and σ², but not the direct one through x̂. dy itself is missing in "
         "weight / s·(dy − mean(dy) − x̂·mean(dy·x̂)).",
     ),
     "variance_path_doubled": (
-        "...; dx = combined(dy, xhat, weight, var, eps, spread=2)",
+        "xhat * dw_over_m → 2 * xhat * dw_over_m",
         "The part of dx that comes through σ² is twice too large. The root gives a factor 1/2: "
         "dσ² = −Σ dx̂·x̂ / (2 s²).",
     ),
     "variance_path_halved": (
-        "...; dx = combined(dy, xhat, weight, var, eps, spread=0.5)",
+        "xhat * dw_over_m → xhat * dw_over_m / 2",
         "The part of dx that comes through σ² is half as large as it should be. The square gives a "
         "factor 2: ∂σ²/∂x = 2 (x − μ) / m.",
     ),
     "variance_path_added": (
-        "...; dx = combined(dy, xhat, weight, var, eps, spread=-1)",
+        "- xhat * dw_over_m → + xhat * dw_over_m",
         "The part of dx that comes through σ² has the wrong sign. Subtract x̂·mean(dy·x̂) from dy, do not "
         "add it.",
     ),
     "mean_path_added": (
-        "...; dx = combined(dy, xhat, weight, var, eps, mean=-1)",
+        "dy - db_over_m → dy + db_over_m",
         "The part of dx that comes through μ has the wrong sign. Subtract mean(dy) from dy, do not add "
         "it.",
     ),
     "variance_path_without_xhat": (
-        """
-        ...
-        off = dweight / values(dy) * (var + eps).rsqrt() * (1 if weight is None else weight)
-        dx = combined(dy, xhat, weight, var, eps, spread=0) - per_channel(off, dy)
-        """,
+        "xhat * dw_over_m → dw_over_m",
         "In dx the mean of dy·x̂ is subtracted as it is. Multiply it by x̂ once more: "
         "dy − mean(dy) − x̂·mean(dy·x̂).",
     ),
     "sums_for_means": (
-        "...; dx = combined(dy, xhat, weight, var, eps, mean=values(dy), spread=values(dy))",
+        "db / m, dw / m → db, dw",
         "dx subtracts the sums of dy and dy·x̂ instead of their means. Divide both by m, the number of "
         "values per channel.",
     ),
     "m_is_batch_size": (
-        """
-        ...
-        positions = dy[0, 0].numel()
-        dx = combined(dy, xhat, weight, var, eps, mean=positions, spread=positions)
-        """,
+        "values_per_channel(dy) → len(dy)",
         "In dx the sums are divided by N alone. For (N, C, H, W) a channel has m = N·H·W values.",
     ),
     "m_less_one": (
-        """
-        ...
-        larger = values(dy) / (values(dy) - 1)
-        dx = combined(dy, xhat, weight, var, eps, mean=larger, spread=larger)
-        """,
+        "values_per_channel(dy) → values_per_channel(dy) - 1",
         "In dx the sums are divided by m − 1. The forward pass uses means over m, so the gradients "
         "divide by m.",
     ),
@@ -112,9 +70,8 @@ DX = {
     ),
     "means_without_weight": (
         """
-        ...
-        dx = combined(dy, xhat, weight, var, eps, mean=0, spread=0)
-        dx = dx + combined(dy, xhat, None, var, eps, direct=0)
+        w_over_s * (dy - db_over_m - xhat * dw_over_m) → w_over_s * dy - means
+        dx = → means = per_channel((var + eps).rsqrt(), dy) * (db_over_m + xhat * dw_over_m); dx =
         """,
         "In dx only the direct term has the weight. dx = (dx̂ − mean(dx̂) − x̂·mean(dx̂·x̂)) / s, with "
         "dx̂ = weight·dy in all three places.",
@@ -162,11 +119,11 @@ PARAMETERS = {
         "dbias is the sum of dx̂ = weight·dy. The bias is added after the weight, so dbias = Σ dy.",
     ),
     "dweight_averaged": (
-        "...; dweight = dweight / values(dy)",
+        "...; dweight = dweight / values_per_channel(dy)",
         "dweight is the mean of dy·x̂. weight is used m times, so its gradient is the sum.",
     ),
     "dbias_averaged": (
-        "...; dbias = dbias / values(dy)",
+        "...; dbias = dbias / values_per_channel(dy)",
         "dbias is the mean of dy. bias is added m times, so its gradient is the sum.",
     ),
     "sums_over_batch_only": (

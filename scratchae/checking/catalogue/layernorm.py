@@ -1,0 +1,234 @@
+"""Mistakes in LayerNorm: y = w x̂ + b with x̂ = (x − μ) / s, and its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+CHAPTER = 0
+
+
+def normalised(
+    x: Tensor, axes: Sequence[int], weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """y, x̂ and s, with mean and variance over these axes."""
+    s = (x.var(tuple(axes), correction=0, keepdim=True) + eps).sqrt()
+    xhat = (x - x.mean(tuple(axes), keepdim=True)) / s
+    return weight * xhat + bias, xhat, s
+
+
+def combined(
+    dy: Tensor,
+    xhat: Tensor,
+    s: Tensor,
+    shape: Sequence[int],
+    weight: Tensor,
+    *,
+    direct: float = 1,
+    mean: float = 1,
+    spread: float = 1,
+) -> Tensor:
+    """dx with each of its three terms times a factor."""
+    axes, dxhat = tuple(range(-len(shape), 0)), weight * dy
+    dx = direct * dxhat - mean * dxhat.mean(axes, keepdim=True)
+    return (dx - spread * xhat * (dxhat * xhat).mean(axes, keepdim=True)) / s
+
+
+def samples(dy: Tensor, shape: Sequence[int]) -> int:
+    """The number of samples: all axes but those of normalized_shape."""
+    return dy.shape[: dy.ndim - len(shape)].numel()
+
+
+FORWARD = {
+    "statistics_over_batch": (
+        """
+        rows = x.reshape(-1, *normalized_shape)
+        y, xhat, s = normalised(rows, [0], weight, bias, eps)
+        y, xhat, s = y.view(x.shape), xhat.view(x.shape), s.expand(rows.shape).reshape(x.shape)
+        """,
+        "Mean and variance run over the samples: that is batch normalisation. Every sample has its own, "
+        "over the last axes.",
+    ),
+    "statistics_of_everything": (
+        "y, xhat, s = normalised(x, range(x.ndim), weight, bias, eps)",
+        "All samples share one mean and one variance. Average over the axes of normalized_shape only, "
+        "so that every sample has its own.",
+    ),
+    "statistics_of_last_axis": (
+        "y, xhat, s = normalised(x, [-1], weight, bias, eps)",
+        "Mean and variance run over the last axis alone. normalized_shape may have several axes: average "
+        "over all of them.",
+    ),
+    "statistics_of_all_but_batch": (
+        "y, xhat, s = normalised(x, range(1, x.ndim), weight, bias, eps)",
+        "Mean and variance run over every axis but the first. In a sequence (N, L, F) every place has "
+        "its own: average over the axes of normalized_shape only.",
+    ),
+    "unbiased_variance": (
+        """
+        ...
+        axes = tuple(range(-len(normalized_shape), 0))
+        s = (x.var(axes, correction=1, keepdim=True) + eps).sqrt()
+        xhat = (x - x.mean(axes, keepdim=True)) / s
+        y = weight * xhat + bias
+        """,
+        "x is divided by the root of the unbiased variance, over m − 1. Divide by m: "
+        "σ² = mean((x − μ)²), torch.var with correction=0.",
+    ),
+    "eps_outside_root": (
+        "...; t = (s * s - eps).sqrt() + eps; xhat = xhat * s / t; y = weight * xhat + bias; s = t",
+        "eps is added to the deviation, √σ² + ε. Put it under the root: s = √(σ² + ε).",
+    ),
+    "eps_missing": (
+        "...; t = (s * s - eps).sqrt(); xhat = xhat * s / t; y = weight * xhat + bias; s = t",
+        "eps is missing, so a constant sample divides by zero. Compute s = √(σ² + ε).",
+    ),
+    "divided_by_variance": (
+        "...; xhat = xhat / s; y = weight * xhat + bias",
+        "x − μ is divided by the variance. Divide by its root, s = √(σ² + ε).",
+    ),
+    "variance_given_back": (
+        "...; s = s * s",
+        "The third result is the variance σ² + ε. Return its root s, by which x − μ was divided.",
+    ),
+    "not_centred": (
+        """
+        ...
+        xhat = x / s
+        y = weight * xhat + bias
+        """,
+        "The mean is not subtracted: this is x / s. Compute x̂ = (x − μ) / s.",
+    ),
+    "weight_and_bias_exchanged": (
+        "weight, bias = bias, weight; ...",
+        "weight and bias are exchanged. Compute y = weight·x̂ + bias.",
+    ),
+    "bias_inside": (
+        "...; y = weight * (xhat + bias)",
+        "The bias is added before the weight multiplies. Compute y = weight·x̂ + bias.",
+    ),
+    "xhat_with_weight": (
+        "...; xhat = y.clone()",
+        "The second result is y. Return x̂ before weight and bias are applied: backward needs it.",
+    ),
+}
+
+BACKWARD = {
+    "statistics_as_constants": (
+        "...; dx = combined(dy, xhat, s, normalized_shape, weight, mean=0, spread=0)",
+        "dx = weight·dy / s treats μ and σ² as constants. Both depend on x: subtract mean(dx̂) and "
+        "x̂·mean(dx̂·x̂) from dx̂ = weight·dy first.",
+    ),
+    "variance_path_missing": (
+        "...; dx = combined(dy, xhat, s, normalized_shape, weight, spread=0)",
+        "dx takes into account that μ depends on x, but not that σ² does. Subtract x̂·mean(dx̂·x̂) from "
+        "dx̂ too.",
+    ),
+    "mean_path_missing": (
+        "...; dx = combined(dy, xhat, s, normalized_shape, weight, mean=0)",
+        "dx takes into account that σ² depends on x, but not that μ does. Subtract mean(dx̂) of each "
+        "sample from dx̂ too.",
+    ),
+    "direct_path_missing": (
+        "...; dx = combined(dy, xhat, s, normalized_shape, weight, direct=0)",
+        "dx has the paths through μ and σ², but not the direct one through x̂. dx̂ itself is missing in "
+        "(dx̂ − mean(dx̂) − x̂·mean(dx̂·x̂)) / s.",
+    ),
+    "variance_path_doubled": (
+        "...; dx = combined(dy, xhat, s, normalized_shape, weight, spread=2)",
+        "The part of dx that comes through σ² is twice too large. The root gives a factor 1/2: "
+        "dσ² = −Σ dx̂·x̂ / (2 s²).",
+    ),
+    "variance_path_added": (
+        "...; dx = combined(dy, xhat, s, normalized_shape, weight, spread=-1)",
+        "The part of dx that comes through σ² has the wrong sign. Subtract x̂·mean(dx̂·x̂), do not add it.",
+    ),
+    "mean_path_added": (
+        "...; dx = combined(dy, xhat, s, normalized_shape, weight, mean=-1)",
+        "The part of dx that comes through μ has the wrong sign. Subtract mean(dx̂), do not add it.",
+    ),
+    "sums_for_means": (
+        """
+        ...
+        m = weight.numel()
+        dx = combined(dy, xhat, s, normalized_shape, weight, mean=m, spread=m)
+        """,
+        "dx subtracts the sums of dx̂ and dx̂·x̂ instead of their means. Divide both by m, the number of "
+        "values of a sample.",
+    ),
+    "weight_outside_means": (
+        "...; dx = weight * right(dy, xhat, s, normalized_shape, None)[0]",
+        "The weight is taken out of the means, as in batch normalisation. Here it differs within a "
+        "sample: begin with dx̂ = weight·dy and take the means of that.",
+    ),
+    "dx_without_weight": (
+        "...; dx = right(dy, xhat, s, normalized_shape, None)[0]",
+        "dx lacks the weight. y = weight·x̂ + bias, so begin with dx̂ = weight·dy.",
+    ),
+    "means_over_batch": (
+        """
+        ...
+        dxhat, rows = weight * dy, [-1, *normalized_shape]
+        means = [t.reshape(rows).mean(0) for t in (dxhat, dxhat * xhat)]
+        dx = (dxhat - means[0] - xhat * means[1]) / s
+        """,
+        "The means in dx run over the samples, as in batch normalisation. Take them over the values of "
+        "each sample, the last axes.",
+    ),
+    "dx_without_deviation": (
+        "...; dx = dx * s",
+        "dx lacks the factor 1/s. x̂ = (x − μ) / s, so everything that goes back to x is divided by s.",
+    ),
+    "dx_divided_by_variance": (
+        "...; dx = dx / s",
+        "dx is divided by s². Divide by s once: x̂ = (x − μ) / s.",
+    ),
+    "dweight_without_xhat": (
+        "...; dweight = dbias.clone()",
+        "dweight is the sum of dy alone, which is dbias. weight multiplies x̂, so dweight = Σ dy·x̂.",
+    ),
+    "dweight_with_centred_x": (
+        "...; dweight = (dy * xhat * s).reshape(-1, *normalized_shape).sum(0)",
+        "dweight is summed with x − μ instead of x̂. weight multiplies the normalised x̂, so "
+        "dweight = Σ dy·x̂.",
+    ),
+    "dweight_from_dxhat": (
+        "...; dweight = dweight * weight",
+        "dweight is computed from dx̂ = weight·dy. Use dy itself: dweight = Σ dy·x̂.",
+    ),
+    "dbias_from_dxhat": (
+        "...; dbias = dbias * weight",
+        "dbias is the sum of dx̂ = weight·dy. The bias is added after the weight, so dbias = Σ dy.",
+    ),
+    "dweight_averaged": (
+        "...; dweight = dweight / samples(dy, normalized_shape)",
+        "dweight is the mean of dy·x̂ over the samples. Every sample uses weight, so its gradient is the "
+        "sum.",
+    ),
+    "dbias_averaged": (
+        "...; dbias = dbias / samples(dy, normalized_shape)",
+        "dbias is the mean of dy over the samples. Every sample uses bias, so its gradient is the sum.",
+    ),
+    "not_summed_over_samples": (
+        "...; dweight, dbias = dy * xhat, dy.clone()",
+        "dweight and dbias still have one entry for each sample. Sum over all axes but those of "
+        "normalized_shape: weight's shape is left.",
+    ),
+    "summed_over_first_axis_only": (
+        "...; dweight, dbias = (dy * xhat).sum(0), dy.sum(0)",
+        "dweight and dbias are summed over the first axis alone. In a sequence (N, L, F) sum over N and "
+        "L: weight's shape (F,) is left.",
+    ),
+    "dweight_and_dbias_exchanged": (
+        "...; dweight, dbias = dbias, dweight",
+        "dweight and dbias are exchanged. Return (dx, dweight, dbias): Σ dy·x̂ is dweight.",
+    ),
+    "dx_written_into_dy": (
+        "...; dx = dy.copy_(dx)",
+        "The gradients are right, but dx is computed in place in dy, which belongs to the caller. Begin "
+        "with a new tensor.",
+    ),
+}
+
+MISTAKES = {"layernorm_forward": FORWARD, "layernorm_backward": BACKWARD}
