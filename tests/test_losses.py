@@ -53,7 +53,7 @@ def test_a_reduction_that_torch_does_not_have_is_refused():
         MSELoss("median")
 
 
-@pytest.mark.filterwarnings("ignore:the buffered engine has no form")
+@pytest.mark.filterwarnings("ignore:the buffered engine does not support")
 @pytest.mark.parametrize("engine", ["eager", "buffered"])
 def test_training_takes_the_sum_and_refuses_single_losses(engine):
     def model(reduction: str) -> Sequential:

@@ -155,7 +155,7 @@ def test_every_engine_makes_its_steps(name):
         make = DeviceEngine if kind == "device" else partial(make_engine, kind)
         engine = make(model, optimizer)
         with warnings.catch_warnings():
-            if kind not in ("buffered", "frugal"):  # these have no form of such a model, and say so
+            if kind not in ("buffered", "frugal"):  # these do not support such a model, and say so
                 warnings.simplefilter("error")
             batches, targets = Batches(50, 16, 0, x.device), model.target(x)
             totals = [
@@ -173,7 +173,7 @@ def test_an_engine_without_a_form_for_it_says_so(name):
     model = ours()
     engine = make_engine(name, model, Adam(model.parameters()))
     with pytest.warns(
-        UserWarning, match=f"the {name} engine has no form .*: the steps are those of"
+        UserWarning, match=f"the {name} engine does not support .*: the eager engine is used"
     ):
         engine.step(digits(4), model.target(digits(4)))
 
@@ -358,7 +358,7 @@ class TestArgumentsOfFit:
     @pytest.mark.parametrize(
         ("given", "said"),
         [
-            ({"optimizer": SGD, "lr": 0.1}, "give them to your optimizer"),
+            ({"optimizer": SGD, "lr": 0.1}, "pass them to your optimizer"),
             ({"optimizer": lambda p: SGD(p[1:])}, "with all of the model's parameters"),
             ({"optimizer": lambda p: torch.optim.SGD(p)}, "an optimizer of scratchae.optim"),
         ],

@@ -20,7 +20,9 @@ from scratchae.step import fill_gradients, train_step, update_if_finite
 
 
 class NotFiniteError(ScratchaeError):
-    """The loss of a step is NaN or infinite. step: counted from 1 in its epoch; batch: its images.
+    """The loss of a step is NaN or infinite.
+
+    step: the number of the step in its epoch, from 1. loss: its loss. batch: its images.
 
     >>> print(NotFiniteError(3, float("inf"), torch.zeros(2, 4)))
     the loss is inf in step 3
@@ -35,8 +37,8 @@ class NotFiniteError(ScratchaeError):
 class Engine:
     """The `eager` engine, and the base of all engines.
 
-    model: trained in place. optimizer: the one that holds the model's parameters. precision: one of
-    the engine's own.
+    model: the model, which is trained in place. optimizer: the optimizer of the model's parameters.
+    precision: one of the engine's `precisions`.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import SGD
@@ -49,7 +51,7 @@ class Engine:
     """
 
     name = "eager"
-    in_halves = True  # can `gradients` and `update` be called separately?
+    in_halves = True  # True if `gradients` and `update` can be called separately
     precisions: tuple[str, ...] = ("float32",)
 
     def __init__(self, model: Sequential, optimizer: Optimizer, precision: str = "float32") -> None:
@@ -57,9 +59,9 @@ class Engine:
 
     @torch.inference_mode()
     def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
-        """Move the model once towards `target` (None: x); return the loss before the move, shape ().
+        """Make one step towards `target` (None: x itself); return the loss before it, shape ().
 
-        If the loss is not finite, nothing is moved. The loss is valid until the next step.
+        If the loss is not finite, no parameter changes. The loss is valid until the next step.
         """
         if target is None:
             return train_step(self.model, self.optimizer, x)
@@ -68,11 +70,11 @@ class Engine:
     def gradients(
         self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
     ) -> Tensor:
-        """Fill every parameter's `.grad`; return the loss. The first half of this engine's step."""
+        """Fill every parameter's `.grad`; return the loss. This is the first half of a step."""
         return fill_gradients(model, optimizer, x, target)
 
     def update(self, optimizer: Optimizer, loss: Tensor) -> None:
-        """Move the parameters if the loss is finite. The second half of this engine's step."""
+        """Update the parameters if the loss is finite. This is the second half of a step."""
         update_if_finite(optimizer, loss)
 
     def pick(self, images: Tensor, index: Tensor) -> Tensor:
@@ -91,11 +93,11 @@ class Engine:
         progress: Callable[[], object] = lambda: None,
         targets: Tensor | None = None,
     ) -> Tensor:
-        """Make a step for each index (B,) of batches; return the sum of all images' losses.
+        """Make one step for each batch; return the sum of the losses of all images.
 
-        The sum is a float64 tensor of shape (). targets: one for each image; None means the images
-        themselves. progress is called after every step. Raises NotFiniteError if the loss of a step
-        is not finite.
+        images: (N, ...). batches: for each step the indices (B,) of its images. progress: called
+        after every step. targets: (N, ...), one for each image; None means the images themselves.
+        The sum is a float64 tensor of shape (). Raises NotFiniteError if a loss is not finite.
         """
         total = torch.zeros((), dtype=torch.float64, device=images.device)
         for number, index in enumerate(batches, start=1):

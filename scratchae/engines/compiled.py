@@ -1,4 +1,4 @@
-"""CompiledEngine: the device step put through torch.compile as one function.
+"""CompiledEngine: the device step, compiled by torch.compile as one function.
 
 The compiler does not see the Python code of the layers. The step runs once, and its operations on
 tensors are recorded in one list (a graph of torch.fx): forward pass, loss, backward pass and update.
@@ -31,8 +31,8 @@ class CompiledEngine(DeviceEngine):
     Each batch size is compiled separately. This takes tens of seconds on a CPU the first time (torch
     keeps the compiled code on disk). The short batch at the end of an epoch is not compiled. A step
     cannot be compiled if there is no C++ compiler, or if a layer needs a value in Python that is
-    known only when the step runs. Then there is a warning, and the steps are those of `eager`. Layers
-    of your own must not count their calls or draw random numbers in Python.
+    known only when the step runs. Then the engine gives a warning and makes the steps of `eager`.
+    Layers of your own must not count their calls or draw random numbers in Python.
 
     >>> from scratchae.engines import make_engine
     >>> from scratchae.layers import Linear
@@ -57,12 +57,12 @@ class CompiledEngine(DeviceEngine):
         names = list(tensors)
         try:
             compiled = torch.compile(operations_of(step, tensors), fullgraph=True, dynamic=False)
-            with warnings.catch_warnings():  # of the compiler, about parts of torch that it uses
+            with warnings.catch_warnings():  # the compiler warns about parts of torch that it uses
                 warnings.simplefilter("ignore", DeprecationWarning)
                 compiled(list(copies(tensors).values()))  # compile now, so that errors appear here
         except ScratchaeError:
             raise  # an error of a layer about its input
-        except Exception as error:  # the compiler raises many types
+        except Exception as error:  # the compiler raises errors of many types
             self.fall_back(f"cannot compile this step ({first_line(error)})")
             return None
         return lambda tensors: compiled([tensors[name] for name in names])
@@ -87,5 +87,5 @@ def operations_of(step: Step, tensors: dict[str, Tensor]) -> GraphModule:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an exception's text, or its name."""
+    """Return the first line of an exception's text, or the name of its type if it has no text."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -14,10 +14,10 @@ from scratchae.optim import Optimizer
 class GraphEngine(DeviceEngine):
     """Whole steps in a CUDA graph. Raises ScratchaeError if the model is not on a CUDA device.
 
-    The losses and weights are those of `eager` up to rounding. Only the sum of the losses is read
-    back, once for the full batches of an epoch and once for a shorter last batch. The layers run in
-    Python only once, while the step is recorded. So a layer of your own must not count its calls or
-    draw random numbers in Python.
+    The losses and weights are those of `eager`, up to rounding. Only the sum of the losses is copied
+    to the host: once for the full batches of an epoch, and once for a shorter last batch. The layers
+    run in Python only once, while the step is recorded. So a layer of your own must not count its
+    calls or draw random numbers in Python.
 
     This engine has not run on a GPU yet. The recorded step is tested on a CPU, and so is the
     bookkeeping of replays. tests/engines/test_cuda.py contains the tests for a GPU.
@@ -46,7 +46,9 @@ class GraphEngine(DeviceEngine):
 
 
 def averages_plainly(layer: object) -> bool:
-    """Return whether it is a BatchNorm whose running statistics are plain averages, by a count in Python.
+    """Return whether the layer is a BatchNorm with momentum=None.
+
+    Its running statistics are plain averages, for which it reads its count of batches in Python.
 
     >>> from scratchae.layers import BatchNorm1d
     >>> averages_plainly(BatchNorm1d(2)), averages_plainly(BatchNorm1d(2, momentum=None))

@@ -1,4 +1,4 @@
-"""Engines by name: each registers itself in its own file."""
+"""Engines by name. Each engine registers itself in its own file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRECISIONS = ("float32", "bf16")
 
 
 def register_engine(kind: type[Engine]) -> type[Engine]:
-    """Register an engine under its `name`; a decorator.
+    """Register an engine under its `name`. This is a decorator.
 
     >>> from scratchae.engines import Engine
     >>> @register_engine
@@ -32,10 +32,10 @@ def register_engine(kind: type[Engine]) -> type[Engine]:
 def make_engine(
     name: str, model: Sequential, optimizer: Optimizer, precision: str = "float32"
 ) -> Engine:
-    """Make the engine of that name for a model and the optimizer of its parameters.
+    """Make the engine with this name, for a model and the optimizer of its parameters.
 
-    precision: "float32", or "bf16", which the engines compile and graph have. Raises ScratchaeError
-    if there is no such engine, or if it does not support the precision, the model or the device.
+    precision: "float32" or "bf16"; only the engines compile and graph support bf16. Raises
+    ScratchaeError if there is no such engine, or if it does not support the precision or the device.
 
     >>> from scratchae.layers import Linear, Sequential
     >>> from scratchae.optim import Adam

@@ -56,8 +56,8 @@ class Autoencoder(Sequential):
         return self.decoder.forward(code)
 
     def target(self, x: Tensor) -> Tensor:
-        """Return the target of training for the input x (N, *input_shape): x itself.
+        """Return the training target for the input x (N, *input_shape): x itself.
 
-        A model with another target overrides this.
+        A model with another target overrides this method.
         """
         return x

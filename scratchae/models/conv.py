@@ -9,7 +9,7 @@ from scratchae.models.autoencoder import Autoencoder
 
 
 def conv(generator: torch.Generator | None = None) -> Autoencoder:
-    """Three convolutions and three transposed convolutions, BatchNorm after all but the last.
+    """Three convolutions and three transposed convolutions, with BatchNorm after all but the last.
 
     Input and output (N, 1, 28, 28) in [-1, 1]; code (N, 64, 5, 5).
 

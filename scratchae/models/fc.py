@@ -12,7 +12,7 @@ from scratchae.models.autoencoder import Autoencoder
 
 
 def fc(generator: torch.Generator | None = None, latent: int = 3) -> Autoencoder:
-    """784-128-64-32-16-12-3-12-16-32-64-128-784: ReLU between, none after the code, Tanh last.
+    """784-128-64-32-16-12-3-12-16-32-64-128-784: ReLU between, none after the code, Tanh at the end.
 
     Input and output (N, 784) in [-1, 1]; code (N, latent). Raises ScratchaeError if latent < 1.
 
@@ -32,7 +32,7 @@ def fc(generator: torch.Generator | None = None, latent: int = 3) -> Autoencoder
 
 
 def stack(sizes: list[int], generator: torch.Generator | None = None) -> list:
-    """Return Linear layers of these sizes, with a ReLU between each two of them."""
+    """Return Linear layers between consecutive sizes, with a ReLU between the layers."""
     layers = []
     for in_features, out_features in pairwise(sizes):
         layers += [Linear(in_features, out_features, generator=generator), ReLU()]

@@ -21,7 +21,9 @@ _builders: dict[str, Builder] = {}
 
 
 def register(name: str, builder: Builder) -> None:
-    """Register `builder(generator, **options)` under a name. Raises ScratchaeError if it is taken.
+    """Register `builder(generator, **options)` under a name.
+
+    Raises ScratchaeError if another builder has this name.
 
     >>> from scratchae.models import fc
     >>> register("fc", fc)  # the same builder again is accepted
@@ -37,8 +39,9 @@ def register(name: str, builder: Builder) -> None:
 def build(name: str, seed: int = 0, **options: int) -> Autoencoder:
     """Build a new model. The same seed gives the same weights on every device.
 
-    options: those of the builder. `model.name` contains the options that differ from their defaults,
-    and can be passed to `build` again. Raises ScratchaeError if a name or an option is unknown.
+    options: the options of the builder. `model.name` contains the options that differ from their
+    defaults, and can be passed to `build` again. Raises ScratchaeError if a name or an option is
+    unknown.
 
     >>> model, again = build("fc", seed=1), build("fc", seed=1)
     >>> model.name, model.input_shape, torch.equal(model.parameters()[0], again.parameters()[0])
@@ -58,7 +61,7 @@ def build(name: str, seed: int = 0, **options: int) -> Autoencoder:
 
 
 def options_of(name: str) -> dict[str, int]:
-    """Return the options of a model: their defaults, or the values that the name sets.
+    """Return the options of a model, with the values that the name sets, or else their defaults.
 
     >>> options_of("fc"), options_of("fc,latent=8"), options_of("conv")
     ({'latent': 3}, {'latent': 8}, {})
@@ -91,7 +94,7 @@ def check_option(name: str, key: str, options: dict[str, int]) -> None:
 
 
 def names() -> list[str]:
-    """Return all names in the order of registration.
+    """Return the names of all models, in the order of registration.
 
     >>> names()[:2]
     ['fc', 'conv']
@@ -103,6 +106,6 @@ def description(name: str) -> str:
     """Return the first line of the builder's docstring.
 
     >>> description("conv")
-    'Three convolutions and three transposed convolutions, BatchNorm after all but the last.'
+    'Three convolutions and three transposed convolutions, with BatchNorm after all but the last.'
     """
     return (_builders[name].__doc__ or "").strip().split("\n")[0]

@@ -1,4 +1,4 @@
-"""Optimisers: what a step does with the gradient."""
+"""Optimisers: how a step changes the parameters, given their gradients."""
 
 from scratchae.optim.adam import Adam, AdamW, adam_update
 from scratchae.optim.base import Optimizer

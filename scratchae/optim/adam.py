@@ -1,9 +1,9 @@
-"""Adam: every parameter's step is scaled by how large its gradients have been lately.
+"""Adam: the step of each parameter is divided by the size of its recent gradients.
 
     g ← g + λθ     m ← β₁ m + (1 − β₁) g     v ← β₂ v + (1 − β₂) g²
     m̂ = m / (1 − β₁ᵗ)     v̂ = v / (1 − β₂ᵗ)     θ ← θ − η m̂ / (√v̂ + ε)
 
-    AdamW: θ ← θ − ηλθ instead of g ← g + λθ; the rest as Adam
+    AdamW: θ ← θ − ηλθ instead of g ← g + λθ; the other formulas are the same
 
 g is the gradient, θ the parameters, η the learning rate (`lr`), λ the `weight_decay`, t the number
 of this step, from 1. m and v start at 0, so the first averages are too small by the factor 1 − βᵗ.
@@ -34,10 +34,11 @@ def adam_update(
     max_exp_avg_sq: Tensor | None = None,
     maximize: bool = False,
 ) -> None:
-    """Make step t of Adam: change value and the averages m = exp_avg and v = exp_avg_sq, not grad.
+    """Make step t of Adam: change value and the averages m = exp_avg and v = exp_avg_sq in place.
 
-    All are of one shape. t, lr: numbers, or tensors of shape (); lr may also have the shape of value.
-    max_exp_avg_sq: the largest v so far, for amsgrad, or None. maximize: climb instead of descending.
+    grad does not change. These tensors have the same shape. t, lr: numbers, or tensors of shape (); lr
+    may also have the shape of value. max_exp_avg_sq: the largest v so far, for amsgrad, or None.
+    maximize: move along the gradient instead of against it.
 
     >>> import torch
     >>> value, grad, m, v = torch.ones(2), torch.tensor([4.0, -400.0]), torch.zeros(2), torch.zeros(2)
@@ -58,7 +59,7 @@ def adam_update(
 
 
 class Adam(Optimizer):
-    """Adam; `weight_decay` is added to the gradient, as in torch.optim.Adam.
+    """Adam, in which `weight_decay` adds to the gradient, as in torch.optim.Adam.
 
     >>> import torch
     >>> weight = torch.tensor([1.0, 1.0])
@@ -90,8 +91,8 @@ class Adam(Optimizer):
             or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas)
         ):
             raise ScratchaeError(
-                f"{type(self).__name__} expects betas, two numbers from 0 to below 1, got {betas!r}: "
-                "(0.9, 0.999) is usual"
+                f"{type(self).__name__} expects betas to be two numbers >= 0 and < 1, got {betas!r}: "
+                "the usual values are (0.9, 0.999)"
             )
         self.betas, self.eps = (betas[0], betas[1]), eps
         self.amsgrad, self.maximize = amsgrad, maximize
@@ -120,7 +121,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose `weight_decay` shrinks the parameters directly, as in torch.optim.AdamW.
+    """Adam, in which `weight_decay` shrinks the parameters directly, as in torch.optim.AdamW.
 
     >>> import torch
     >>> weight = torch.tensor([8.0])

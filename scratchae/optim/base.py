@@ -1,8 +1,8 @@
 """Optimizer: what all optimisers have in common. They work on one flat buffer.
 
-All parameters of a model are stored one after the other in one tensor, and so are their gradients. The
-layers hold views into these two. A step is then a few operations for the whole model instead of
-a few for every parameter.
+All parameters of a model are stored one after the other in one tensor, and all gradients in another.
+The layers hold views of these two tensors. A step then takes a few operations for the whole model
+instead of a few for every parameter.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from torch import Tensor
 from scratchae.errors import ScratchaeError
 
 Number = float | Tensor  # a number, or a tensor of shape ()
-PIECE = (
-    2**17
-)  # parameters that a CPU moves at a time, so that all buffers of a piece stay in its cache
+# the number of parameters that a CPU updates at a time, so that all tensors of a piece fit its cache
+PIECE = 2**17
 
 
 class Optimizer:
-    """Base of all optimisers: moves the parameters into one flat buffer `value`, gradients into `grad`.
+    """Base of all optimisers. All parameters become views of the flat tensor `value`.
 
-    A subclass defines `update`. lr: a number, a tensor of shape (), or one rate for each parameter
-    in a tensor of the shape of `value`.
+    Their gradients become views of the flat tensor `grad`. A subclass defines `update`. lr: a number,
+    a tensor of shape (), or a tensor of the shape of `value` with one learning rate for each element.
 
     >>> class SignSGD(Optimizer):
     ...     def update(self, value, grad, t, lr, state):
@@ -39,7 +38,7 @@ class Optimizer:
     ([[0.5, 2.5]], [0.5, 2.5, 3.0])
     """
 
-    slots: tuple[str, ...] = ()  # the names of the flat tensors that a step remembers
+    slots: tuple[str, ...] = ()  # the names of the flat tensors that are kept between steps
     hyperparameters: tuple[str, ...] = ("lr", "weight_decay")
 
     def __init__(self, parameters: Iterable[Tensor], lr: Number, weight_decay: float) -> None:
@@ -63,7 +62,7 @@ class Optimizer:
         self.state = {name: torch.zeros_like(self.value) for name in self.slots}
 
     def step(self) -> None:
-        """Move the parameters once, by the gradients that have been collected."""
+        """Update the parameters once, with their gradients."""
         self._relink()
         self.steps += 1
         for value, grad, lr, state in self._pieces():
@@ -72,10 +71,10 @@ class Optimizer:
     def update(
         self, value: Tensor, grad: Tensor, t: Number, lr: Number, state: dict[str, Tensor]
     ) -> None:
-        """Make step t, counted from 1: change `value` and `state` in place, leave `grad` as it is.
+        """Make step t, counted from 1: change `value` and `state` in place, but not `grad`.
 
-        value, grad and the tensors of `state` have one shape: they are all parameters or a part of
-        them. Every element is updated independently. t, lr: as in `adam_update`.
+        value, grad and the tensors of `state` have the same shape. They hold all parameters or a part
+        of them, so each element must be updated independently. t, lr: as in `adam_update`.
         """
         raise NotImplementedError
 
@@ -86,13 +85,13 @@ class Optimizer:
             p.grad = grad
 
     def state_dict(self) -> dict:
-        """{"steps": int, the hyperparameters, "state": {name: flat tensor}}."""
+        """Return {"steps": int, the hyperparameters, "state": {name: flat tensor}}."""
         settings = {name: getattr(self, name) for name in self.hyperparameters}
         settings["lr"] = float(self.lr)
         return {"steps": self.steps, **settings, "state": dict(self.state)}
 
     def load_state_dict(self, state: dict) -> None:
-        """Continue from the state that `state_dict` returned. Raises ScratchaeError if the state does not fit."""
+        """Load a state that `state_dict` returned. Raises ScratchaeError if the state does not fit."""
         who = type(self).__name__
         missing = {"steps", "state", *self.hyperparameters} - state.keys()
         if missing or state["state"].keys() != self.state.keys():
@@ -120,6 +119,7 @@ class Optimizer:
         return f"{type(self).__name__}({', '.join(chosen)})"
 
     def _check(self) -> None:
+        """Raise ScratchaeError if the parameters or the settings are wrong."""
         who = type(self).__name__
         if not self.parameters:
             raise ScratchaeError(f"{who} got no parameters: pass model.parameters()")
@@ -147,7 +147,7 @@ class Optimizer:
                 raise ScratchaeError(f"{who} expects {name} >= 0 and finite, got {value!r}")
 
     def _pieces(self) -> Iterator[tuple[Tensor, Tensor, Number, dict[str, Tensor]]]:
-        """Yield (value, grad, lr, state), cut into parts on a CPU, where that is faster."""
+        """Yield (value, grad, lr, state). On a CPU, cut them into pieces, which is faster."""
         total = self.value.numel()
         size = PIECE if self.value.device.type == "cpu" else total
         for start in range(0, total, size):
@@ -158,16 +158,17 @@ class Optimizer:
             yield self.value[part], self.grad[part], lr, state
 
     def _cut(self, flat: Tensor) -> list[Tensor]:
+        """Return consecutive views of flat with the shapes of the parameters."""
         pieces = flat.split([p.numel() for p in self.parameters])
         return [piece.view(p.shape) for piece, p in zip(pieces, self.parameters, strict=True)]
 
     def _relink(self) -> None:
-        """Check that the layers still hold views of the flat buffers; copy gradients set by hand."""
+        """Check that the parameters still are views of `value`; copy gradients set by hand."""
         for i, (p, (value, grad)) in enumerate(zip(self.parameters, self.views, strict=True)):
             if p.data_ptr() != value.data_ptr() or p.dtype != value.dtype:
                 raise ScratchaeError(
                     f"{type(self).__name__}: parameter {i} is no longer where this optimiser put it: "
-                    "make the optimiser after model.to(...), and only one for a model"
+                    "make the optimiser after model.to(...), and make only one for each model"
                 )
             if p.grad is None:
                 raise ScratchaeError(
@@ -180,7 +181,7 @@ class Optimizer:
 
 
 def short_kind(value: object) -> str:
-    """'a list', or 'an int64 tensor'.
+    """Return what kind of thing a value is, for an error message.
 
     >>> short_kind(torch.tensor([1, 2])), short_kind("weight")
     ('a tensor of int64', 'a str')

@@ -1,4 +1,4 @@
-"""SGD: a step against the gradient, or against a running sum of gradients (momentum).
+"""SGD: a step against the gradient or, with momentum, against a running sum of gradients.
 
     g ← g + λθ      v ← μ v + (1 − dampening) g      (v = g in the first step)
     θ ← θ − η v,    or with nesterov   θ ← θ − η (g + μ v)
@@ -29,10 +29,11 @@ def sgd_update(
     nesterov: bool = False,
     maximize: bool = False,
 ) -> None:
-    """Make step t of SGD: change value and v = momentum_buffer, not grad; all are of one shape.
+    """Make step t of SGD: change value and v = momentum_buffer in place.
 
-    momentum_buffer: zeros before the first step, None without momentum. t, lr: numbers, or tensors
-    of shape (); lr may also have the shape of value. maximize: climb instead of descending.
+    grad does not change. These tensors have the same shape. momentum_buffer: zeros before the first
+    step; None without momentum. t, lr: numbers, or tensors of shape (); lr may also have the shape of
+    value. maximize: move along the gradient instead of against it.
 
     >>> import torch
     >>> value, v = torch.tensor([10.0]), torch.zeros(1)
@@ -52,7 +53,7 @@ def sgd_update(
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum; as torch.optim.SGD.
+    """Stochastic gradient descent, with or without momentum, as torch.optim.SGD.
 
     >>> import torch
     >>> weight = torch.tensor([10.0])

@@ -1,4 +1,4 @@
-"""Training: the loop around the step, evaluation, and the run folder that training leaves."""
+"""Training: the loop around the step, evaluation, and the run folder in which a run is stored."""
 
 from scratchae.step import train_step
 from scratchae.training.evaluation import evaluate, reconstruct

@@ -15,11 +15,11 @@ from scratchae.step import compute_loss
 def evaluate(model: Layer, x: Tensor, target: Tensor | None = None, batch_size: int = 500) -> float:
     """Return the model's loss over all of x (N, ...), in evaluation mode.
 
-    target: what the model should give for x; None means x itself. The loss is the model's own, with
-    the penalties of its layers; the mean squared error if it has none.
+    target: the expected output (N, ...); None means x itself. The loss is the model's own loss, or the
+    mean squared error if it has none, plus the penalties of its layers.
 
     >>> from scratchae.layers import ReLU
-    >>> evaluate(ReLU(), torch.tensor([[1.0], [-2.0]]))  # gives back 1 and 0: (0² + 2²) / 2
+    >>> evaluate(ReLU(), torch.tensor([[1.0], [-2.0]]))  # the output is 1 and 0: (0² + 2²) / 2
     2.0
     """
     target = x if target is None else target
@@ -34,7 +34,7 @@ def evaluate(model: Layer, x: Tensor, target: Tensor | None = None, batch_size: 
 def evaluating(model: Layer) -> Iterator[None]:
     """Put the model into evaluation mode inside the block.
 
-    Afterwards the mode is as before, and the layers keep nothing for a backward pass.
+    After the block, the mode is as before, and the layers keep nothing for a backward pass.
 
     >>> from scratchae.layers import Sequential
     >>> model = Sequential()
@@ -55,7 +55,7 @@ def evaluating(model: Layer) -> Iterator[None]:
 
 
 def reconstruct(model: Layer, images: Tensor) -> Tensor:
-    """Return what the model gives for images (N, *input_shape), on the CPU.
+    """Return the model's output for images (N, *input_shape), on the CPU.
 
     >>> from scratchae.layers import ReLU, Sequential
     >>> reconstruct(Sequential(ReLU()), torch.tensor([[1.0, -2.0]])).tolist()
@@ -69,7 +69,7 @@ def reconstruct(model: Layer, images: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def first_bad_tensor(model: Layer, x: Tensor) -> str:
-    """Name the first tensor with NaN or infinity in it, in the order of a forward pass.
+    """Return the name of the first tensor in a forward pass that contains NaN or infinity.
 
     >>> from scratchae.layers import Linear, Sequential
     >>> model = Sequential(Linear(2, 1), Linear(1, 2))

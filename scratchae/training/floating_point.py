@@ -1,8 +1,8 @@
-"""How the processor treats floating-point numbers while training: denormals, TF32 and bfloat16.
+"""How the processor treats floating-point numbers during training: denormals, TF32 and bfloat16.
 
-Denormals are numbers below 1.2e-38. Weights of dead units and their Adam moments shrink into that
-range, where each operation costs a hundred times more on x86. So they count as 0 while training;
-the losses stay the same.
+Denormals are numbers below 1.2e-38. The weights of dead units and their Adam moments shrink to such
+numbers. On x86, an operation on them takes a hundred times longer. So during training they are
+treated as 0; the losses stay the same.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ def flushing_denormals() -> Iterator[None]:
 
 
 def flush_denormals(on: bool) -> None:
-    """Set the processor's switch in every thread. torch's own function only reaches the calling one.
+    """Turn the flushing of denormals on or off in every thread.
 
-    A thread copies the switch when it starts. torch's threads start with the first large operation,
-    such as the scaling of images, and stay. So OpenMP runs the function in all of them.
+    torch's own function does this only in the thread that calls it. A new thread copies the setting
+    when it starts. But torch's threads start with the first large operation, such as the scaling of
+    images, and run until the end of the program. So OpenMP runs the function in all of them.
     """
     torch.set_flush_denormal(on)
     runtime = openmp()
@@ -53,7 +54,7 @@ def flush_denormals(on: bool) -> None:
 
 @cache
 def openmp() -> ctypes.CDLL | None:
-    """Return the OpenMP library that torch has loaded; None if it is not known, as outside of Linux."""
+    """Return the OpenMP library that torch has loaded; None if it is not found, or not on Linux."""
     maps = Path("/proc/self/maps")
     lines = maps.read_text().splitlines() if maps.exists() else []
     paths = [line.split()[-1] for line in lines if "libgomp" in line or "libiomp5" in line]
@@ -65,8 +66,8 @@ def openmp() -> ctypes.CDLL | None:
 def float32_products(tf32: bool = False) -> Iterator[None]:
     """Multiply float32 matrices on CUDA in float32 or, with tf32, in TF32 inside the block.
 
-    TF32 keeps 10 of a number's 23 binary digits: a product has a relative error of about 1e-3 instead
-    of 1e-7, and is several times faster on GPUs since Ampere. Sums stay float32.
+    TF32 keeps 10 of a number's 23 binary digits. A product then has a relative error of about 1e-3
+    instead of 1e-7, and is several times faster on GPUs since Ampere. Sums are computed in float32.
 
     >>> with float32_products(tf32=True):
     ...     torch.get_float32_matmul_precision()
@@ -98,5 +99,5 @@ def check_numbers(device: torch.device, tf32: bool, precision: str) -> None:
         raise ScratchaeError(f"tf32 is a number format of CUDA devices: omit it on {device}")
     if precision == "bf16":
         raise ScratchaeError(
-            f"bf16 is for CUDA: on {device} the buffered engine in float32 is faster"
+            f"bf16 needs a CUDA device: omit it on {device}, where float32 is faster"
         )

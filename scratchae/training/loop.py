@@ -1,4 +1,4 @@
-"""fit: the training loop."""
+"""fit: the training loop over epochs and batches."""
 
 from __future__ import annotations
 
@@ -71,22 +71,22 @@ def fit(
     `lambda parameters: SGD(parameters, lr=0.1)`.
 
     out: the run folder, with a checkpoint after every epoch; None keeps nothing on disk. resume:
-    continue from the checkpoint in `out`, to the same weights, bit for bit, as if never stopped; if
-    there is no checkpoint yet, start. device: "auto" uses CUDA if there is a GPU.
+    continue from the checkpoint in `out`, or start if there is none yet. The final weights are the
+    same, bit for bit, as without the interruption. device: "auto" uses CUDA if there is a GPU.
 
     engine: "eager" runs the layers as they are written. The others make the same steps, up to
-    rounding: "buffered" in memory that is laid out once, "frugal" in less of it, "compile" through
-    torch.compile, "graph" (on CUDA) as a recording. precision: "float32", or on CUDA, with compile
-    or graph, "bf16": the layers compute in bfloat16, the weights are kept in float32. tf32: let
-    CUDA cut the factors of float32 products to TF32. A run folder does not store these three: resume
-    with the same values.
+    rounding: "buffered" in memory that is allocated once, "frugal" in less of such memory, "compile"
+    through torch.compile, "graph" (on CUDA) as a recorded CUDA graph. precision: "float32", or "bf16"
+    on CUDA with the engine compile or graph: the layers compute in bfloat16, and the weights stay in
+    float32. tf32: let CUDA round the factors of float32 products to TF32. A run folder does not store
+    these three: resume with the same values.
 
     If torchrun starts the program several times, the processes train one model: each works on its
     share of every batch. Together they make the steps of one process, up to rounding. Only rank 0
     writes and prints; all return the same run.
 
-    Raises ScratchaeError if a setting is wrong, and if the loss is no longer finite. In that case the
-    checkpoint is that of the last good epoch.
+    Raises ScratchaeError if a setting is wrong, or if a loss is not finite. In the second case, the
+    checkpoint is that of the last epoch before this loss.
 
     >>> from scratchae.data import Dataset, Images
     >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
@@ -94,6 +94,7 @@ def fit(
     >>> run.history["epoch"].tolist(), run.history["train_loss"].is_monotonic_decreasing
     ([1, 2], True)
     """
+    # the settings
     model = build(model, seed) if isinstance(model, str) else model
     check_settings(epochs, batch_size, seed)
     if out is not None and model.name is None:
@@ -108,6 +109,7 @@ def fit(
     if loss is not None:
         model.loss = loss
     with flushing_denormals(), float32_products(tf32):
+        # the optimizer, the run and the engine
         optimizer = make_optimizer(optimizer, model, device, lr, weight_decay)
         settings = Settings(
             model=str(model.name),
@@ -126,11 +128,13 @@ def fit(
         stepper = make_engine(engine, model, optimizer, precision)
         if workers.size > 1:
             stepper = DataParallel(stepper, workers)
+        # rank 0 makes the folder or reads the checkpoint; all workers then get the same state
         if run.folder is not None:
             run.rows, run.outputs = workers.from_rank_0(
                 partial(prepare_folder, run, optimizer, resume)
             )
         broadcast_state(model, optimizer, workers)
+        # the images, on the device
         train = images_and_targets(model, pixels_for(model, data.train, device))
         test = None
         if data.test is not None:
@@ -138,6 +142,7 @@ def fit(
             test = images_and_targets(model, own)
         kept = keepsakes(model, data.test or data.train)
         batches = Batches(len(data.train), batch_size, seed, device)
+        # the epochs
         for epoch in range(run.epoch + 1, epochs + 1):
             started, name = time.perf_counter(), f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
             with tqdm(
@@ -147,7 +152,7 @@ def fit(
                 disable=None if progress and workers.is_rank_0 else True,
                 file=sys.stderr,
             ) as bar:
-                hidden = bar.disable  # there is no terminal to draw in
+                hidden = bar.disable  # True if there is no terminal for the bar
                 train_loss = train_epoch(stepper, *train, batches, epoch, bar)
                 test_loss = float("nan")
                 if test is not None:
@@ -181,27 +186,27 @@ def make_optimizer(
         )
     if lr is not None or weight_decay is not None:
         raise ScratchaeError(
-            "fit got an optimizer, and lr or weight_decay, which are for the default optimizer: pass "
-            "them to your optimizer"
+            "fit got an optimizer, and also lr or weight_decay, which belong to the default optimizer: "
+            "pass them to your optimizer instead"
         )
     if not isinstance(optimizer, Optimizer):
         optimizer = optimizer(model.to(device).parameters())
     own = {id(parameter) for parameter in model.parameters()}
     if not isinstance(optimizer, Optimizer) or own != set(map(id, optimizer.parameters)):
         raise ScratchaeError(
-            "fit expects an optimizer of scratchae.optim with all of the model's parameters: give a "
+            "fit expects an optimizer of scratchae.optim with all of the model's parameters: pass a "
             "function that makes it, such as lambda parameters: SGD(parameters, lr=0.1)"
         )
     if optimizer.value.device != device:
         raise ScratchaeError(
-            f"the optimizer was made on {optimizer.value.device}, but training is on {device}: give a "
+            f"the optimizer was made on {optimizer.value.device}, but training is on {device}: pass a "
             "function that makes it, such as lambda parameters: SGD(parameters, lr=0.1)"
         )
     return optimizer
 
 
 def images_and_targets(model: Autoencoder, images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return images (N, *input_shape) and their targets; None if those are the images themselves."""
+    """Return (images, targets), where targets is None if the images are their own targets."""
     targets = model.target(images)
     return images, None if targets is images else targets
 
@@ -221,9 +226,9 @@ def train_epoch(
     except NotFiniteError as error:
         culprit = first_bad_tensor(engine.model, error.batch)
         raise ScratchaeError(
-            f"the loss is {error.loss} in step {error.step} of epoch {epoch}; first bad tensor: "
-            f"{culprit}; training stopped there: lower the learning rate (lr is "
-            f"{float(engine.optimizer.lr):g}) or look at the data"
+            f"the loss is {error.loss} in step {error.step} of epoch {epoch}, and training stopped; "
+            f"first bad tensor: {culprit}: lower the learning rate (lr is "
+            f"{float(engine.optimizer.lr):g}) or check the data"
         ) from error
     engine.model.forget()
     return (total / len(images)).item()

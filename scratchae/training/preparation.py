@@ -11,13 +11,13 @@ from scratchae.data import Dataset, Images
 from scratchae.errors import ScratchaeError
 from scratchae.models import Autoencoder
 
-# With seed 0 the loss of fc stays far above the published one, also in torch.nn
-# (reference/results/record-cpu.json).
+# not 0: with seed 0, the loss of fc stays far above the published one, also in torch.nn
+# (reference/results/record-cpu.json)
 DEFAULT_SEED = 2
 
 
 def check_settings(epochs: int, batch_size: int, seed: int) -> None:
-    """Raise ScratchaeError if a number is not an integer or out of range."""
+    """Raise ScratchaeError if a number is not an integer or is too small."""
     for name, value, least in (
         ("epochs", epochs, 1),
         ("batch_size", batch_size, 1),
@@ -28,7 +28,10 @@ def check_settings(epochs: int, batch_size: int, seed: int) -> None:
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """Return the device; "auto" is CUDA if there is a GPU, else the CPU."""
+    """Return the device. "auto" means CUDA if there is a GPU, else the CPU.
+
+    Raises ScratchaeError if there is no such device.
+    """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -51,7 +54,10 @@ def pixels_for(model: Autoencoder, images: Images, device: torch.device) -> Tens
 
 
 def keepsakes(model: Autoencoder, images: Images, count: int = 10) -> Tensor:
-    """Return the digits whose reconstructions are kept: the first of each class, or the first ones."""
+    """Return the images whose reconstructions are stored after each epoch, on the CPU.
+
+    These are the first image of each class or, without labels, the first `count` images.
+    """
     if images.labels is None:
         index = torch.arange(min(count, len(images)))
     else:

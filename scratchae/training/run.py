@@ -1,13 +1,14 @@
-"""A run: what training leaves behind, in memory and in a folder.
+"""A run: the result of training, in memory and in a folder.
 
     config.json              settings, data and versions
     checkpoint.safetensors   everything that resuming needs, replaced in one step after each epoch
-    weights.safetensors      the model's weights alone, by torch.nn's keys
-    history.csv              one row an epoch
+    weights.safetensors      only the model's weights, under torch.nn's keys
+    history.csv              one row for each epoch
     pictures/                drawn by the command line
 
-The checkpoint is one file, so that it cannot be half new: model and optimiser tensors, the
-reconstructions kept so far and, as JSON in its header, the history.
+The checkpoint is a single file, so that its parts always belong to the same epoch. It contains the
+tensors of the model and the optimiser, the reconstructions so far and, as JSON in its header, the
+history.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ COLUMNS = ["epoch", "train_loss", "test_loss", "seconds"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the weights that a run ends with; config.json holds them.
+    """The settings that determine the final weights of a run. config.json stores them.
 
-    data, test_data: as `scratchae.data.load` was given them. checksum: of the training images.
-    optimizer, loss: as they print; None if a run folder does not say.
+    data, test_data: the arguments of `scratchae.data.load`. checksum: of the training images.
+    optimizer, loss: their `repr`; None if the run folder does not contain it.
 
     >>> from scratchae.data import Dataset, Images
     >>> from scratchae.training import fit
@@ -67,11 +68,12 @@ class Settings:
 
 @dataclass
 class Run:
-    """A trained (or half-trained) model and how it got there.
+    """A model, its settings, and its losses and reconstructions after every epoch so far.
 
-    rows: one dict an epoch: epoch, train_loss, test_loss (means over the images of the model's own
-    loss) and seconds; `history` is the same as a DataFrame. outputs: (epoch, originals,
-    reconstructions) for every epoch, each (K, *input_shape), always of the same digits.
+    rows: for each epoch a dict with epoch, train_loss, test_loss (the model's loss, as a mean over the
+    images) and seconds; `history` is the same as a DataFrame. outputs: for each epoch (epoch,
+    originals, reconstructions), the last two of shape (K, *input_shape), always of the same images.
+    folder: the run folder; None if the run is not kept on disk.
 
     >>> from scratchae.data import Dataset, Images
     >>> from scratchae.training import fit
@@ -89,23 +91,23 @@ class Run:
 
     @property
     def own_folder(self) -> Path:
-        """The run folder of a run that has one."""
+        """The run folder. The run must have one."""
         assert self.folder is not None, "this run is not kept on disk"
         return self.folder
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """The number of finished epochs."""
         return len(self.rows)
 
     @property
     def history(self) -> pd.DataFrame:
-        """Columns epoch, train_loss, test_loss, seconds; one row an epoch."""
+        """The columns epoch, train_loss, test_loss and seconds, with one row for each epoch."""
         return pd.DataFrame(self.rows, columns=COLUMNS)
 
 
 def write_config(run: Run) -> None:
-    """Write config.json: the settings, and the versions they ran with."""
+    """Write config.json: the settings, and the versions of scratchae, torch and Python."""
     versions = {"scratchae": scratchae.__version__, "torch": torch.__version__}
     versions["python"] = platform.python_version()
     text = json.dumps({**asdict(run.settings), "versions": versions}, indent=2)
@@ -113,7 +115,7 @@ def write_config(run: Run) -> None:
 
 
 def write_checkpoint(run: Run, optimizer: Optimizer) -> None:
-    """Write the checkpoint, then the weights and the history, which repeat parts of it."""
+    """Write the checkpoint. Then write the weights and the history, which are parts of it, again."""
     state = optimizer.state_dict()
     tensors = {f"model.{key}": value for key, value in run.model.state_dict().items()}
     tensors |= {f"optimizer.{key}": value for key, value in state.pop("state").items()}
@@ -130,14 +132,14 @@ def write_checkpoint(run: Run, optimizer: Optimizer) -> None:
 def write_tensors(
     path: Path, tensors: dict[str, Tensor], header: dict[str, str] | None = None
 ) -> None:
-    """Write a safetensors file, whole or not at all."""
+    """Write a safetensors file. If this fails, the old file stays as it was."""
     own = {key: tensor.detach().cpu().clone() for key, tensor in tensors.items()}
     with replacing(path) as beside:
         beside.write_bytes(save(own, header))
 
 
 def read_config(folder: Path) -> Settings:
-    """Return the settings of a run folder. Raises ScratchaeError if it is not one."""
+    """Return the settings of a run folder. Raises ScratchaeError if it is not a run folder."""
     path = folder / "config.json"
     if not folder.is_dir():
         raise ScratchaeError(
@@ -145,7 +147,7 @@ def read_config(folder: Path) -> Settings:
         )
     if not path.is_file():
         raise ScratchaeError(
-            f"{folder} is not a run folder, it has no config.json: name one that `scratchae train` made"
+            f"{folder} is not a run folder, it has no config.json: choose one that `scratchae train` made"
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -185,7 +187,7 @@ def read_checkpoint(run: Run, optimizer: Optimizer | None = None) -> None:
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors under a prefix, by their names without it."""
+    """Return the tensors whose names begin with a prefix, under their names without it."""
     return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
 
 
@@ -232,7 +234,7 @@ def prepare_folder(run: Run, optimizer: Optimizer, resume: bool) -> tuple[list, 
 
 
 def check_same(was: Settings, now: Settings, folder: Path) -> None:
-    """Raises ScratchaeError if a run would continue under other settings. More epochs are fine."""
+    """Raise ScratchaeError if a run would continue with other settings. More epochs are allowed."""
     for name, old in asdict(was).items():
         new = getattr(now, name)
         if name in ("data", "test_data", "epochs") or old is None or new == old:

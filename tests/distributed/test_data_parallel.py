@@ -235,7 +235,7 @@ def test_the_gradient_is_that_of_one_worker_on_the_joined_batch(drawn, name, cou
         p.copy_(torch.randn(p.shape, generator=g, dtype=p.dtype))
     x = torch.rand(sum(counts), *shape, generator=g, dtype=torch.float64) * 2 - 1
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the buffered engine has no form")
+        warnings.filterwarnings("ignore", "the buffered engine does not support")
         everybodys = in_threads(len(counts), parallel_step, model, name, x, counts)
     alone = Engine(model, SGD(model.parameters(), lr=0.1))
     for _ in range(2):

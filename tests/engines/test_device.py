@@ -205,12 +205,12 @@ def test_an_optimizer_of_ones_own_needs_no_more_than_an_update():
 @pytest.mark.parametrize(
     ("optimizer", "said"),
     [
-        (Rounding, "has no form of Rounding, whose step is its own"),
+        (Rounding, "does not support Rounding, which has its own step"),
         (lambda p: SGD(p[2:], lr=0.1), "needs an optimizer of all the model's parameters"),
     ],
 )
 def test_without_a_device_form_it_says_why_and_makes_the_steps_of_eager(optimizer, said):
-    with pytest.warns(UserWarning, match=f"the device engine {said}.*: the steps are those of"):
+    with pytest.warns(UserWarning, match=f"the device engine {said}.*: the eager engine is used"):
         eager, device = pair(small(), optimizer)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -313,7 +313,7 @@ def parameter_without_gradient():
     optimizer.step()
 
 
-@mistake("Adam", "parameter 0", "only one for a model")
+@mistake("Adam", "parameter 0", "only one for each model")
 def two_optimisers_on_a_model():
     model = Linear(3, 2)
     first, _ = Adam(model.parameters()), Adam(model.parameters())

@@ -149,7 +149,7 @@ def test_every_engine_makes_the_steps_of_eager(name):
         made = DeviceEngine if kind == "device" else None
         engine = made(model, optimizer) if made else make_engine(kind, model, optimizer)
         with warnings.catch_warnings():
-            # the buffered engine has no form of it, says so, and makes the eager steps
+            # the buffered engine does not support it, says so, and makes the eager steps
             warnings.simplefilter("ignore" if kind == "buffered" else "error")
             total = engine.epoch(x, Batches(50, 16, 0, x.device).epoch(0)).item()
         found.append((total, weights(model)))

@@ -1,6 +1,7 @@
-"""Activations on kept buffers: y in x's place where that is free, dx in dy's.
+"""Activations in fixed buffers: y overwrites x if x is free, and dx overwrites dy.
 
-When backward comes here every reader of y is done, so y makes room for the slope.
+When the backward pass reaches an activation, all layers that read y are done. So the slope
+overwrites y.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from scratchae.layers import Layer, LeakyReLU
 
 
 class Activation(Node):
-    """What the activations share: x, y and dy as (n·numbers,)."""
+    """Base of the activations: x, y and dy are flat, because every number is treated alike."""
 
     needs_output = True
 
@@ -29,7 +30,7 @@ class Activation(Node):
 
 
 class BufferedReLU(Activation):
-    """max(x, 0); the slope is 1 where y > 0, else 0."""
+    """y = max(x, 0); the slope is 1 if y > 0, else 0."""
 
     def forward(self) -> None:
         torch.clamp(self.flat_x, min=0, out=self.flat_y)
@@ -39,7 +40,10 @@ class BufferedReLU(Activation):
 
 
 class BufferedLeakyReLU(Activation):
-    """x where x > 0, else a·x. The output does not tell the side if a <= 0: max(x, 0) does."""
+    """y = x if x > 0, else a·x; the slope is 1 or a.
+
+    If a <= 0, y does not show whether x was positive. So max(x, 0) is kept for the backward pass.
+    """
 
     layer: LeakyReLU
     needs_output = False
@@ -59,7 +63,7 @@ class BufferedLeakyReLU(Activation):
 
 
 class BufferedTanh(Activation):
-    """tanh x; the slope is 1 − y²."""
+    """y = tanh x; the slope is 1 − y²."""
 
     def forward(self) -> None:
         torch.tanh(self.flat_x, out=self.flat_y)
@@ -70,7 +74,7 @@ class BufferedTanh(Activation):
 
 
 class BufferedSigmoid(Activation):
-    """1 / (1 + e⁻ˣ); the slope is y − y²."""
+    """y = 1 / (1 + e⁻ˣ); the slope is y − y²."""
 
     def forward(self) -> None:
         torch.neg(self.flat_x, out=self.flat_y)

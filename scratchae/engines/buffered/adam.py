@@ -1,6 +1,7 @@
-"""Adam on kept buffers: the update of scratchae.optim.adam in seven passes, part by part.
+"""Adam in fixed buffers: the update of scratchae.optim.adam in seven passes over each part.
 
-Numerator and denominator of the step are both multiplied by c = √(1 − β₂ᵗ), which saves a pass:
+The numerator and the denominator of the step are both multiplied by c = √(1 − β₂ᵗ). This saves a
+pass:
 
     θ ← θ − (η c / (1 − β₁ᵗ)) m / (√v + ε c)
 """
@@ -16,7 +17,10 @@ from scratchae.optim import Adam, AdamW, Optimizer
 
 
 def has_buffered_form(optimizer: Optimizer) -> bool:
-    """Adam and AdamW have one, without amsgrad and maximize, for a learning rate that is a number."""
+    """Return whether `buffered_adam_update` supports the optimiser.
+
+    It supports Adam and AdamW if the learning rate is a number, and amsgrad and maximize are off.
+    """
     if not isinstance(optimizer, Adam) or type(optimizer) not in (Adam, AdamW):
         return False
     plain = isinstance(optimizer.lr, int | float)
@@ -24,7 +28,9 @@ def has_buffered_form(optimizer: Optimizer) -> bool:
 
 
 def buffered_adam_update(optimizer: Adam, scratch: Tensor) -> None:
-    """One step, as `optimizer.step()`; as many parameters at a time as scratch has numbers.
+    """Make one step, as `optimizer.step()` does, part by part.
+
+    scratch: memory for intermediate results; its length is the number of parameters in a part.
 
     >>> adam = Adam([torch.tensor([1.0, -1.0, 3.0])], lr=0.5)
     >>> adam.grad.copy_(torch.tensor([4.0, -400.0, 1.0]))

@@ -1,13 +1,13 @@
-"""BatchNorm on kept buffers: the formulas of scratchae.layers.batchnorm in as few passes as they take.
+"""BatchNorm in fixed buffers: the formulas of scratchae.layers.batchnorm in few passes over memory.
 
-Of x only x − μ is kept, in x's place where that is free; y is one pass, to be made again on demand.
-With s = √(σ² + ε) and sums over the m values of a channel,
+Only x − μ is kept; it overwrites x if x is free. One more pass gives y, which can be computed again
+from x − μ. With s = √(σ² + ε), w the weight, b the bias, and sums over the m values of a channel,
 
     y  = (w / s) (x − μ) + b
     dw = Σ dy (x − μ) / s     db = Σ dy
     dx = (w / s) dy − (w dw / (m s²)) (x − μ) − w db / (m s)
 
-so that all else is arithmetic on (C,).
+The factors of (x − μ) and dy, and the last term, are tensors of shape (C,).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from scratchae.layers.batchnorm import BatchNorm
 
 
 class BufferedBatchNorm(Node):
-    """x (n, C) or (n, C, H, W), seen as rows (m, C)."""
+    """BatchNorm1d or BatchNorm2d: x (n, C) or (n, C, H, W), read as rows (m, C)."""
 
     layer: BatchNorm
 
     def __init__(self, layer: BatchNorm, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.rows = layer, x.rows
         if len(x.rows) == 0:
-            raise NoFormError("for an empty batch")
+            raise NoFormError("an empty batch")
         if layer.num_features != x.shape[0]:
-            layer.forward(x.flat.new_empty(x.n, *x.shape))  # says what is wrong
+            layer.forward(x.flat.new_empty(x.n, *x.shape))  # raises the layer's error
         self.y = (buffers.passing if buffers.frugal else buffers.place)(*x.shape)
         self.centred = x if free and not buffers.is_passing(x) else buffers.place(*x.shape)
         self.y_rows, self.centred_rows, self.m = self.y.rows, self.centred.rows, len(x.rows)
@@ -43,11 +43,13 @@ class BufferedBatchNorm(Node):
 
     def forward(self) -> None:
         layer = self.layer
+        # the mean and the variance of the batch
         self.sum_rows.into(self.mean).div_(self.m)
         torch.sub(self.rows, self.mean, out=self.centred_rows)
         torch.mul(self.centred_rows, self.centred_rows, out=self.products)
         self.sum_products.into(self.var).div_(self.m)
         self.join_statistics()
+        # the output
         torch.add(self.var, layer.eps, out=self.inverse).rsqrt_()  # 1 / s
         if layer.weight is None:
             self.scale.copy_(self.inverse)
@@ -58,7 +60,7 @@ class BufferedBatchNorm(Node):
             self.track()
 
     def join_statistics(self) -> None:
-        """Take the statistics of all workers' batches, if there are several workers."""
+        """If there are several workers, replace the statistics by those of all their batches."""
         layer, self.total = self.layer, self.m
         if layer.join_statistics is not None:
             m, mean, var = layer.join_statistics(self.m, self.mean, self.var)
@@ -75,7 +77,7 @@ class BufferedBatchNorm(Node):
             torch.addcmul(self.layer.bias, self.centred_rows, self.scale, out=self.y_rows)
 
     def track(self) -> None:
-        """Move the running statistics; the variance kept is the unbiased one."""
+        """Update the running mean and, with the unbiased variance, the running variance."""
         mean, var, count = (
             self.layer.running_mean,
             self.layer.running_var,
@@ -91,11 +93,12 @@ class BufferedBatchNorm(Node):
 
     def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
         self.dy_rows, self.sum_dy = dy.rows, RowSum(dy.rows, buffers)
-        return self.centred
+        return self.centred  # dx overwrites x − μ
 
     def backward(self) -> None:
         layer = self.layer
         dweight, dbias = self.dweight, self.dbias
+        # the gradients of the parameters
         self.sum_dy.into(dbias)
         torch.mul(self.dy_rows, self.centred_rows, out=self.products)
         self.sum_products.into(dweight).mul_(self.inverse)
@@ -103,11 +106,12 @@ class BufferedBatchNorm(Node):
             layer.weight.grad.copy_(dweight)
         if layer.bias is not None and layer.bias.grad is not None:
             layer.bias.grad.copy_(dbias)
-        if layer.join_sums is not None:
+        if layer.join_sums is not None:  # dx depends on the batches of all workers
             _, joined_dbias, joined_dweight = layer.join_sums(self.m, dbias, dweight)
             dbias.copy_(joined_dbias)
             dweight.copy_(joined_dweight)
-        torch.mul(self.scale, dbias, out=self.work).mul_(-1 / self.total)  # what a shift would do
-        dweight.mul_(self.scale).mul_(self.inverse).mul_(-1 / self.total)  # what a scale would do
+        # dx: the last term, the factor of (x − μ), then the sum of the three terms
+        torch.mul(self.scale, dbias, out=self.work).mul_(-1 / self.total)  # − w db / (m s)
+        dweight.mul_(self.scale).mul_(self.inverse).mul_(-1 / self.total)  # − w dw / (m s²)
         torch.addcmul(self.work, self.centred_rows, dweight, out=self.centred_rows)
-        self.centred_rows.addcmul_(self.dy_rows, self.scale)  # dx
+        self.centred_rows.addcmul_(self.dy_rows, self.scale)

@@ -1,7 +1,8 @@
-"""Convolutions on kept buffers: the trilinear form of scratchae.layers.convolution, kernel row by row.
+"""Convolutions in fixed buffers: the formulas of scratchae.layers.convolution as matrix products.
 
-With Xᵢ the patches that row i of the kernel sees (patches.py) and Wᵢ (kW·C, O) that row (or what the
-whole kernel sees, and the kernel, where C = 1),
+The kernel is used row by row. Wᵢ (kW·C, O) is row i of the kernel. Xᵢ is a matrix of the pixels of
+x that this row sees, called patches (patches.py). Yᵢ, dXᵢ and dYᵢ are the patches of y, dx and dy.
+If C = 1, there is only one i, which stands for the whole kernel.
 
     Conv2d             y = Σᵢ Xᵢ Wᵢ + b         dWᵢ = Xᵢᵀ dy     dXᵢ = dy Wᵢᵀ, added to dx
     ConvTranspose2d    Yᵢ = x Wᵢᵀ, added to b    dWᵢ = dYᵢᵀ x     dx = Σᵢ dYᵢ Wᵢ
@@ -24,24 +25,31 @@ from scratchae.layers.convolution import Geometry
 
 
 class Convolution(Node):
-    """What both share: the rows of the kernel, and how they meet patches, block by block."""
+    """Base of both convolutions: the rows of the kernel, and their products with patches."""
 
     layer: Conv2d | ConvTranspose2d
     x: Place
     sum_dy: RowSum
 
     def prepare(self, g: Geometry, positions: tuple[int, ...], buffers: Buffers) -> None:
+        """Choose the memory of the kernel and its gradient, both in the order (kH, kW, C, O).
+
+        positions: how many positions the kernel has on the larger images, down and along (P, Q).
+        """
         if g.groups > 1:
-            raise NoFormError(f"of {self.layer!r}: its groups")
+            raise NoFormError(f"the groups of {self.layer!r}")
         self.geometry, self.positions, self.buffers = g, positions, buffers
         O, C, kH, kW = self.layer.weight.shape
         self.kernel, self.dkernel = buffers.own(kH, kW, C, O), buffers.own(kH, kW, C, O)
-        count = 1 if C == 1 else kH  # of matrices of patches
+        count = 1 if C == 1 else kH  # the number of matrices of patches
         self.kernel_rows = self.kernel.view(count, -1, O)
         self.dkernel_rows = self.dkernel.view(count, -1, O)
 
     def patches(self, images: Place, kept: bool = False) -> list[Patches]:
-        """Those of every block: each in the same scratch memory, or in its own where they are kept."""
+        """Return the patches of every block of images.
+
+        kept: False puts all of them into the same scratch memory, True gives each its own memory.
+        """
         most = max(block.shape[1] for block in images.blocks)
         count = patch_numbers(images.shape[0], self.positions, self.geometry)
         memory = [self.buffers.scratch(most * count)] * len(images.blocks)
@@ -53,7 +61,7 @@ class Convolution(Node):
         ]
 
     def contract(self, patches: Patches, bias: Tensor | None, out: Tensor) -> None:
-        """out (m, O) = Σᵢ Xᵢ Wᵢ + b."""
+        """Fill out (m, O) with Σᵢ Xᵢ Wᵢ + b."""
         for i, (matrix, row) in enumerate(zip(patches.matrices, self.kernel_rows, strict=True)):
             if i:
                 out.addmm_(matrix, row)
@@ -63,14 +71,16 @@ class Convolution(Node):
                 torch.addmm(bias, matrix, row, out=out)
 
     def correlate(self, patches: Patches, y: Tensor, first: bool) -> None:
-        """Add Xᵢᵀ y to dWᵢ; the first block begins it."""
+        """Add Xᵢᵀ y to dWᵢ for every i. For the first block, overwrite dWᵢ with Xᵢᵀ y."""
         for matrix, drow in zip(patches.matrices, self.dkernel_rows, strict=True):
             drow.addmm_(matrix.T, y, beta=0 if first else 1)
 
     def take_kernel(self) -> None:
+        """Copy the layer's weight (O, C, kH, kW) to the kernel (kH, kW, C, O)."""
         self.kernel.copy_(self.layer.weight.permute(2, 3, 1, 0))
 
     def give_gradients(self) -> None:
+        """Copy the gradients to the `.grad` of the layer's weight and bias."""
         weight, bias = self.layer.weight, self.layer.bias
         assert weight.grad is not None
         weight.grad.copy_(self.dkernel.permute(3, 2, 0, 1))
@@ -79,7 +89,7 @@ class Convolution(Node):
 
 
 class BufferedConv2d(Convolution):
-    """x (n, C, H, W) -> y (n, O, P, Q)."""
+    """Conv2d: x (n, C, H, W) -> y (n, O, P, Q)."""
 
     def __init__(self, layer: Conv2d, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.x = layer, x
@@ -105,10 +115,12 @@ class BufferedConv2d(Convolution):
             self.contract(patches, self.layer.bias, out=y)
 
     def backward(self) -> None:
+        # dWᵢ = Xᵢᵀ dy, a sum over the blocks
         for i, (patches, dy) in enumerate(zip(self.x_patches, self.dy_rows, strict=True)):
             if not self.kept:
                 patches.gather()
             self.correlate(patches, dy, first=i == 0)
+        # dXᵢ = dy Wᵢᵀ, added to dx
         if self.dx is not None:
             self.dx.flat.zero_()
         for patches, dy in zip(self.dx_patches, self.dy_rows, strict=bool(self.dx_patches)):
@@ -118,7 +130,7 @@ class BufferedConv2d(Convolution):
 
 
 class BufferedConvTranspose2d(Convolution):
-    """x (n, O, P, Q) -> y (n, C, H, W)."""
+    """ConvTranspose2d: x (n, O, P, Q) -> y (n, C, H, W)."""
 
     def __init__(self, layer: ConvTranspose2d, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.x = layer, x
@@ -137,6 +149,7 @@ class BufferedConvTranspose2d(Convolution):
 
     def forward(self) -> None:
         self.take_kernel()
+        # y starts as the bias; then x Wᵢᵀ is added for every i
         if self.layer.bias is None:
             self.y.flat.zero_()
         else:
@@ -149,14 +162,14 @@ class BufferedConvTranspose2d(Convolution):
         blocks = zip(self.dy_patches, self.x_rows, self.dx_rows, strict=True)
         for i, (patches, x, dx) in enumerate(blocks):
             patches.gather()
-            self.correlate(patches, x, first=i == 0)
+            self.correlate(patches, x, first=i == 0)  # dWᵢ = dYᵢᵀ x
             if dx is not None:
-                self.contract(patches, None, out=dx)
+                self.contract(patches, None, out=dx)  # dx = Σᵢ dYᵢ Wᵢ
         self.give_gradients()
 
 
 def conv2d_geometry_of(layer: Conv2d, x: Place) -> tuple[Geometry, tuple[int, int]]:
-    """Where the windows lie, and the size of y."""
+    """Return the geometry of the convolution, and the size (P, Q) of y."""
     return conv2d_geometry(
         (x.n, *x.shape),
         layer.weight.shape,
@@ -170,7 +183,7 @@ def conv2d_geometry_of(layer: Conv2d, x: Place) -> tuple[Geometry, tuple[int, in
 def conv_transpose2d_geometry_of(
     layer: ConvTranspose2d, x: Place
 ) -> tuple[Geometry, tuple[int, int]]:
-    """Where the windows lie, and the size of y."""
+    """Return the geometry of the convolution, and the size (H, W) of y."""
     geometry = Geometry(
         layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups
     )
@@ -178,5 +191,5 @@ def conv_transpose2d_geometry_of(
 
 
 def rows_of_blocks(images: Place) -> list[Tensor]:
-    """Every block as (H·n·W, C)."""
+    """Return every block as a matrix (H·n·W, C)."""
     return [block.flatten(0, 2) for block in images.blocks]

@@ -1,4 +1,4 @@
-"""BufferedEngine: plans for the batch sizes that come, and the step."""
+"""BufferedEngine: makes a plan for each batch size, and runs it in every step."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from scratchae.layers import Layer, Sequential
 from scratchae.optim import Adam, Optimizer
 from scratchae.step import train_step
 
-SCRATCH = 100_000  # parameters that Adam moves at a time
+SCRATCH = 100_000  # the number of parameters that Adam updates at a time
 
 
 @register_engine
 class BufferedEngine(Engine):
-    """The step of `eager` in memory that is laid out once; nothing is allocated after that.
+    """The step of `eager` in memory that is allocated once, before the first step of a batch size.
 
-    Built from the layers: each has a buffered form in a short file of scratchae/engines/buffered.
-    Where one has none, a warning says so in a sentence, and the steps are those of `eager`.
+    The step is built from the model's layers. Each type of layer has a buffered form in a short file
+    of scratchae/engines/buffered. If something has no buffered form, the engine names it in a
+    warning and makes the steps of `eager`.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import Adam
@@ -45,7 +46,7 @@ class BufferedEngine(Engine):
         self.buffers: Buffers | None = None
         self.plans: dict[tuple[int, ...], Plan] = {}
         self.scratch = torch.empty_like(optimizer.value[:SCRATCH])
-        self.eager = False  # is there a layer without a buffered form?
+        self.eager = False  # True if something has no buffered form
 
     @torch.inference_mode()
     def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
@@ -62,7 +63,7 @@ class BufferedEngine(Engine):
         self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
     ) -> Tensor:
         if target is not None and target is not x:
-            self.fall_back("of a target that is not the input")
+            self.fall_back("a target that is not the input")
         plan = self.plan(x.shape)
         if plan is None:
             return super().gradients(model, optimizer, x, target)
@@ -84,7 +85,7 @@ class BufferedEngine(Engine):
         return torch.index_select(images, 0, index, out=plan.picked)
 
     def plan(self, shape: torch.Size) -> Plan | None:
-        """The plan for batches of that shape, or None where there is none."""
+        """Return the plan for batches of this shape; None if they have no buffered form."""
         if not all(node.layer.training for plan in self.plans.values() for node in plan.nodes):
             raise ScratchaeError(
                 "the buffered engine trains every layer, but one is in evaluation mode: "
@@ -93,9 +94,9 @@ class BufferedEngine(Engine):
         if shape in self.plans or self.eager:
             return self.plans.get(shape)
         if self.buffers is None or shape[0] > self.buffers.most:
-            self.plans.clear()
+            self.plans.clear()  # they use the smaller buffers
             self.buffers = Buffers(shape[0], self.optimizer.value, self.frugal)
-        self.optimizer._relink()  # the plan will hold views of where the parameters are now
+        self.optimizer._relink()  # the plan keeps views of the parameters: check where they are
         try:
             self.plans[shape] = Plan(self.model, shape, self.buffers)
         except NoFormError as reason:
@@ -103,10 +104,10 @@ class BufferedEngine(Engine):
         return self.plans.get(shape)
 
     def fall_back(self, reason: str) -> None:
-        """Go on as `eager`, and say why once."""
+        """Make the steps of `eager` from here on. Warn once, with the reason."""
         if not self.eager:
             warnings.warn(
-                f"the {self.name} engine has no form {reason}: the steps are those of eager",
+                f"the {self.name} engine does not support {reason}: the eager engine is used instead",
                 stacklevel=2,
             )
         self.plans.clear()
@@ -115,9 +116,10 @@ class BufferedEngine(Engine):
 
 @register_engine
 class FrugalEngine(BufferedEngine):
-    """The buffered step in less memory: what is quickly computed again for the backward pass is not kept.
+    """The buffered step in less memory: it computes some results again instead of keeping them.
 
-    That is patches, and what BatchNorm and a ReLU behind it give out. Convolutions go tap by tap.
+    These are the patches of convolutions, and the outputs of BatchNorm and of a ReLU after it.
+    Convolutions do not use the method of winograd.py, which needs more memory.
 
     >>> from scratchae.models import build
     >>> from scratchae.optim import Adam

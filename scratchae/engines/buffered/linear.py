@@ -1,4 +1,4 @@
-"""Linear on kept buffers: the formulas of scratchae.layers.linear, each result in its place."""
+"""Linear in fixed buffers: the formulas of scratchae.layers.linear, with a place for each result."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from scratchae.layers import Linear
 
 
 class BufferedLinear(Node):
-    """x (n, I) -> y (n, O)."""
+    """Linear: x (n, I) -> y (n, O)."""
 
     layer: Linear
 
     def __init__(self, layer: Linear, x: Place, buffers: Buffers, free: bool) -> None:
         if x.blocks:
-            raise NoFormError(f"of {layer!r} for images")
+            raise NoFormError(f"{layer!r} on images")
         self.layer, self.x = layer, x
         self.y = buffers.place(layer.out_features)
         self.weight_t = layer.weight.T

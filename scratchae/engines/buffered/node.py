@@ -1,4 +1,4 @@
-"""Node: one layer's place in a laid-out step."""
+"""Node: one layer in a step whose memory is fixed."""
 
 from __future__ import annotations
 
@@ -8,38 +8,47 @@ from scratchae.layers import Layer
 
 
 class NoFormError(Exception):
-    """What has no buffered form, in words that follow "has no form".
+    """Something has no buffered form. The text names it, so that it can follow "does not support".
 
-    >>> print("the buffered engine has no form", NoFormError("of Linear(2, 2)"))
-    the buffered engine has no form of Linear(2, 2)
+    >>> print("the buffered engine does not support", NoFormError("an empty batch"))
+    the buffered engine does not support an empty batch
     """
 
 
 class Node:
-    """A layer whose input, output and gradients have fixed places.
+    """A layer whose input x, output y and gradients dx and dy have fixed places in memory.
 
-    Nodes are made in the order of the forward pass and linked in that of the backward pass; from
-    then on `forward` fills y from x, and `backward` fills dx and every parameter's `.grad` from dy.
+    A plan makes its nodes in the order of the forward pass. Then it calls `link` of each node in the
+    order of the backward pass. After that, `forward` and `backward` can be called in every step.
     """
 
     layer: Layer
     y: Place
-    needs_output = False  # does backward read y?
+    needs_output = False  # True if backward reads y
 
     def __init__(self, layer: Layer, x: Place, buffers: Buffers, free: bool) -> None:
-        """x: the place of the input. free: x may be written over, nobody reads it later on."""
+        """Choose the place of y, and the memory that the layer needs.
+
+        x: the place of the input. free: True if no other node reads x later, so that this node may
+        overwrite it. Raises NoFormError if the layer has no buffered form.
+        """
         raise NotImplementedError
 
     def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
-        """Take dy's place, return that of dx; `wanted` is false where nobody will read dx."""
+        """Store the place of dy, and return the place of dx.
+
+        wanted: False if nothing reads dx; then the node may return None.
+        """
         raise NotImplementedError
 
     def forward(self) -> None:
+        """Fill y from x."""
         raise NotImplementedError
 
     def refill(self) -> None:
-        """Fill y anew, from what is kept: nothing else changes."""
+        """Fill y again, from what the node has kept. Change nothing else."""
         self.forward()
 
     def backward(self) -> None:
+        """Fill dx and every parameter's `.grad` from dy."""
         raise NotImplementedError

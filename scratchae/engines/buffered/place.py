@@ -1,8 +1,10 @@
-"""Place: where a batch lies in memory, and in which order.
+"""Place: where a batch is stored in memory, and in which order.
 
-Vectors (n, C) lie as they are. Images (n, C, H, W) lie in blocks of up to 64, each as (H, n, W, C).
-With the channels last, a pixel is a row of a matrix; with the rows of pixels first, what the next
-row of a kernel sees is the same memory a few rows further on, which need not be copied again.
+A batch of vectors (n, C) is stored as it is. A batch of images (n, C, H, W) is cut into blocks of at
+most 64 images, and each block is stored in the order (H, n, W, C). This order helps convolutions in
+two ways. The channels are the last axis, so each pixel is a row of a matrix. The rows of pixels are
+the first axis, so what the next row of a kernel sees is in the same memory, a few rows further on.
+It does not have to be copied again (patches.py).
 """
 
 from __future__ import annotations
@@ -11,14 +13,17 @@ from math import prod
 
 from torch import Tensor
 
-BLOCK = 64  # images: what a convolution gathers of so many stays in a core's second cache
+BLOCK = 64  # images: the patches of one block fit into the second-level cache of a core
 
 
 class Place:
-    """n samples of that shape, (C,) or (C, H, W), at the beginning of a flat buffer.
+    """A batch of n samples of one shape, (C,) or (C, H, W), at the start of a flat buffer.
 
-    flat: (n·C·H·W,). rows: (m, C), for whom the order of pixels is all one. blocks: of images, each
-    (H, up to 64, W, C).
+    It can be read and written through three views:
+
+    flat: (n·C·H·W,), all numbers.
+    rows: (m, C), one row for each vector or pixel; for operations that treat all pixels alike.
+    blocks: the blocks of images, each (H, up to 64, W, C); an empty list for vectors.
 
     >>> import torch
     >>> place = Place(torch.zeros(12), 2, (1, 3, 2))
@@ -38,15 +43,15 @@ class Place:
             self.blocks = [part.view(H, -1, W, C) for part in parts]
 
     def take(self, x: Tensor) -> None:
-        """Take the numbers of x (n, *shape), which is in torch's order."""
-        if not self.blocks:
+        """Copy x (n, *shape), which is in torch's order, to this place."""
+        if not self.blocks:  # a batch of vectors
             self.rows.copy_(x)
         for block, part in zip(self.blocks, x.split(BLOCK), strict=bool(self.blocks)):
             block.permute(1, 3, 0, 2).copy_(part)
 
     def give(self, x: Tensor) -> None:
-        """Write the numbers to x (n, *shape), in torch's order."""
-        if not self.blocks:
+        """Copy the batch from this place to x (n, *shape), in torch's order."""
+        if not self.blocks:  # a batch of vectors
             x.copy_(self.rows)
         for block, part in zip(self.blocks, x.split(BLOCK), strict=bool(self.blocks)):
             part.copy_(block.permute(1, 3, 0, 2))

@@ -1,4 +1,4 @@
-"""Flatten and Unflatten on kept buffers: a copy, because an image lies in an order of its own."""
+"""Flatten and Unflatten in fixed buffers: a copy, because images have another order (place.py)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from scratchae.layers import Layer
 
 
 class BufferedReshape(Node):
-    """y has the numbers of x in torch's order under another shape; dx those of dy."""
+    """Flatten or Unflatten: copy x to y and dy to dx, with the numbers in torch's order."""
 
     def __init__(self, layer: Layer, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.x = layer, x
         shape = layer.forward(x.flat.new_empty(x.n, *x.shape)).shape[1:]
         layer.forget()
         if len(shape) not in (1, 3) or (len(shape) == 3 and x.blocks):
-            raise NoFormError(f"of {layer!r} from {x.shape} to {tuple(shape)}")
+            raise NoFormError(f"{layer!r} from {x.shape} to {tuple(shape)}")
         self.y = buffers.place(*shape)
 
     def link(self, dy: Place, buffers: Buffers, wanted: bool) -> Place | None:
@@ -33,7 +33,7 @@ class BufferedReshape(Node):
 
 
 def carry(source: Place, target: Place) -> None:
-    """Copy the numbers in torch's order; one of the two is vectors."""
+    """Copy the numbers in torch's order. At least one of the two places holds vectors."""
     if target.blocks:
         target.take(source.rows.view(-1, *target.shape))
     else:

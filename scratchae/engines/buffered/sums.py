@@ -1,4 +1,4 @@
-"""Sums over the rows of a matrix, with every thread reading the rows that it also writes."""
+"""Sums over the rows of a matrix, in which each thread sums the rows that it also writes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import Tensor
 
 from scratchae.engines.buffered.buffers import Buffers
 
-PARTS = 8  # as many threads can share the work
+PARTS = 8  # the largest number of threads that can share the work
 
 
 class RowSum:
-    """Σ over the rows of x (m, C), first within parts, then over the parts.
+    """The sum over the rows of x (m, C), first within parts of the rows, then over the parts.
 
-    torch's own sum over rows gives each thread some columns, hence lines of memory that the other
-    core has just written and will write next: on two threads, the next elementwise pass then takes
-    five times as long.
+    torch's own sum over the rows gives each thread some of the columns. So each core reads memory
+    that another core has just written and writes again next. With two threads, this makes the next
+    elementwise pass take five times as long.
 
     >>> x = torch.arange(12.0).view(6, 2)
     >>> RowSum(x, Buffers(6, x)).into(torch.empty(2))
@@ -30,6 +30,6 @@ class RowSum:
         self.parts = buffers.own(PARTS, C)[: len(self.x)]
 
     def into(self, out: Tensor) -> Tensor:
-        """Fill and return out (C,)."""
+        """Fill out (C,) with the sum, and return it."""
         torch.sum(self.x, 1, out=self.parts)
         return torch.sum(self.parts, 0, out=out)

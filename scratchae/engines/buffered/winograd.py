@@ -1,15 +1,16 @@
-"""Convolutions of small images at points: a product of matrices for each point, not for each tap.
+"""Winograd's convolution of small images: a product of matrices for each point, not for each tap.
 
-With A, G and B of toom_cook.py, once for rows of pixels and once along them, and ∘ a product of
-matrices, (n, C) (C, O), at each of the points,
+The method of toom_cook.py is used twice, down and along the images, each with its matrices A, G and
+B. x̂, ŵ and ŷ are the values of x, w and y at the points. ∘ is a product of matrices at each point,
+(n, C) times (C, O) in the forward pass:
 
     ŵ = G w Gᵀ    x̂ = B x Bᵀ      ŷ = x̂ ∘ ŵ      y = A ŷ Aᵀ
                  dŷ = Aᵀ dy A    dx̂ = dŷ ∘ ŵᵀ    dx = Bᵀ dx̂ B
                                  dŵ = x̂ᵀ ∘ dŷ    dw = Gᵀ dŵ G
 
-for Conv2d; for ConvTranspose2d A and Bᵀ change places. 3 × 3 taps on 7 × 7 pixels take 49
-products for each pair of channels, not 225. In float32 the results are right to 2e-6 rather than to
-2e-7. (A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2016.)
+This is Conv2d. For ConvTranspose2d, A and Bᵀ change places. A kernel of 3 × 3 taps on 7 × 7 pixels
+takes 49 products for each pair of channels instead of 225. In float32 the results are accurate to
+2e-6 instead of 2e-7. (A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2016.)
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ from scratchae.layers.convolution import Geometry
 
 
 def conv2d_form(layer: Conv2d, x: Place, buffers: Buffers, free: bool) -> Node:
-    """The form of a Conv2d that takes less time, or less memory where that counts."""
+    """Return the faster node for a Conv2d; if the buffers are frugal, the one with less memory."""
     points = not buffers.frugal and pays(layer, *conv2d_geometry_of(layer, x))
     return (WinogradConv2d if points else BufferedConv2d)(layer, x, buffers, free)
 
 
 def conv_transpose2d_form(layer: ConvTranspose2d, x: Place, buffers: Buffers, free: bool) -> Node:
-    """The form of a ConvTranspose2d that takes less time, or less memory where that counts."""
+    """Return the faster node for a ConvTranspose2d; if the buffers are frugal, the smaller one."""
     geometry, _ = conv_transpose2d_geometry_of(layer, x)
     points = not buffers.frugal and pays(layer, geometry, x.shape[1:])
     form = WinogradConvTranspose2d if points else BufferedConvTranspose2d
@@ -50,9 +51,9 @@ def conv_transpose2d_form(layer: ConvTranspose2d, x: Place, buffers: Buffers, fr
 
 
 def pays(layer: Conv2d | ConvTranspose2d, g: Geometry, positions: tuple[int, ...]) -> bool:
-    """Do points take less than half of the multiplications?
+    """Return whether Winograd's method takes less than half of the direct method's multiplications.
 
-    positions: how often the kernel is laid on the larger images, down and along.
+    positions: how many positions the kernel has on the larger images, down and along.
     """
     points = [p + k - 1 for p, k in zip(positions, g.kernel_size, strict=True)]
     pairs = layer.in_channels * layer.out_channels
@@ -62,29 +63,36 @@ def pays(layer: Conv2d | ConvTranspose2d, g: Geometry, positions: tuple[int, ...
 
 
 def possible(g: Geometry, positions: tuple[int, ...]) -> bool:
-    """Are the windows next to one another, and so few that a tile of 7 × 7 points holds them?"""
+    """Return whether the method supports the geometry: no stride, dilation or groups, small images.
+
+    The images are small enough if they have at most 7 × 7 points.
+    """
     points = [p + k - 1 for p, k in zip(positions, g.kernel_size, strict=True)]
     dense = g.stride == g.dilation == (1, 1) and g.groups == 1
     return dense and max(points) <= MOST_POINTS
 
 
 class Winograd(Convolution):
-    """What both share. I and J: the channels of x and y. K = S · T: the number of points."""
+    """Base of both convolutions. I, J: the channels of x and y. K = S · T: the number of points."""
 
     def lay_out(self, large: tuple[int, ...], x_is_large: bool, buffers: Buffers) -> None:
-        """Matrices and memory, when x and y have their places; large: the size of the larger images."""
+        """Choose the matrices and the memory, after x and y have their places.
+
+        large: (H, W), the size of the larger images. x_is_large: True if they are x, False if y.
+        """
+        # the matrices for x, y and the kernel
         kH, kW, C, O = self.kernel.shape
         sides = [toom_cook(*size) for size in zip(self.positions, (kH, kW), strict=True)]
         A, G, B = [
             [matrix.to(self.kernel) for matrix in matrices] for matrices in zip(*sides, strict=True)
         ]
         small_to_points = [matrix.T for matrix in A]
-        large_to_points = [  # without what would meet padding, which is 0
+        large_to_points = [  # without the columns for the padding, which is 0
             matrix[:, first : first + size]
             for matrix, first, size in zip(B, self.geometry.padding, large, strict=True)
         ]
         self.x_is_large = x_is_large
-        self.M, self.N = small_to_points, large_to_points  # of x and of y
+        self.M, self.N = small_to_points, large_to_points  # the matrices for x and for y
         if x_is_large:
             self.M, self.N = self.N, self.M
         self.G = torch.kron(*G)  # (K, kH·kW)
@@ -92,6 +100,7 @@ class Winograd(Convolution):
         self.flat_kernel = self.kernel.view(kH * kW, C * O)
         self.flat_dkernel = self.dkernel.view(kH * kW, C * O)
 
+        # memory for the values at the points: kept for x and the kernel, scratch for all others
         K, n, I, J = len(self.G), len(self.x.blocks[0][0]), self.x.shape[0], self.y.shape[0]
         turning = n * max(
             len(self.M[0]) * self.x.shape[2] * I, len(self.N[0]) * self.y.shape[2] * J
@@ -103,14 +112,16 @@ class Winograd(Convolution):
         self.weight, self.dweight = self.flat_weight.view(K, C, O), dweight.view(K, C, O)
         if not x_is_large:
             self.weight = self.weight.mT  # (K, I, J)
-        kept = buffers.own(buffers.most * K * I).split(K * n * I)  # the values of every block of x
+        kept = buffers.own(buffers.most * K * I).split(K * n * I)  # one part for each block of x
+
+        # the transforms of every block
         blocks = zip(self.x.blocks, kept, strict=False)
         first, second = self.M
         self.x_sides = [Transform(first, second, *both, self.turning) for both in blocks]
         self.y_sides = self.sides(self.N, self.y, self.y_points)
 
     def sides(self, M: list[Tensor], images: Place, points: Tensor) -> list[Transform]:
-        """For every block of images, with the same memory for their values."""
+        """Return a transform for every block of images. All use the same memory for the values."""
         first, second = M
         return [Transform(first, second, block, points, self.turning) for block in images.blocks]
 
@@ -137,9 +148,10 @@ class Winograd(Convolution):
         sides = zip(self.x_sides, self.dy_sides, self.dx_sides, strict=True)
         for i, (x, dy, dx) in enumerate(sides):
             dy.to_points()
+            # dŵ = x̂ᵀ ∘ dŷ, a sum over the blocks
             large, small = (x, dy) if self.x_is_large else (dy, x)
             self.dweight.baddbmm_(large.values.mT, small.values, beta=0 if i == 0 else 1)
-            if dx is not None:
+            if dx is not None:  # dx̂ = dŷ ∘ ŵᵀ
                 torch.bmm(dy.values, self.weight.mT, out=dx.values)
                 dx.to_images()
         torch.mm(self.G_transposed, self.flat_dweight, out=self.flat_dkernel)
@@ -147,7 +159,7 @@ class Winograd(Convolution):
 
 
 class WinogradConv2d(Winograd):
-    """x (n, C, H, W) -> y (n, O, P, Q)."""
+    """Conv2d: x (n, C, H, W) -> y (n, O, P, Q)."""
 
     def __init__(self, layer: Conv2d, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.x = layer, x
@@ -158,7 +170,7 @@ class WinogradConv2d(Winograd):
 
 
 class WinogradConvTranspose2d(Winograd):
-    """x (n, O, P, Q) -> y (n, C, H, W)."""
+    """ConvTranspose2d: x (n, O, P, Q) -> y (n, C, H, W)."""
 
     def __init__(self, layer: ConvTranspose2d, x: Place, buffers: Buffers, free: bool) -> None:
         self.layer, self.x = layer, x

@@ -1,7 +1,7 @@
-"""The training step as a function of tensors on the device, to be recorded and carried out whole.
+"""The training step as a function of tensors on the device, so that it can be recorded as a whole.
 
-In the order in which to read: flat.py (where the tensors lie), step.py (the step), engine.py (epochs
-of steps), bf16.py (a step in bfloat16), cuda_graph.py (steps recorded as a CUDA graph).
+Read the files in this order: flat.py (where the tensors are stored), step.py (the step), engine.py
+(epochs of steps), bf16.py (a step in bfloat16), cuda_graph.py (steps recorded as a CUDA graph).
 """
 
 from scratchae.engines.device.engine import DeviceEngine

@@ -1,18 +1,21 @@
-"""A net that computes in bfloat16, while the parameters that the optimiser moves stay float32.
+"""A net that computes in bfloat16, while the parameters in the optimiser stay in float32.
 
-bfloat16 keeps float32's range and eight bits of its digits: products of matrices are several
-times faster on a GPU made for them, but a small step added to a weight would be rounded away. So
+bfloat16 has the range of float32, but only 8 binary digits instead of 24. Products of matrices are
+several times faster on a GPU that supports it. But a weight in bfloat16 would not change if a small
+step is added to it. So both formats are used:
 
-    the master   float32: the parameters in the optimiser, the gradient it is given, its state
-    a copy       bfloat16: made of the master at the start of each step, in one operation
-    layers       bfloat16: activations, their gradients, products (summed up in float32 inside)
-    BatchNorm    float32: statistics over a batch are sums of many numbers
-    loss         float32
+    master weights   float32: the parameters in the optimiser, their gradient, the optimiser's state
+    a copy of them   bfloat16: made at the start of each step, in one operation
+    layers           bfloat16: activations, their gradients, products (added up in float32)
+    BatchNorm        float32: its statistics are sums of many numbers
+    loss             float32
 
-No scaling of the loss is needed, as it is with float16: bfloat16 reaches down to 1e-38 as float32
-does (Kalamkar et al. 2019; master weights: Micikevicius et al. 2018).
+float16 needs a factor on the loss, so that small gradients do not become 0. bfloat16 does not: its
+smallest numbers are about 1e-38, as in float32 (Kalamkar et al. 2019; master weights: Micikevicius
+et al. 2018).
 
-Checked on a CPU, where the losses are float32's within two percent; not yet timed on a GPU.
+Tested on a CPU, where the losses differ from those in float32 by at most two percent. Not yet timed
+on a GPU.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from scratchae.layers.batchnorm import BatchNorm
 
 
 class InFloat32(Layer):
-    """A layer that computes in float32 among others in bfloat16.
+    """A layer that computes in float32, with input and output in bfloat16.
 
     >>> from scratchae.layers import BatchNorm1d
     >>> layer = InFloat32(BatchNorm1d(1))
@@ -47,7 +50,7 @@ class InFloat32(Layer):
 
 
 def wrap_batchnorm(layer: Layer) -> Layer:
-    """Return the layer with every BatchNorm inside it in InFloat32, changed in place.
+    """Put every BatchNorm inside the layer into InFloat32, in place, and return the layer.
 
     >>> from scratchae.layers import BatchNorm1d, Linear
     >>> wrap_batchnorm(Sequential(Linear(2, 2), Sequential(BatchNorm1d(2))))
@@ -71,7 +74,7 @@ def wrap_batchnorm(layer: Layer) -> Layer:
 
 
 class Bf16Net(Net):
-    """A Net whose layers, BatchNorm apart, get parameters in bfloat16.
+    """A Net whose layers, except BatchNorm, have parameters in bfloat16.
 
     >>> from scratchae.layers import Linear
     >>> net, x = Bf16Net(Sequential(Linear(1, 1))), torch.tensor([[1.0]])

@@ -1,8 +1,9 @@
-"""Steps recorded as a CUDA graph, several a replay.
+"""Steps recorded as a CUDA graph. One replay makes several steps.
 
-A CUDA graph is a recording of kernels with the addresses that they read and write. Replaying it
-costs no Python and no launch from the host for each kernel, which is most of the time of a small
-model's step. So everything that changes between steps has to lie at a fixed place on the device.
+A CUDA graph is a recording of GPU kernels with the addresses that they read and write. A replay runs
+them without Python, and without a launch of each kernel by the host. For a small model, these take
+most of the time of a step. The addresses are fixed, so everything that changes between steps must be
+in tensors that stay at the same place on the device.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from torch import Tensor
 from scratchae.engines.device.step import Step, copies
 from scratchae.errors import ScratchaeError
 
-STEPS_A_REPLAY = 8  # the cost of starting a replay is spread over them
+STEPS_A_REPLAY = 8  # the time to start a replay is divided among them
 
 
 class Recording:
-    """A recorded step, with all that it reads and writes at fixed places.
+    """A recorded step. All tensors that it reads and writes stay at fixed places.
 
-    tensors: as `device_step` takes them. They stay as they are, because recording carries nothing
-    out. addresses: where the tensors lie that `run` does not copy in. Raises ScratchaeError if the
-    step asks for a number that is on the device, which a recording cannot do.
+    tensors: the tensors of `device_step`. Recording does not change them, because it runs no kernel.
+    addresses: the addresses of the tensors that `run` does not copy. Raises ScratchaeError if the
+    step reads a number from the device in Python, which cannot be recorded.
     """
 
     def __init__(self, step: Step, tensors: dict[str, Tensor], addresses: list[int]) -> None:
@@ -32,6 +33,7 @@ class Recording:
         self.tensors = tensors | self.inputs
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by the number of steps
         self.rehearse(step)
+        # record one step, and several steps if there are enough of them
         pool = torch.cuda.graph_pool_handle()
         counts = [1, STEPS_A_REPLAY] if len(tensors["order"]) > STEPS_A_REPLAY else [1]
         try:
@@ -49,7 +51,7 @@ class Recording:
             ) from error
 
     def rehearse(self, step: Step) -> None:
-        """Make two steps on copies, in a stream of their own: libraries set themselves up in the first ones."""
+        """Make two steps on copies, in another stream: libraries initialise when first used."""
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
@@ -58,15 +60,17 @@ class Recording:
         torch.cuda.current_stream().wait_stream(aside)
 
     def run(self, tensors: dict[str, Tensor], progress: Callable[[], object]) -> Tensor:
-        """Make the steps of all rows of order; return the loss of the last, valid until the next run.
+        """Make one step for each row of order; return the last loss.
 
-        progress is called ahead of the device, which nobody waits for.
+        The loss is valid until the next run. progress is called for each step before the device has
+        finished it: the host does not wait.
         """
         for name, place in self.inputs.items():
             place.copy_(tensors[name])
         left = len(tensors["order"])
         while left:
-            count = STEPS_A_REPLAY if left > STEPS_A_REPLAY else 1  # the last alone, for its loss
+            # the last step is replayed alone, because `run` returns its loss
+            count = STEPS_A_REPLAY if left > STEPS_A_REPLAY else 1
             self.graphs[count].replay()
             for _ in range(count):
                 progress()

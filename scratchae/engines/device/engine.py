@@ -1,4 +1,4 @@
-"""DeviceEngine: epochs of device steps, with nothing read back between the steps."""
+"""DeviceEngine: epochs of device steps. No number is copied to the host between the steps."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ NETS = {"float32": Net, "bf16": Bf16Net}  # by precision
 
 
 class DeviceEngine(Engine):
-    """Carries out device steps one by one, as they are written; its subclasses record them.
+    """Device steps, run one by one as they are written. The subclasses record or compile them.
 
-    If an optimizer makes its step in a way of its own, a warning says so, and the steps are those of
-    `eager`. A step is laid out anew for other shapes, modes (train, eval) and settings of the
-    optimizer. Only the learning rate may change from step to step.
+    If the optimizer overrides `Optimizer.step`, the engine gives a warning and makes the steps of
+    `eager`. A new device step is prepared for every new shape, mode (train, eval) and setting of the
+    optimizer, except for the learning rate, which may change from step to step.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import SGD
@@ -40,14 +40,14 @@ class DeviceEngine(Engine):
     name = "device"
     in_halves = False
     precisions = ("float32", "bf16")
-    captured = False  # are steps recorded as CUDA graphs?
+    captured = False  # True if steps are recorded as CUDA graphs
 
     def __init__(self, model: Sequential, optimizer: Optimizer, precision: str = "float32") -> None:
         super().__init__(model, optimizer, precision)
         self.net = NETS[precision]
         self.tensors: dict[str, Tensor] = {}
         self.addresses: list[int] = []  # of the model's and the optimizer's tensors
-        self.steps: dict[tuple, Step | None] = {}  # laid out, by what they were laid out for
+        self.steps: dict[tuple, Step | None] = {}  # by the shapes, modes and settings they are for
         self.recordings: dict[Step, Recording] = {}
         self.batches: dict[tuple[str, torch.Size], Tensor] = {}  # where `step` puts its arguments
         self.eager = False
@@ -64,7 +64,7 @@ class DeviceEngine(Engine):
         return super().step(x, target) if loss is None else loss
 
     def at_its_place(self, name: str, batch: Tensor) -> Tensor:
-        """Copy a batch to where recorded steps look for batches of its shape."""
+        """Copy a batch to the fixed place for batches of its shape, and return this place."""
         key = (name, batch.shape)
         if key not in self.batches:
             self.batches[key] = torch.empty_like(batch)
@@ -78,10 +78,10 @@ class DeviceEngine(Engine):
         progress: Callable[[], object] = lambda: None,
         targets: Tensor | None = None,
     ) -> Tensor:
-        """As `Engine.epoch`, but a loss that is not finite is found late.
+        """Make one step for each batch, as `Engine.epoch`, but check the losses only at the end.
 
-        It is found after the last full batch, and again after the shorter ones. No step has moved
-        anything since, so only time is lost.
+        They are checked after the last full batch, and after a shorter last batch. No step after a
+        loss that is not finite changes a parameter, so only time is lost.
         """
         inputs = {"images": images} if targets is None else {"images": images, "targets": targets}
         total, done = torch.zeros((), dtype=torch.float64, device=images.device), 0
@@ -96,7 +96,7 @@ class DeviceEngine(Engine):
     def run(
         self, inputs: dict[str, Tensor], order: Tensor, progress: Callable[[], object]
     ) -> Tensor:
-        """Make the steps of batches of one size, order (K, B); return the sum of the losses."""
+        """Make the steps of batches of one size, order (K, B); return the sum of all losses."""
         before, images = self.optimizer.steps, inputs["images"]
         if self.replay(inputs, order, progress) is None:
             return super().epoch(images, order, progress, inputs.get("targets"))
@@ -127,7 +127,7 @@ class DeviceEngine(Engine):
             self.optimizer.steps += int(tensors["row"])
 
     def gather(self, inputs: dict[str, Tensor], order: Tensor) -> dict[str, Tensor]:
-        """Return all that `device_step` takes, ready for the first row of order."""
+        """Return all tensors that `device_step` needs, ready for the first row of order."""
         self.settle()
         optimizer = self.optimizer
         start = counters(optimizer.value.device, float(optimizer.lr), optimizer.steps)
@@ -136,7 +136,7 @@ class DeviceEngine(Engine):
         return self.tensors | inputs | {"order": order}
 
     def settle(self) -> None:
-        """Find the tensors of the model and the optimizer, and bring the buffers together."""
+        """Collect the tensors of model and optimizer; flatten the buffers if a tensor moved."""
         model, optimizer = self.model, self.optimizer
         optimizer._relink()
         buffers = [tensor_at(place) for place in places(model, "buffer_names")]
@@ -147,7 +147,7 @@ class DeviceEngine(Engine):
             self.addresses = [tensor.data_ptr() for tensor in (*flat, *buffers)]
 
     def laid_out(self, tensors: dict[str, Tensor]) -> Step | None:
-        """Return the step for tensors like these; None, after a warning, if it cannot be made."""
+        """Return the step for these shapes, modes and settings; None if it cannot be made."""
         modes = tuple(layer.training for _, layer in self.model.modules())
         o, images = self.optimizer, tensors["images"]
         settings = str([getattr(o, name) for name in o.hyperparameters if name != "lr"])
@@ -164,11 +164,11 @@ class DeviceEngine(Engine):
         return self.steps[key]
 
     def prepare(self, net: Net, tensors: dict[str, Tensor]) -> Step | None:
-        """Return a step in the form in which it will be carried out or recorded."""
+        """Return the step that is run or recorded. Subclasses override this, to compile it."""
         return partial(device_step, net, self.optimizer)
 
     def recording(self, step: Step, tensors: dict[str, Tensor]) -> Recording:
-        """Return the step's CUDA graph; a new one if a tensor no longer lies where it was recorded."""
+        """Return the step's CUDA graph. Record a new one if the address of a tensor has changed."""
         inputs = [tensors[name].data_ptr() for name in ("images", "targets") if name in tensors]
         addresses = [*inputs, *self.addresses]
         found = self.recordings.get(step)
@@ -177,16 +177,16 @@ class DeviceEngine(Engine):
         return found
 
     def fall_back(self, reason: str) -> None:
-        """Go on as `eager`, and say why."""
+        """Make the steps of `eager` from here on. Warn, with the reason."""
         self.eager = True
         self.steps.clear()
         warnings.warn(
-            f"the {self.name} engine {reason}: the steps are those of eager", stacklevel=2
+            f"the {self.name} engine {reason}: the eager engine is used instead", stacklevel=2
         )
 
 
 def no_device_form(model: Sequential, optimizer: Optimizer) -> str | None:
-    """Return why there is none, in words, or None.
+    """Return why there is no device step for these, in words; None if there is one.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import SGD
@@ -196,16 +196,16 @@ def no_device_form(model: Sequential, optimizer: Optimizer) -> str | None:
     "needs an optimizer of all the model's parameters, in their order"
     """
     if type(optimizer).step is not Optimizer.step:
-        return f"has no form of {type(optimizer).__name__}, whose step is its own"
+        return f"does not support {type(optimizer).__name__}, which has its own step"
     if isinstance(optimizer.lr, Tensor) and optimizer.lr.ndim:
-        return "has no form of a learning rate for each parameter"
+        return "does not support one learning rate for each parameter"
     if list(map(id, optimizer.parameters)) != list(map(id, model.parameters())):
         return "needs an optimizer of all the model's parameters, in their order"
     return None
 
 
 def runs_of_equal_size(batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Yield (K, B) for each row of batches of one size.
+    """Yield a tensor (K, B) for each group of K consecutive batches of one size B.
 
     >>> batches = torch.arange(5).split(2)
     >>> [run.tolist() for run in runs_of_equal_size(batches)]

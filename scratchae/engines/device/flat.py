@@ -1,8 +1,8 @@
 """A model's tensors as views of a few flat ones, so that a step is a function of a few tensors.
 
-The parameters already lie in the optimiser's `value`. The buffers, such as BatchNorm's running
-statistics, are brought together in the same way, one flat tensor for each number format. A step
-that must not move anything then has a few tensors to restore, not several for each layer.
+The parameters are already views of the optimiser's `value`. The buffers, such as BatchNorm's running
+statistics, become views in the same way, of one flat tensor for each dtype. If a step must not change
+anything, it then has to restore a few tensors, not several for each layer.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ Place = list[tuple[Layer, str]]  # the layers and attributes that hold one tenso
 
 
 def places(model: Layer, kind: str) -> list[Place]:
-    """Return where every tensor of a kind is held, in the order of `named_parameters`.
+    """Return the place of every tensor of a kind, in the order of `named_parameters`.
 
-    kind: "parameter_names" or "buffer_names". A tensor that layers share has several holders.
+    kind: "parameter_names" or "buffer_names". If several layers share a tensor, its place has several
+    entries.
 
     >>> from scratchae.layers import Linear, Sequential
     >>> model = Sequential(Linear(2, 2), Linear(2, 2))
@@ -38,7 +39,7 @@ def places(model: Layer, kind: str) -> list[Place]:
 
 
 def tensor_at(place: Place) -> Tensor:
-    """Return the tensor that is held there."""
+    """Return the tensor at a place."""
     layer, name = place[0]
     return getattr(layer, name)
 
@@ -53,7 +54,7 @@ def buffers_by_dtype(model: Layer) -> dict[str, list[Place]]:
 
 
 def flatten_buffers(model: Layer) -> dict[str, Tensor]:
-    """Bring the model's buffers together: one flat tensor a dtype, of which they become views.
+    """Make the model's buffers views of one flat tensor for each dtype; return the flat tensors.
 
     >>> from scratchae.layers import BatchNorm1d, Sequential
     >>> model = Sequential(BatchNorm1d(2), BatchNorm1d(1))
@@ -74,7 +75,7 @@ def flatten_buffers(model: Layer) -> dict[str, Tensor]:
 
 
 def cut(flat: Tensor, shapes: list[torch.Size]) -> list[Tensor]:
-    """Return views of flat (P,), one behind the other, of these shapes.
+    """Return consecutive views of flat (P,) with these shapes.
 
     >>> [view.tolist() for view in cut(torch.arange(5), [torch.Size((2, 2)), torch.Size((1,))])]
     [[[0, 1], [2, 3]], [4]]
@@ -84,7 +85,7 @@ def cut(flat: Tensor, shapes: list[torch.Size]) -> list[Tensor]:
 
 
 class Net(Layer):
-    """A copy of a model that owns no numbers: `link` says where they lie.
+    """A copy of a model without its own tensors: `link` sets the tensors that it uses.
 
     >>> from scratchae.layers import Linear, Sequential
     >>> net, x = Net(Sequential(Linear(1, 1))), torch.tensor([[10.0]])
@@ -108,7 +109,10 @@ class Net(Layer):
         }
 
     def link(self, tensors: dict[str, Tensor]) -> None:
-        """Take parameters from tensors["value"] (P,), and buffers as `flatten_buffers` names them."""
+        """Make the parameters views of tensors["value"] (P,), and the buffers views of theirs.
+
+        The buffers are in `tensors` under the names that `flatten_buffers` gives them.
+        """
         for key, found in self.places.items():
             for place, view in zip(found, cut(tensors[key], self.shapes[key]), strict=True):
                 hold(place, view)
@@ -118,21 +122,21 @@ class Net(Layer):
         return self.model.forward(x)
 
     def backward(self, dy: Tensor) -> Tensor:
-        """Return dx, and leave every parameter's gradient where `gradient` finds it."""
+        """Return dx for dy, and store every parameter's gradient for `gradient`."""
         return self.model.backward(dy)
 
     def gradients(self) -> list[Tensor]:
-        """Return each parameter's gradient since `link`, as a row of numbers."""
+        """Return the gradient of each parameter since the last `link`, flat."""
         parameters = [tensor_at(place) for place in self.places["value"]]
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         return [grad.reshape(-1) for grad in grads]
 
     def gradient(self) -> Tensor:
-        """Return all of them, flat (P,)."""
+        """Return the gradient of all parameters, in one flat tensor (P,)."""
         return torch.cat(self.gradients())
 
 
 def hold(place: Place, tensor: Tensor) -> None:
-    """Let the layers at this place hold this tensor."""
+    """Set the tensor at a place, in every layer that shares it."""
     for layer, name in place:
         setattr(layer, name, tensor)

@@ -1,8 +1,9 @@
-"""The training step as a function of tensors alone: nothing in it asks Python for a number.
+"""The training step as a function of tensors only: it reads no number from the device in Python.
 
 So a CUDA graph or a compiler can record it once and repeat it many times. Everything that changes
-from step to step is in tensors on the device: the index of the next batch and the sum of the losses.
-If a loss is not finite, the sum is not finite from then on, and no later step changes a parameter.
+from step to step is in tensors on the device, also the index of the next batch and the sum of the
+losses. If a loss is not finite, the sum is not finite from then on, and no later step changes a
+parameter.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ Step = Callable[[Tensors], Tensor]  # changes tensors in place; returns the loss
 def device_step(net: Net, optimizer: Optimizer, tensors: Tensors) -> Tensor:
     """Make one step on the images (B, ...) at order[row]; return the loss before it, shape ().
 
-    net: the layers, without their own tensors. optimizer: only its type and settings are used.
-    tensors, by name:
+    net: the layers, without their own tensors. optimizer: only its `update` and its settings are
+    used. tensors, by name:
 
         images (N, ...), and targets (N, ...) if the targets are not the images
         order int64 (K, B), the batches; lr float64 () and done float64 (), the learning rate and
@@ -65,7 +66,7 @@ class OptimizerOnTensors:
         self.before = {name: t.clone() for name, t in tensors.items() if name.endswith(" buffers")}
 
     def zero_grad(self) -> None:
-        """Set the parameters of the layers again, without gradients."""
+        """Make the parameters of the net views of the step's tensors again, without gradients."""
         self.net.link(self.tensors)
 
     def step(self) -> None:
@@ -76,8 +77,10 @@ class OptimizerOnTensors:
         tensors, optimizer = self.tensors, self.optimizer
         tensors["grad"].copy_(self.net.gradient())
         self.net.forget()
+        # fine: all losses so far, and so their sum, are finite
         tensors["total"].add_(loss, alpha=self.count)
         fine = tensors["total"] < torch.inf  # false for NaN
+        # compute the new parameters and state on copies, then keep the new or the old ones
         new = {name: tensors[name].clone() for name in ("value", *optimizer.state)}
         state = {name: new[name] for name in optimizer.state}
         t = (tensors["done"] + tensors["row"] + 1).view(())
