@@ -1,6 +1,6 @@
-"""Borrowing: the library with a student's functions in the place of its own, to train with.
+"""Train with a student's layers: the student's functions replace the library's for a while.
 
-What the student has not written yet stays the library's.
+Functions that the student has not written yet stay the library's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from scratchae.course.blank import Function
 from scratchae.course.blanked_sources import PARTS, ROOT
@@ -21,10 +22,10 @@ from scratchae.errors import ScratchaeError
 
 @contextmanager
 def borrowing(folder: Path) -> Iterator[dict[str, str]]:
-    """Inside, the library computes with the folder's functions; gives {function: its file}.
+    """Let the library compute with the folder's functions in this block; yield {function: its file}.
 
-    Raises ScratchaeError where the folder has none, or where a file cannot be loaded; what one of the
-    functions raises later is told as a ScratchaeError too. Only the engine `eager` calls them.
+    Only the engine `eager` calls them. Raises ScratchaeError if the folder has no such function, if a
+    file cannot be loaded, or later if one of the functions raises an error.
     """
     if not folder.is_dir():
         raise ScratchaeError(f"there is no folder {folder}: give the one with your layers")
@@ -47,8 +48,8 @@ def borrowing(folder: Path) -> Iterator[dict[str, str]]:
             setattr(module, name, original)
 
 
-def modules_of(folder: Path) -> Iterator[tuple[Path, object]]:
-    """(file in the folder, the library's module of that name)."""
+def modules_of(folder: Path) -> Iterator[tuple[Path, ModuleType]]:
+    """Iterate over (file in the folder, the library's module of that name)."""
     for pattern in PARTS:
         for path in sorted(ROOT.glob(pattern)):
             if path.stem != "__init__" and (folder / path.name).is_file():
@@ -56,8 +57,8 @@ def modules_of(folder: Path) -> Iterator[tuple[Path, object]]:
                 yield folder / path.name, import_module(dotted)
 
 
-def written(path: Path, module: object) -> dict[str, Callable]:
-    """The functions of a student's file that the library has too and that are not blank, nor its own."""
+def written(path: Path, module: ModuleType) -> dict[str, Callable]:
+    """Return the functions that the student wrote: the library has them, with another body."""
     try:
         text, loaded = read_source(path), load_module(path)
     except SubmissionError as error:
@@ -72,12 +73,12 @@ def written(path: Path, module: object) -> dict[str, Callable]:
 
 
 def bodies(source: str) -> dict[str, str]:
-    """{function at the top level: its normalised text}."""
+    """Return {function at the top level: its normalised text}."""
     return {n.name: ast.unparse(n) for n in ast.parse(source).body if isinstance(n, Function)}
 
 
-def where(function: object) -> list[tuple[object, str]]:
-    """Every (module, name) of the library by which a function is known."""
+def where(function: object) -> list[tuple[ModuleType, str]]:
+    """Return every (module, name) of the library that refers to the function."""
     return [
         (module, name)
         for dotted, module in list(sys.modules.items())
@@ -88,7 +89,7 @@ def where(function: object) -> list[tuple[object, str]]:
 
 
 def told(function: Callable, path: Path) -> Callable:
-    """The function; what it raises is a sentence to its writer."""
+    """Return the function, with every error that it raises turned into a sentence to its writer."""
 
     @wraps(function)
     def called(*arguments: object, **named: object) -> object:
