@@ -1,6 +1,6 @@
-"""Train with a student's layers: the student's functions replace the library's for a while.
+"""Train with a student's functions in place of the library's.
 
-Functions that the student has not written yet stay the library's.
+The library's own function is used if the student has not written it yet.
 """
 
 from __future__ import annotations
@@ -21,24 +21,26 @@ from scratchae.errors import ScratchaeError
 
 
 @contextmanager
-def borrowing(folder: Path) -> Iterator[dict[str, str]]:
-    """Let the library compute with the folder's functions in this block; yield {function: its file}.
+def use_student_layers(folder: Path) -> Iterator[dict[str, str]]:
+    """Use the functions in the folder inside the block, and yield {function: its file}.
 
-    Only the engine `eager` calls them. Raises ScratchaeError if the folder has no such function, if a
-    file cannot be loaded, or later if one of the functions raises an error.
+    Raises ScratchaeError if the folder has no such function or a file cannot be loaded. If a function
+    raises an exception later, it becomes a ScratchaeError. Only the engine `eager` calls the functions.
     """
     if not folder.is_dir():
         raise ScratchaeError(f"there is no folder {folder}: give the one with your layers")
     swaps, names = [], {}
     for path, module in modules_of(folder):
         for name, function in written(path, module).items():
-            swaps.append((getattr(module, name), told(function, path)))
+            swaps.append((getattr(module, name), with_line_of_error(function, path)))
             names[name] = path.name
     if not swaps:
         raise ScratchaeError(
-            f"{folder} has no function of yours: write one of those that say `your turn` first"
+            f"{folder} has no function of yours: first write one of those that say `your turn`"
         )
-    places = [(m, n, original, yours) for original, yours in swaps for m, n in where(original)]
+    places = [
+        (m, n, original, yours) for original, yours in swaps for m, n in references_to(original)
+    ]
     for module, name, _, yours in places:
         setattr(module, name, yours)
     try:
@@ -49,7 +51,7 @@ def borrowing(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def modules_of(folder: Path) -> Iterator[tuple[Path, ModuleType]]:
-    """Iterate over (file in the folder, the library's module of that name)."""
+    """Yield (file in the folder, the library's module of the same name)."""
     for pattern in PARTS:
         for path in sorted(ROOT.glob(pattern)):
             if path.stem != "__init__" and (folder / path.name).is_file():
@@ -58,7 +60,7 @@ def modules_of(folder: Path) -> Iterator[tuple[Path, ModuleType]]:
 
 
 def written(path: Path, module: ModuleType) -> dict[str, Callable]:
-    """Return the functions that the student wrote: the library has them, with another body."""
+    """Return the library's functions that the student has written in this file."""
     try:
         text, loaded = read_source(path), load_module(path)
     except SubmissionError as error:
@@ -77,7 +79,7 @@ def bodies(source: str) -> dict[str, str]:
     return {n.name: ast.unparse(n) for n in ast.parse(source).body if isinstance(n, Function)}
 
 
-def where(function: object) -> list[tuple[ModuleType, str]]:
+def references_to(function: object) -> list[tuple[ModuleType, str]]:
     """Return every (module, name) of the library that refers to the function."""
     return [
         (module, name)
@@ -88,8 +90,8 @@ def where(function: object) -> list[tuple[ModuleType, str]]:
     ]
 
 
-def told(function: Callable, path: Path) -> Callable:
-    """Return the function, with every error that it raises turned into a sentence to its writer."""
+def with_line_of_error(function: Callable, path: Path) -> Callable:
+    """Wrap the function: an exception becomes a ScratchaeError with the line of the student's file."""
 
     @wraps(function)
     def called(*arguments: object, **named: object) -> object:
