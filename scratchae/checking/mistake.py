@@ -20,9 +20,9 @@ What the wrong version does is written in one of two ways.
 1. Statements. `...` stands for the right function: what comes before it changes the arguments, what
    comes after it changes the results. Without `...` the statements are the whole function. At the
    end the results are returned, under the names that EXERCISES gives them.
-2. `old → new`, one replacement a line. The text `old`, which occurs once in the right function, is
+2. `old → new`, one replacement per line. The text `old`, which occurs once in the right function, is
    replaced by `new`. The right function is the library's, or the one of that name in the same file,
-   if there is one: some functions are written there once more, in their plainest form.
+   if there is one: some functions are repeated there in their simplest form.
 
 Both may use every name of the catalogue's file and of the right function's own file, and `right`,
 which is the right function. Then run `pytest tests/checking/test_catalogue.py -k NAME`.
@@ -155,7 +155,7 @@ _catalogue: dict[tuple[str, str], Mistake] = {}
 
 
 def mistake(exercise: str, sentence: str, chapter: int) -> Callable[[Callable], Callable]:
-    """Enter the decorated function, a wrong version of `exercise`, into the catalogue.
+    """Add the decorated function, a wrong version of `exercise`, to the catalogue.
 
     Raises ScratchaeError if the exercise has a mistake of this name already, or if the sentence has
     more than 40 words.
@@ -178,7 +178,7 @@ def mistake(exercise: str, sentence: str, chapter: int) -> Callable[[Callable], 
 def add_table(
     table: Mapping[str, Mapping[str, Row]], chapter: int, names: Mapping[str, object]
 ) -> None:
-    """Enter every row of a table of mistakes into the catalogue; the rows may use `names`.
+    """Add every row of a table of mistakes to the catalogue. The rows may use `names`.
 
     >>> import torch
     >>> rows = {"doubled": ("...; y = 2 * y", "This is 2 tanh x: omit the 2.")}
@@ -193,7 +193,7 @@ def add_table(
 
 
 def add(entry: Mistake) -> None:
-    """Enter a mistake into the catalogue."""
+    """Add a mistake to the catalogue."""
     key = entry.exercise, entry.name
     if key in _catalogue:
         raise ScratchaeError(

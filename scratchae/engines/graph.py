@@ -12,14 +12,15 @@ from scratchae.optim import Optimizer
 
 @register_engine
 class GraphEngine(DeviceEngine):
-    """Whole steps in a CUDA graph. Raises ScratchaeError where the model is not on a CUDA device.
+    """Whole steps in a CUDA graph. Raises ScratchaeError if the model is not on a CUDA device.
 
-    The losses and weights are those of `eager` up to rounding. Nothing is read back but the sum of
-    the losses, once for the full batches of an epoch and once for the shorter last one. The
-    layers run once, to be recorded: one of your own must not count or draw numbers in Python.
+    The losses and weights are those of `eager` up to rounding. Only the sum of the losses is read
+    back, once for the full batches of an epoch and once for a shorter last batch. The layers run in
+    Python only once, while the step is recorded. So a layer of your own must not count its calls or
+    draw random numbers in Python.
 
-    Neither run nor timed on a GPU yet: what is shown so far is the recorded step itself, on a CPU,
-    and the bookkeeping of replays. tests/engines/test_cuda.py is what a GPU has to pass.
+    This engine has not run on a GPU yet. The recorded step is tested on a CPU, and so is the
+    bookkeeping of replays. tests/engines/test_cuda.py contains the tests for a GPU.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import Adam

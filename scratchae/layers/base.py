@@ -62,11 +62,11 @@ class Layer:
         return self.forward(input)
 
     def forward(self, x: Tensor) -> Tensor:
-        """y for x; remembers what `backward` needs."""
+        """Return y for x; remember what `backward` needs."""
         raise NotImplementedError
 
     def backward(self, dy: Tensor) -> Tensor:
-        """dx = ∂L/∂x, given dy = ∂L/∂y of the last forward; adds to every parameter's `.grad`."""
+        """Return dx = ∂L/∂x, given dy = ∂L/∂y of the last forward; add to every parameter's `.grad`."""
         raise NotImplementedError
 
     # ------------------------------------------------- from forward to backward, with checks
@@ -76,7 +76,7 @@ class Layer:
         return y
 
     def recall(self, dy: Tensor) -> tuple:
-        """What `remember` kept, once dy is seen to fit the last output."""
+        """Return what `remember` kept. Raises ScratchaeError if dy does not fit the last output."""
         if self.saved is None:
             raise ScratchaeError(
                 f"{self!r}.backward was called before forward: call forward(x) first, then "
@@ -93,7 +93,7 @@ class Layer:
 
     # ------------------------------------------------------------------ parameters and state
     def children(self) -> Iterator[tuple[str, Layer]]:
-        """(name, layer) of the layers that this one holds, in order."""
+        """Yield (name, layer) of the layers that this one holds, in order."""
         for name, value in vars(self).items():
             if isinstance(value, Layer):
                 yield name, value
@@ -125,7 +125,7 @@ class Layer:
                     yield f"{prefix}{path}.{name}" if path else prefix + name, tensor
 
     def parameters(self) -> list[Tensor]:
-        """Every parameter, in the order of `named_parameters`."""
+        """Return every parameter, in the order of `named_parameters`."""
         return [tensor for _, tensor in self.named_parameters()]
 
     def penalties(self) -> Iterator[Tensor]:
@@ -141,7 +141,7 @@ class Layer:
                 parameter.grad.zero_()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Every parameter and buffer by torch.nn's keys: the tensors themselves, not copies."""
+        """Return every parameter and buffer by torch.nn's keys: the tensors themselves, not copies."""
         return {
             f"{path}.{name}" if path else name: tensor
             for path, layer in self.modules()
@@ -152,7 +152,7 @@ class Layer:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Copy `state` into this layer's tensors; nothing is copied unless everything fits.
 
-        Raises ScratchaeError where a key is missing or unknown or a shape differs.
+        Raises ScratchaeError if a key is missing or unknown, or if a shape differs.
         """
         own = self.state_dict()
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
@@ -176,14 +176,14 @@ class Layer:
             tensor.copy_(state[key].detach())
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode (BatchNorm uses the batch's statistics), here and in all children."""
+        """Switch to training (BatchNorm uses the batch's statistics), here and in all children."""
         self.training = mode
         for _, child in self.children():
             child.train(mode)
         return self
 
     def eval(self) -> Self:
-        """Evaluation mode (BatchNorm uses its running statistics)."""
+        """Switch to evaluation (BatchNorm uses its running statistics)."""
         return self.train(False)
 
     def to(
@@ -216,7 +216,7 @@ class Layer:
 
     # ----------------------------------------------------------------------------- description
     def arguments(self) -> dict[str, object]:
-        """The constructor's arguments by name, read from the attributes of the same names.
+        """Return the constructor's arguments by name, read from the attributes of the same names.
 
         The name of a parameter, such as `bias`, gives True or False. Arguments that say how the
         tensors are made (generator, device, dtype) are left out. `repr`, the torch.nn twin and
@@ -240,7 +240,7 @@ class Layer:
         return values
 
     def extra_repr(self) -> str:
-        """The arguments as they would be written: required ones by position, defaults omitted."""
+        """Return the arguments as one writes them: required ones by position, defaults omitted."""
         try:
             values = self.arguments()
         except ScratchaeError:
@@ -313,9 +313,9 @@ def check_tensor(
     device: torch.device | None,
     call: str = "",
 ) -> None:
-    """One sentence where x is no floating-point tensor of this dtype on this device (None: any).
+    """Raise ScratchaeError if x is not a floating-point tensor of this dtype on this device.
 
-    who: a layer, or its name; it is put into words only when there is something to say.
+    dtype, device: None allows any. who: a layer or its name; it is turned into text only for the error.
 
     >>> check_tensor("ReLU()", torch.tensor([1, 2]), None, None)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -350,13 +350,3 @@ def short(dtype: torch.dtype) -> str:
     'float64'
     """
     return str(dtype).removeprefix("torch.")
-
-
-def arguments(*given: object, **named: tuple[object, object]) -> str:
-    """'3, 8, stride=2' from the positional values and name=(value, default): defaults are left out.
-
-    >>> arguments(3, 8, stride=(2, 1), padding=(0, 0))
-    '3, 8, stride=2'
-    """
-    differing = [f"{k}={value!r}" for k, (value, default) in named.items() if value != default]
-    return ", ".join([*map(repr, given), *differing])

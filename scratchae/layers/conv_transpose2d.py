@@ -189,8 +189,7 @@ class ConvTranspose2d(Layer):
         output_padding = self.output_padding
         if output_size is not None:
             output_padding = self.padding_for(output_size, batch.shape[2:])
-        geometry = Geometry(self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
-        if min(conv_transpose2d_size(batch.shape[2:], geometry, output_padding)) < 1:
+        if min(self.size_of(batch.shape[2:], output_padding)) < 1:
             raise ScratchaeError(
                 f"{self!r} leaves nothing of images of {x.shape[-2]} x {x.shape[-1]} pixels: "
                 "use less padding"
@@ -207,13 +206,17 @@ class ConvTranspose2d(Layer):
         )
         return self.remember(like_input(y, x), batch)
 
+    def size_of(self, positions: Sequence[int], output_padding: tuple[int, int]) -> tuple[int, int]:
+        """Return (H, W) of the output for images of that size."""
+        geometry = Geometry(self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
+        return conv_transpose2d_size(positions, geometry, output_padding)
+
     def padding_for(self, output_size: Sequence[int], positions: Sequence[int]) -> tuple[int, int]:
         """Return the output_padding that makes an output of that size: (H, W), or y's whole shape.
 
         Raises ScratchaeError if none does.
         """
-        geometry = Geometry(self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
-        least = conv_transpose2d_size(positions, geometry, (0, 0))
+        least = self.size_of(positions, (0, 0))
         size = tuple(output_size)[-2:]
         extra = tuple(n - smallest for n, smallest in zip(size, least, strict=False))
         if len(extra) != 2 or not all(0 <= n < s for n, s in zip(extra, self.stride, strict=True)):

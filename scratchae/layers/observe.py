@@ -1,6 +1,6 @@
-"""Observe a model while it runs: every forward and backward pass of its layers can be seen.
+"""Observe a model while it runs: call a function around every forward and backward pass.
 
-The profiler times them, `trace` looks at their numbers; the step that runs is the ordinary one.
+The profiler measures the passes and `trace` records their tensors. The step itself is unchanged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def observed(parts: Iterable[tuple[str, Any]], around: Callable[..., Tensor]) ->
     """Inside, around(name, which, call, *arguments) runs instead of the forward and backward passes.
 
     parts: (name, layer) pairs, or other objects with the methods forward and backward, such as a loss.
-    which: "forward" or "backward". around has to return call(*arguments).
+    which: "forward" or "backward". around must return call(*arguments).
 
     >>> import torch
     >>> from scratchae.layers import ReLU, Sequential

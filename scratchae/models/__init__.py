@@ -1,4 +1,4 @@
-"""The models, and the registry by which the command line and chapters find them by name."""
+"""The models, and a registry to build them by name."""
 
 from scratchae.models.autoencoder import Autoencoder
 from scratchae.models.conv import conv

@@ -11,8 +11,8 @@ from scratchae.losses import Loss
 class Autoencoder(Sequential):
     """`Autoencoder(encoder, decoder)`; forward(x) = decode(encode(x)).
 
-    input_shape: one sample's shape as the encoder takes it, such as (784,) or (1, 28, 28). loss: the
-    loss to train with; None means the mean squared error.
+    input_shape: the shape of one sample, such as (784,) or (1, 28, 28). loss: the loss for training;
+    None means the mean squared error.
 
     >>> import torch
     >>> from scratchae.layers import Linear, Sequential
@@ -52,11 +52,11 @@ class Autoencoder(Sequential):
         return self.encoder.forward(x)
 
     def decode(self, code: Tensor) -> Tensor:
-        """Return what the decoder makes of a latent code, (N, *input_shape)."""
+        """Return the decoder's output (N, *input_shape) for a latent code."""
         return self.decoder.forward(code)
 
     def target(self, x: Tensor) -> Tensor:
-        """Return what the model should give for x (N, *input_shape): x itself.
+        """Return the target of training for the input x (N, *input_shape): x itself.
 
         A model with another target overrides this.
         """

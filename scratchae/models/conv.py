@@ -1,4 +1,4 @@
-"""conv: the convolutional autoencoder; its code is 64 small pictures of 5 x 5."""
+"""conv: the convolutional autoencoder. Its code is 64 channels of 5 x 5 pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scratchae.models.autoencoder import Autoencoder
 
 
 def conv(generator: torch.Generator | None = None) -> Autoencoder:
-    """Three convolutions and their three mirrors, BatchNorm behind all but the last.
+    """Three convolutions and three transposed convolutions, BatchNorm after all but the last.
 
     Input and output (N, 1, 28, 28) in [-1, 1]; code (N, 64, 5, 5).
 

@@ -1,4 +1,4 @@
-"""fc: the fully connected autoencoder; 784 pixels are told in three numbers, or in `latent`."""
+"""fc: the fully connected autoencoder. It encodes 784 pixels as `latent` numbers, normally 3."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from scratchae.models.autoencoder import Autoencoder
 
 
 def fc(generator: torch.Generator | None = None, latent: int = 3) -> Autoencoder:
-    """784-128-64-32-16-12-3-12-16-32-64-128-784, ReLU between, none after the code, Tanh last.
+    """784-128-64-32-16-12-3-12-16-32-64-128-784: ReLU between, none after the code, Tanh last.
 
-    Input and output (N, 784) in [-1, 1]; code (N, latent). Raises ScratchaeError for a latent < 1.
+    Input and output (N, 784) in [-1, 1]; code (N, latent). Raises ScratchaeError if latent < 1.
 
     >>> model = fc()
     >>> model.encode(torch.zeros(2, 784)).shape, len(model.encoder), len(model.decoder)
@@ -23,14 +23,16 @@ def fc(generator: torch.Generator | None = None, latent: int = 3) -> Autoencoder
     torch.Size([2, 8])
     """
     if not isinstance(latent, int) or latent < 1:
-        raise ScratchaeError(f"fc wants latent to be a whole number >= 1, got {latent!r}")
+        raise ScratchaeError(
+            f"fc expects latent to be an integer of at least 1, but got {latent!r}"
+        )
     encoder = stack([784, 128, 64, 32, 16, 12, latent], generator)
     decoder = stack([latent, 12, 16, 32, 64, 128, 784], generator)
     return Autoencoder(Sequential(*encoder), Sequential(*decoder, Tanh()), input_shape=(784,))
 
 
 def stack(sizes: list[int], generator: torch.Generator | None = None) -> list:
-    """Linear layers of these sizes with a ReLU between each two."""
+    """Return Linear layers of these sizes, with a ReLU between each two of them."""
     layers = []
     for in_features, out_features in pairwise(sizes):
         layers += [Linear(in_features, out_features, generator=generator), ReLU()]

@@ -1,7 +1,7 @@
-"""Models by name: `register` adds one, `build` makes one.
+"""Models by name: `register` adds a model, `build` builds it.
 
-A builder may have options, whole numbers with a default, and a name may set them: "fc,latent=8" is
-fc with a code of 8 numbers. A run folder keeps that name, so that it can be built again.
+A builder may have options: integers with a default. A name can set them: "fc,latent=8" is fc with a
+code of 8 numbers. A run folder stores this name, so that the model can be built again.
 """
 
 from __future__ import annotations
@@ -21,26 +21,24 @@ _builders: dict[str, Builder] = {}
 
 
 def register(name: str, builder: Builder) -> None:
-    """Make `builder(generator, **options)` known as `name`; a name can be taken only once.
+    """Register `builder(generator, **options)` under a name. Raises ScratchaeError if it is taken.
 
     >>> from scratchae.models import fc
-    >>> register("fc", fc)  # the same again is no trouble
+    >>> register("fc", fc)  # the same builder again is accepted
     >>> register("fc", lambda generator: None)
     Traceback (most recent call last):
-    scratchae.errors.ScratchaeError: there is a model called 'fc' already: register yours by another name
+    scratchae.errors.ScratchaeError: there is already a model called 'fc': choose another name
     """
     if name in _builders and _builders[name] is not builder:
-        raise ScratchaeError(
-            f"there is a model called {name!r} already: register yours by another name"
-        )
+        raise ScratchaeError(f"there is already a model called {name!r}: choose another name")
     _builders[name] = builder
 
 
 def build(name: str, seed: int = 0, **options: int) -> Autoencoder:
-    """A new model of that name; the same seed gives the same weights on every device.
+    """Build a new model. The same seed gives the same weights on every device.
 
-    options: the builder's own. `model.name` tells those that are not as usual, and `build` takes
-    it. Raises ScratchaeError for a name or an option that is not known.
+    options: those of the builder. `model.name` contains the options that differ from their defaults,
+    and can be passed to `build` again. Raises ScratchaeError if a name or an option is unknown.
 
     >>> model, again = build("fc", seed=1), build("fc", seed=1)
     >>> model.name, model.input_shape, torch.equal(model.parameters()[0], again.parameters()[0])
@@ -49,18 +47,18 @@ def build(name: str, seed: int = 0, **options: int) -> Autoencoder:
     ('fc,latent=8', 8)
     """
     base = name.partition(",")[0]
-    usual, chosen = options_of(base), options_of(name)
+    defaults, chosen = options_of(base), options_of(name)
     for key, value in options.items():
-        check_option(base, key, usual)
+        check_option(base, key, defaults)
         chosen[key] = value
     model = _builders[base](torch.Generator().manual_seed(seed), **chosen)
-    unusual = [f"{key}={value}" for key, value in chosen.items() if value != usual[key]]
-    model.name = ",".join([base, *unusual])
+    changed = [f"{key}={value}" for key, value in chosen.items() if value != defaults[key]]
+    model.name = ",".join([base, *changed])
     return model
 
 
 def options_of(name: str) -> dict[str, int]:
-    """The options of a model, each with its value: the usual one, or the one that the name sets.
+    """Return the options of a model: their defaults, or the values that the name sets.
 
     >>> options_of("fc"), options_of("fc,latent=8"), options_of("conv")
     ({'latent': 3}, {'latent': 8}, {})
@@ -68,7 +66,7 @@ def options_of(name: str) -> dict[str, int]:
     name, *settings = name.split(",")
     if name not in _builders:
         near = difflib.get_close_matches(name, _builders, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names())}"
+        hint = f"did you mean {near[0]!r}?" if near else f"the models are {', '.join(names())}"
         raise ScratchaeError(f"there is no model called {name!r}: {hint}")
     _, *parameters = inspect.signature(_builders[name]).parameters.values()
     options = {parameter.name: parameter.default for parameter in parameters}
@@ -76,20 +74,24 @@ def options_of(name: str) -> dict[str, int]:
         key, _, value = text.partition("=")
         check_option(name, key, options)
         if not value.isdecimal():
-            raise ScratchaeError(f"{name} wants {key} to be a whole number, such as {name},{key}=8")
+            raise ScratchaeError(f"{name} expects {key} to be an integer, such as {name},{key}=8")
         options[key] = int(value)
     return options
 
 
 def check_option(name: str, key: str, options: dict[str, int]) -> None:
-    """One sentence where a model has no such option."""
+    """Raise ScratchaeError if the model has no such option."""
     if key not in options:
-        has = f"it has {', '.join(options)}" if options else "it has none, leave it away"
+        has = (
+            f"its options are {', '.join(options)}"
+            if options
+            else "omit it, the model has no options"
+        )
         raise ScratchaeError(f"{name} has no option {key!r}: {has}")
 
 
 def names() -> list[str]:
-    """Every known name, in the order of registration.
+    """Return all names in the order of registration.
 
     >>> names()[:2]
     ['fc', 'conv']
@@ -98,9 +100,9 @@ def names() -> list[str]:
 
 
 def description(name: str) -> str:
-    """The first line of the builder's docstring.
+    """Return the first line of the builder's docstring.
 
     >>> description("conv")
-    'Three convolutions and their three mirrors, BatchNorm behind all but the last.'
+    'Three convolutions and three transposed convolutions, BatchNorm after all but the last.'
     """
     return (_builders[name].__doc__ or "").strip().split("\n")[0]

@@ -32,7 +32,7 @@ COLUMNS = ["lr", "latent", "seed", "train_loss", "test_loss", "seconds", "diverg
 
 @dataclass
 class Sweep:
-    """What a sweep found.
+    """The result of a sweep.
 
     best: the trial of the lowest test loss, or of the lowest train loss if there are no test images;
     None if all trials diverged.
@@ -70,7 +70,7 @@ def sweep(
     out: str | Path | None = None,
     progress: bool = True,
 ) -> Sweep:
-    """Train a model for every learning rate, latent size and seed, all of one size in one batch.
+    """Train a model for every learning rate, latent size and seed. Equal sizes train together.
 
     Each trial is what `fit` gives for the same settings, up to rounding. data: one data set, or one
     for each seed. latent: None means the model's own size. out: a folder for sweep.csv, written
@@ -97,7 +97,7 @@ def sweep(
     names = [str(shape.name) for shape in shapes]
     folder = None if out is None else Path(out)
     if folder is not None and (folder / "sweep.csv").exists():
-        raise ScratchaeError(f"{folder} holds a sweep already: choose another folder")
+        raise ScratchaeError(f"{folder} already contains a sweep: choose another folder")
     device, found, adam = choose_device(device), Sweep(), None
     with flushing_denormals():
         pool = ImagePool(data, seeds, first, device)
@@ -151,7 +151,7 @@ def new_trial(
 def train_epochs(
     trainer: BatchedTrainer, pool: ImagePool, epochs: int, name: str, progress: bool
 ) -> None:
-    """Train for all epochs, behind one progress bar."""
+    """Train for all epochs, with one progress bar."""
     steps = math.ceil(pool.n / trainer.settings[0].batch_size)
     with tqdm(
         total=epochs * steps,
@@ -173,13 +173,13 @@ def train_epochs(
 
 
 def decisive_loss(trial: Trial) -> float:
-    """Return what trials are compared by: the test loss, or the train loss if there is none."""
+    """Return the loss by which trials are compared: the test loss, or the train loss without it."""
     test = trial.loss("test")
     return trial.loss("train") if math.isnan(test) else test
 
 
 def add(found: Sweep, trainer: BatchedTrainer, seconds: float) -> Adam | None:
-    """Add the trials to what was found; return the optimiser of the best, if it is one of them."""
+    """Add the trials to the result. If one of them is the best so far, return its optimiser."""
     for trial in trainer.trials:
         own = trial.run.settings
         row = {
@@ -201,7 +201,7 @@ def add(found: Sweep, trainer: BatchedTrainer, seconds: float) -> Adam | None:
 
 
 def keep_best(trial: Trial, adam: Adam, folder: Path) -> None:
-    """Write the run folder that `scratchae show` opens and `scratchae train --resume` goes on with."""
+    """Write the run folder of a trial, for `scratchae show` and `scratchae train --resume`."""
     run = trial.run
     run.folder = folder
     write_config(run)
@@ -211,14 +211,14 @@ def keep_best(trial: Trial, adam: Adam, folder: Path) -> None:
 def check_values(
     lr: Sequence[float], seeds: Sequence[int], latent: Sequence[int] | None, weight_decay: float
 ) -> None:
-    """Raises ScratchaeError if a list is empty or holds a value twice, or if a number is out of range."""
+    """Raise ScratchaeError if a list is empty or has a value twice, or a number is out of range."""
     for name, values in (("lr", lr), ("seeds", seeds), ("latent", latent)):
         if values is None:
             continue
         if not values:
-            raise ScratchaeError(f"{name} is empty: give one value or more to try")
+            raise ScratchaeError(f"{name} is empty: give at least one value")
         if twice := [value for i, value in enumerate(values) if value in values[:i]]:
-            raise ScratchaeError(f"{name} holds {twice[0]} twice: give each value once")
+            raise ScratchaeError(f"{name} contains {twice[0]} twice: give each value once")
     for rate in lr:
         if not 0 < rate < math.inf:
             raise ScratchaeError(f"lr must be a finite number above 0, got {rate!r}")

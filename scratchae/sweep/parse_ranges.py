@@ -1,4 +1,4 @@
-"""Read what to sweep over: a number 1e-3, a list 1e-4,1e-3 or a range 1e-4..1e-2."""
+"""Read the values of a sweep: a number 1e-3, a list 1e-4,1e-3 or a range 1e-4..1e-2."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from scratchae.errors import ScratchaeError
 
 
 def numbers(text: str, name: str) -> list[float]:
-    """Return the numbers above 0 that a text names.
+    """Return the positive numbers in a text.
 
-    A range goes up in equal factors: two steps for a factor of ten, or as many values as a number
-    after a colon says. Its inner values are rounded to three digits, so that the value shown is the
-    value used. name: the option, for error messages. Raises ScratchaeError if the text is no such
-    list.
+    A range goes up in equal factors, two for each factor of ten. A number after a colon sets the
+    number of its values instead. The inner values are rounded to three digits, so that the value
+    shown is the value used. name: the option, for error messages. Raises ScratchaeError if the text
+    has another form.
 
     >>> numbers("1e-4..1e-2", "--lr")
     [0.0001, 0.000316, 0.001, 0.00316, 0.01]
@@ -34,7 +34,7 @@ def numbers(text: str, name: str) -> list[float]:
             )
         elif colon and not (count.strip().isdecimal() and int(count) >= 2):
             raise ScratchaeError(
-                f"{name}: {item.strip()} has to end in a number of values, 2 or more, such as "
+                f"{name}: {item.strip()} must end in a number of values, 2 or more, such as "
                 f"{first.strip()}..{last.strip()}:5"
             )
         else:
@@ -48,7 +48,7 @@ def numbers(text: str, name: str) -> list[float]:
 
 
 def whole_numbers(text: str, name: str) -> list[int]:
-    """Return the whole numbers that a text names; a range includes both ends.
+    """Return the integers in a text. A range includes both ends.
 
     >>> whole_numbers("2,3,8", "--latent"), whole_numbers("5..7", "--seeds")
     ([2, 3, 8], [5, 6, 7])
@@ -58,7 +58,7 @@ def whole_numbers(text: str, name: str) -> list[int]:
         match = re.fullmatch(r"\s*(\d+)\s*(?:\.\.\s*(\d+)\s*)?", item)
         if not match:
             raise ScratchaeError(
-                f"{name} expects whole numbers, such as 3, a list 2,3,8 or a range 2..8, but got {text!r}"
+                f"{name} expects integers, such as 3, a list 2,3,8 or a range 2..8, but got {text!r}"
             )
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
@@ -70,7 +70,7 @@ def whole_numbers(text: str, name: str) -> list[int]:
 
 
 def seed_numbers(text: str, name: str) -> list[int]:
-    """Return seeds: one number says how many, from 0 up; a list or a range says which.
+    """Return the seeds: a single number n means 0, ..., n - 1; a list or a range gives the seeds.
 
     >>> seed_numbers("5", "--seeds"), seed_numbers("7..7", "--seeds")
     ([0, 1, 2, 3, 4], [7])
@@ -78,12 +78,12 @@ def seed_numbers(text: str, name: str) -> list[int]:
     if not text.strip().isdecimal():
         return whole_numbers(text, name)
     if int(text) == 0:
-        raise ScratchaeError(f"{name} says how many seeds to try: give 1 or more")
+        raise ScratchaeError(f"{name} is the number of seeds: give 1 or more")
     return list(range(int(text)))
 
 
 def number(text: str, name: str, whole: str) -> float:
-    """Return the finite number above 0 in `text`, a part of `whole`."""
+    """Return the positive finite number in `text`, which is a part of `whole`."""
     try:
         value = float(text)
     except ValueError:

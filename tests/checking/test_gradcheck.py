@@ -113,7 +113,7 @@ class OffBy(OnlyReal):
 
 def legible(row) -> bool:
     """Whether a relative error of 1e-6 in it is above the rounding of y, which is about 1."""
-    least = 1e-7 if row.method == "complex step" else 1e-3
+    least = 1e-7 if row.method == "complex step" else 0.1
     return row.got is not None and abs(row.got) > least and row.uncertainty is None
 
 

@@ -44,8 +44,8 @@ def test_it_is_released_without_its_answers_and_without_its_checks(folder):
     assert text.count("your turn") == 2 and "weighted" not in text
     everything = " ".join(p.read_text() for p in folder.iterdir())
     assert "checks" not in (folder / "assignment.toml").read_text().replace("checks it", "")
-    assert "changes nothing, so take off the largest:" in everything
-    assert "Only y[i] is seen" not in everything
+    assert "changes nothing, so subtract the largest:" in everything
+    assert "Only y[i] depends" not in everything
 
 
 def test_a_student_without_the_reference_is_told_what_is_wrong(folder):

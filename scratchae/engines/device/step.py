@@ -1,9 +1,8 @@
 """The training step as a function of tensors alone: nothing in it asks Python for a number.
 
-So it can be recorded once and carried out again and again, by a CUDA graph or a compiler. What
-changes from step to step lies in tensors on the device: which batch is next, the sum of the
-losses. So does the answer to whether all is well: once a loss is not finite, the sum no longer is,
-and then no step moves anything.
+So a CUDA graph or a compiler can record it once and repeat it many times. Everything that changes
+from step to step is in tensors on the device: the index of the next batch and the sum of the losses.
+If a loss is not finite, the sum is not finite from then on, and no later step changes a parameter.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ Step = Callable[[Tensors], Tensor]  # changes tensors in place; returns the loss
 def device_step(net: Net, optimizer: Optimizer, tensors: Tensors) -> Tensor:
     """Make one step on the images (B, ...) at order[row]; return the loss before it, shape ().
 
-    net: the layers, without numbers of their own. optimizer: read for its kind and settings only.
+    net: the layers, without their own tensors. optimizer: only its type and settings are used.
     tensors, by name:
 
         images (N, ...), and targets (N, ...) if the targets are not the images
         order int64 (K, B), the batches; lr float64 () and done float64 (), the learning rate and
         the number of steps made before the first row
         value, grad (P,), the optimiser's state and the flat buffers: changed in place
-        row int64 (1,), the step that is next, of K; total float64 (), the sum of the losses of
-        all images so far: changed in place
+        row int64 (1,), the index of the next step, below K; total float64 (), the sum of the
+        losses of all images so far: changed in place
 
-    A step whose loss is not finite, and every one after it, changes only grad and total,
-    which then is not finite either.
+    A step whose loss is not finite, and every step after it, changes only grad and total. total is
+    then not finite either.
 
     >>> from scratchae.layers import Linear, Sequential
     >>> from scratchae.optim import SGD
@@ -55,10 +54,10 @@ def device_step(net: Net, optimizer: Optimizer, tensors: Tensors) -> Tensor:
 
 
 class OptimizerOnTensors:
-    """The update of an optimiser, carried out on the tensors of a step and undone by them.
+    """The update of an optimiser on the tensors of a step.
 
-    "if the loss is finite" is a question to Python. Here the new tensors are always worked out,
-    and `torch.where` takes the old or the new ones.
+    A recorded step cannot contain an `if`. So the new tensors are always computed, and
+    `torch.where` selects the new ones if the loss is finite, and otherwise the old ones.
     """
 
     def __init__(self, net: Net, optimizer: Optimizer, tensors: Tensors, count: int) -> None:
@@ -66,14 +65,14 @@ class OptimizerOnTensors:
         self.before = {name: t.clone() for name, t in tensors.items() if name.endswith(" buffers")}
 
     def zero_grad(self) -> None:
-        """Give the layers their parameters anew, without gradients."""
+        """Set the parameters of the layers again, without gradients."""
         self.net.link(self.tensors)
 
     def step(self) -> None:
         raise NotImplementedError("a step on tensors ends with update_where_finite")
 
     def update_where_finite(self, _: object, loss: Tensor) -> None:
-        """Move value, state and buffers, and count the step, unless a loss was not finite."""
+        """Update value, state, buffers and row, unless a loss was not finite."""
         tensors, optimizer = self.tensors, self.optimizer
         tensors["grad"].copy_(self.net.gradient())
         self.net.forget()
@@ -91,9 +90,9 @@ class OptimizerOnTensors:
 
 
 def counters(device: torch.device, lr: float, done: int) -> Tensors:
-    """Return row and total, at 0, and lr and done, which are read only.
+    """Return row and total, which are 0, and lr and done, which no step changes.
 
-    lr and done are of float64: in float32, 1 − β₂ᵗ would be wrong by 3e-5 of itself in the first step.
+    lr and done are float64: in float32, 1 − β₂ᵗ has a relative error of 3e-5 in the first step.
     """
 
     def number(value: float) -> Tensor:

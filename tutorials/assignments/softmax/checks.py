@@ -1,4 +1,4 @@
-"""How the answers are tried, and which mistakes have a name. This file is not released."""
+"""The test cases, and the named mistakes. This file is not released."""
 
 import softmax
 
@@ -26,7 +26,7 @@ add_exercise(
 
 @mistake(
     "softmax_forward",
-    "The shares are of a column: sum over axis 1, the row of a sample.",
+    "The shares are those of a column. Sum over axis 1, the row of a sample.",
     chapter=0,
 )
 def summed_over_the_batch(x):
@@ -34,6 +34,6 @@ def summed_over_the_batch(x):
     return powers / powers.sum(dim=0)
 
 
-@mistake("softmax_backward", "Only y[i] is seen to depend on x[i]: all others do too.", chapter=0)
+@mistake("softmax_backward", "Only y[i] depends on x[i] here. All other outputs of the row do, too.", chapter=0)
 def diagonal_only(dy, y):
     return dy * y * (1 - y)

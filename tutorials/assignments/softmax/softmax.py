@@ -2,8 +2,9 @@
 
     y[n,i] = exp(x[n,i]) / Σⱼ exp(x[n,j])         x, y (N, C)
 
-Taking the same number off a whole row changes nothing, so take off the largest:
-exp stays finite.
+Subtracting the same number from a whole row changes nothing, so subtract the largest:
+then exp stays finite.
+
 Backward: ∂y[n,j]/∂x[n,i] = y[n,j] ((i = j) − y[n,i]), summed over j with dy.
 """
 
@@ -11,7 +12,7 @@ import torch
 
 
 def softmax_forward(x: torch.Tensor) -> torch.Tensor:
-    """y (N, C), each row of sum 1.
+    """Return y (N, C). The sum of each row is 1.
 
     >>> softmax_forward(torch.tensor([[0.0, 0.0]])).tolist()
     [[0.5, 0.5]]
@@ -22,6 +23,6 @@ def softmax_forward(x: torch.Tensor) -> torch.Tensor:
 
 
 def softmax_backward(dy: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """dx (N, C), given the output y."""
+    """Return dx (N, C), given the output y."""
     weighted = (dy * y).sum(dim=1, keepdim=True)
     return y * (dy - weighted)

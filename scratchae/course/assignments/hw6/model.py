@@ -1,4 +1,4 @@
-"""Your autoencoder: `build` gives a fresh one, and train.py trains it and keeps its weights."""
+"""Your autoencoder: `build` returns a new one; train.py trains it and saves its weights."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from scratchae.models import Autoencoder
 
 
 def build(generator: torch.Generator | None = None) -> Autoencoder:
-    """An Autoencoder(encoder, decoder, input_shape), untrained, its first weights from the generator.
+    """Return an untrained Autoencoder(encoder, decoder, input_shape) with weights from the generator.
 
-    input_shape is (784,) or (1, 28, 28); pixels are in [-1, 1]. The encoder's output may hold as many
-    numbers a digit as the assignment says, of any shape. All of scratchae.layers may be used; the fc
-    model, in scratchae/models/fc.py, shows how one is put together.
+    input_shape is (784,) or (1, 28, 28). Pixels are in [-1, 1]. The encoder's output for a digit may have
+    any shape, but only as many numbers as the assignment allows. You may use all of scratchae.layers. The
+    model in scratchae/models/fc.py is an example.
     """
     raise NotImplementedError("your turn: build")

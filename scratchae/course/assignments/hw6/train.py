@@ -1,6 +1,6 @@
 """Train the model of model.py and write weights.safetensors: `python train.py`.
 
-Change what you like: only model.py and weights.safetensors are handed in.
+Change what you like: you hand in only model.py and weights.safetensors.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ EPOCHS = 20
 
 
 def main() -> None:
-    """Train on the digits that come with scratchae; `data.load("mnist")` has more of them."""
+    """Train on the digits that come with scratchae; `data.load("mnist")` has more."""
     import torch
     from model import build
     from safetensors.torch import save_file

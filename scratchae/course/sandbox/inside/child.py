@@ -1,4 +1,4 @@
-"""The sandbox's child: it gives up its rights, reads its own job, runs it, answers in frames."""
+"""The child process of the sandbox: it gives up its rights, reads a job, runs it and answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_JOB = 1 << 28  # bytes
 
 
 def main(job: int, answer: int, bpf: bytes, limits: dict) -> None:
-    """Do the job that waits on one descriptor, answer on the other; never return."""
+    """Read a job from one descriptor, run it, and write its answers to the other. Never return."""
     with contextlib.suppress(BaseException):
         give_up_rights(bpf, limits, keep=(job, answer))
         header, body = read_job(job)
@@ -25,7 +25,7 @@ def main(job: int, answer: int, bpf: bytes, limits: dict) -> None:
 
 
 def give_up_rights(bpf: bytes, limits: dict, keep: tuple[int, ...]) -> None:
-    """Become another user, with limits, two descriptors and the filter. From here all is untrusted."""
+    """Change the user, set limits, close files and set the filter. What runs after this is untrusted."""
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
@@ -58,7 +58,7 @@ class Program(ctypes.Structure):
 
 
 def read_job(descriptor: int) -> tuple[dict, bytes]:
-    """Return the one frame that waits on the descriptor."""
+    """Read one frame from the descriptor and close it."""
     frames = Frames(most_header=MOST_JOB, most_body=MOST_JOB)
     while data := os.read(descriptor, 1 << 20):
         for found in frames.feed(data):
@@ -68,6 +68,7 @@ def read_job(descriptor: int) -> tuple[dict, bytes]:
 
 
 def send(descriptor: int, data: bytes) -> None:
+    """Write all of the data to the descriptor."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
