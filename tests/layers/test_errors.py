@@ -112,7 +112,7 @@ say("flatten_number", lambda: Flatten()(torch.tensor(1.0)), "Flatten(start_dim=1
 say("unflatten_size", lambda: Unflatten(1, (2, 3))(ones(2, 7)), "Unflatten(", "6", "(2, 7)")
 say(
     *("one_value_a_channel", lambda: BatchNorm1d(3)(ones(1, 3))),
-    *("BatchNorm1d(3", "one value a channel", "(1, 3)", "eval()"),
+    *("BatchNorm1d(3", "one value a channel", "eval()"),
 )
 say(
     *("num_features", lambda: BatchNorm2d(3)(ones(2, 4, 5, 5))),
@@ -330,14 +330,14 @@ def optimiser_state_of_another_optimiser():
     Adam(parameters()).load_state_dict(SGD(parameters()).state_dict())
 
 
-@mistake("does not belong to Adam", "and the settings")
+@mistake("does not belong to Adam", "and its settings")
 def optimiser_state_without_its_settings():
     state = Adam(parameters()).state_dict()
     del state["lr"]
     Adam(parameters()).load_state_dict(state)
 
 
-@mistake("does not belong to Adam", "exp_avg, exp_avg_sq and the settings")
+@mistake("does not belong to Adam", "exp_avg, exp_avg_sq and its settings")
 def optimiser_state_of_the_same_optimiser_with_amsgrad():
     Adam(parameters()).load_state_dict(Adam(parameters(), amsgrad=True).state_dict())
 
