@@ -31,11 +31,12 @@ LAYERS = [
     *("layers/test_description", "layers/test_torch_samples"),
     *("layers/test_initial_weights", "reference/test_oracles"),
 ]
+ELSEWHERE = "engine or workers or sweep or trace or explorer or learner or processes or by_name"
 QUICK = 5  # of a file's own test files: they find most mutants with few examples
 TESTS = {  # a file's own test files, and words: the name of a test has one of them
     "layers/linear.py": (LAYERS, "linear or sequential or errors"),
     "layers/batchnorm.py": (LAYERS, "norm or running or sequential or errors"),
-    "layers/layernorm.py": (["layers/test_layernorm", *LAYERS], "norm or errors"),
+    "layers/layernorm.py": (["layers/test_layernorm", *LAYERS], f"norm and not ({ELSEWHERE})"),
     "layers/activations.py": (LAYERS, "relu or tanh or sigmoid or sequential or errors"),
     "layers/reshape.py": (LAYERS, "flatten or sequential or errors"),
     "layers/init.py": (["layers/test_initial_weights", *LAYERS[:-2]], ""),
@@ -50,7 +51,7 @@ WIDER = [  # for survivors
     *("test_losses", "test_step", "optim/test_optimizers", "test_written_by_hand"),
     *("layers/test_arguments", "training/test_fit", "reference/test_lockstep"),
 ]
-LEFT_OUT = "200_steps or command or checking"  # these take long, or test something else
+LEFT_OUT = f"200_steps or command or checking or {ELSEWHERE}"  # long, or tests of something else
 
 
 def own_tests(file: str) -> list[str]:
