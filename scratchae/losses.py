@@ -96,8 +96,8 @@ class MSELoss(Loss):
     element. The gradient of "none" is that of each element with respect to its own prediction.
     Training needs one number: "mean" or "sum".
 
-    Raises ScratchaeError if prediction and target differ in shape, dtype or device, or if there is
-    nothing to take the mean of.
+    Raises ScratchaeError if prediction and target differ in shape, dtype or device, or if the mean is
+    that of an empty batch.
 
     >>> import torch
     >>> prediction, target = torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])

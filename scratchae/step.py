@@ -1,9 +1,9 @@
 """The training step: forward, loss, backward and update meet here, and nowhere else in the library.
 
     y = model(x)      L = loss(y, target) + Σ penalties      dy = ∂L/∂y, then backward through the model
-    update: the optimiser moves every parameter along its gradient
+    update: the optimiser moves every parameter against its gradient
 
-An autoencoder's target is its input. No graph is recorded: this is all.
+An autoencoder's target is its input. No graph is recorded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scratchae.losses import MSELoss
 
 
 class SupportsStep(Protocol):
-    """What a step asks of an optimiser: those of scratchae.optim have it, and those of torch.optim."""
+    """What a step needs from an optimiser. Those of scratchae.optim and torch.optim have it."""
 
     def zero_grad(self) -> None: ...
 

@@ -238,9 +238,10 @@ def explained(times: float, arguments: Mapping[str, object], own: int, close: fl
     sizes = {}
     if tensors:
         name, (N, *shape) = tensors[0][0], tensors[0][1].shape
-        sizes["the batch size"] = N
+        if shape:
+            sizes["the batch size"] = N
+            sizes[f"the number of values in a sample of {name}"] = prod(shape)
         sizes[f"the number of elements of {name}"] = N * prod(shape)
-        sizes[f"the number of values in a sample of {name}"] = prod(shape)
         if len(shape) > 1:
             sizes[f"the number of values in a channel of {name}"] = N * prod(shape[1:])
             sizes["the number of positions in an image"] = prod(shape[1:])

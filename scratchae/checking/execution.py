@@ -1,4 +1,4 @@
-"""Run a function on a case, and record all that can be seen from outside."""
+"""Run a function on a case, and record its outputs and side effects."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ OURS = tuple(str(Path(__file__).parents[1] / part) for part in ("checking", "cou
 
 @dataclass(frozen=True)
 class ExecutionResult:
-    """What a function did on a case.
+    """The result of a function on a case.
 
-    values: the outputs by name. trouble: why there are none, in a sentence. changed: arguments that
+    values: the outputs by name. trouble: why there are no outputs, in a sentence. changed: arguments that
     were changed in place, although they belong to the caller. shared: pairs of tensors that share
-    memory. repeatable: whether a second call on the same case gave the same.
+    memory. repeatable: whether a second call on the same case gave the same outputs.
     """
 
     values: dict[str, Tensor]
@@ -31,7 +31,7 @@ class ExecutionResult:
 
 
 def run(function: Callable, exercise: Exercise, case: Case) -> ExecutionResult:
-    """Run the function on the case; an exception becomes `trouble`."""
+    """Run the function on the case. An exception becomes `trouble`."""
     arguments, untouched = case.arguments(), tensors_of(case.arguments())
     values, trouble = call(function, exercise, arguments)
     given = tensors_of(arguments)

@@ -1,4 +1,4 @@
-"""Layouts: the same numbers can lie in memory in many ways, and a layer has to be right for all.
+"""Layouts: a tensor can be stored in memory in many ways, and a layer must be correct for all.
 
 The gradient that comes from a later layer is often a view: transposed, sliced or expanded.
 """
@@ -12,13 +12,13 @@ from scratchae.checking.target import Target, same_layout
 
 LAYOUTS = ("plain", "strided", "permuted", "expanded", "channels_last")
 DESCRIPTIONS = {
-    "permuted": "whose axes lie in another order, like a transposed one",
+    "permuted": "whose axes are stored in another order, like a transposed one",
     "strided": "that is a slice of a larger tensor",
     "expanded": "that is expanded along an axis, like the gradient of a sum",
     "channels_last": "in channels_last",
 }
-EXACT = 1e-6  # share of the largest element by which the order of a sum may change a gradient
-TRUST = 1000  # times as much as a change in the last digits of dy does
+EXACT = 1e-6  # of the largest element: the order of a sum may change a gradient by this much
+TRUST = 1000  # times the effect of a change in the last digits of dy is also accepted
 
 
 def random_tensor(shape: tuple[int, ...], layout: str, generator: torch.Generator) -> Tensor:
@@ -59,8 +59,8 @@ def layout_mistake(target: Target, y: Tensor, generator: torch.Generator) -> tup
     """Look for a dy that is not contiguous and for which backward fails or is wrong.
 
     Returns the names of the variables with wrong gradients and a sentence, or ([], ""). Assumes that
-    the gradients are right for a contiguous dy. They may differ from these by what rounding does,
-    which is found by changing the last digits of dy; so there is no false alarm.
+    the gradients are right for a contiguous dy. They may differ from these by rounding. The size of
+    the rounding errors is found by changing the last digits of dy, so that there is no false alarm.
     """
     if target.is_loss:
         return [], ""
@@ -86,20 +86,20 @@ def layout_mistake(target: Target, y: Tensor, generator: torch.Generator) -> tup
         if wrong:
             return [variable.name for variable in wrong], (
                 f"{wrong[0].gradient} is wrong for a dy {description}, but right for a contiguous "
-                "copy of it: backward must not depend on how dy lies in memory."
+                "copy of it: backward must not depend on how dy is stored in memory."
             )
     return [], ""
 
 
 def gradients_for(target: Target, dy: Tensor) -> list[Tensor]:
-    """The gradients for this dy, computed on copies of all other tensors."""
+    """Return the gradients for this dy, computed on copies of all other tensors."""
     forward, gradients = target.bind([same_layout(v.tensor) for v in target.variables])
     forward()
     return [gradient.clone() for gradient in gradients(dy)]
 
 
 def equal_but_for_rounding(got: Tensor, right: Tensor, nearby: Tensor) -> bool:
-    """nearby: the gradient for a dy with other last digits, which shows how much rounding can do."""
+    """Compare up to rounding. nearby: the gradient for a dy with other last digits."""
     if got.shape != right.shape or not right.numel():
         return got.shape == right.shape
     uncertainty = EXACT * float(right.abs().max()) + TRUST * float((nearby - right).abs().max())

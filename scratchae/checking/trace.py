@@ -1,8 +1,8 @@
-"""The X-ray: what every layer of a model makes of a batch, on the way forth and on the way back.
+"""trace: the activations and gradients of every layer, in one forward and backward pass.
 
 A copy of the model runs once. If training fails, the table shows in which layer: activations or
-gradients that shrink or grow from layer to layer, dead units and, beside a second model that should
-be the same, the first layer in which the two differ.
+gradients that shrink or grow from layer to layer, and dead units. If a second model is given that
+should be the same, it shows the first layer in which the two differ.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def trace(
     other: Any = None,
     seed: int = 0,
 ) -> Trace:
-    """Send x (N, ...) forth and back through a copy of the model, in its mode; see `Trace`.
+    """Run x (N, ...) forward and backward through a copy of the model in its mode; see `Trace`.
 
     The target is x; if the output has another shape, it is random, from `seed`. other: a model that
     should do the same, by hand or of torch.nn, or the outputs of its layers as (name, tensor). Raises
@@ -92,7 +92,7 @@ def trace(
 
 
 def leaves_of(model: Layer) -> dict[str, Layer]:
-    """Return {name: layer} of the layers that hold no others; a model that is one layer has its name."""
+    """Return {name: layer} of the layers without children. If the model is one, its name is its type."""
     return {
         name or type(layer).__name__: layer
         for name, layer in model.modules()

@@ -1,4 +1,4 @@
-"""What is worth a look in a trace: where two models differ, dead units, lost gradients."""
+"""Findings in a trace: where two models differ, dead units, vanishing gradients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 
-MANY_DEAD = 0.7  # a share that is worth a sentence; half of the units are dead in many a fresh net
+MANY_DEAD = 0.7  # a share that gives a warning; in many new networks half of the units are dead
 FACTOR = 1000.0  # by which a spread may change from one end of the model to the other
 
 
@@ -35,7 +35,7 @@ def differences(ours: list[Tensor], theirs: list[Tensor]) -> list[float]:
 def warnings_of(
     table: pd.DataFrame, outputs: list[Tensor], gradients: list[tuple[Tensor, Tensor]]
 ) -> list[str]:
-    """Return what is worth a look, in the order of a forward pass; gradients: (dx, dy) of each layer."""
+    """Return warnings in the order of a forward pass. gradients: (dx, dy) of each layer."""
     said, names = [], list(table["name"])
     bad = [name for name, y in zip(names, outputs, strict=True) if not y.isfinite().all()]
     if bad:

@@ -1,4 +1,4 @@
-"""Trace: what the X-ray saw, as a table of text, one of HTML, and sentences."""
+"""Trace: the result of `trace`, as a table in text or HTML, and sentences."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ HEADINGS = {"spread": "std", "dy_spread": "std dy", "difference": "differs"}
 
 @dataclass(frozen=True, repr=False)
 class Trace(Rendered):
-    """What `trace` saw; print it, or draw it with scratchae.plots.trace_picture.
+    """The result of `trace`. Print it, or draw it with scratchae.plots.trace_picture.
 
-    table: one row a leaf layer, in order, with the columns
+    table: one row per layer without children, in order, with the columns
         name, kind, shape     such as "encoder.0", "Linear", and the shape of its output
         mean, spread          of the output; a spread is a standard deviation over all numbers
-        dead                  share of units (axis 1) that are 0 for the whole batch; NaN but for ReLUs
+        dead                  share of units (axis 1) that are 0 for the whole batch; NaN if no ReLU
         dy_spread, dx_spread  of the gradients of its output and of its input
-        dweight/weight, ...   |gradient| / |parameter|, norms; NaN without one, or where it is 0
-        difference            |y - y_other| / |y_other|, norms; only beside a second model
+        dweight/weight, ...   |gradient| / |parameter|, norms; NaN if there is no parameter or it is 0
+        difference            |y - y_other| / |y_other|, norms; only with a second model
     parted: the name of the first layer whose outputs differ, or None.
     warnings: one sentence each.
 
@@ -42,17 +42,17 @@ class Trace(Rendered):
     warnings: tuple[str, ...]
 
     def sentences(self) -> list[str]:
-        """Where the two models part, if there were two, and the warnings."""
+        """Return where the two models differ, if there are two, and the warnings."""
         return [*comparison(self.table, self.parted), *self.warnings]
 
     def cells(self) -> pd.DataFrame:
-        """The table in words, without dx_spread: the row above has it as its dy."""
+        """Return the table as text. dx_spread is omitted: the row above shows it as its dy."""
         table = self.table.drop(columns="dx_spread")
         cells = {c: [in_words(c, value) for value in table[c]] for c in table}
         return pd.DataFrame(cells).rename(columns=lambda c: HEADINGS.get(c, c.partition("/")[0]))
 
     def blocks(self) -> list[Block]:
-        """The headline, the table in words, and the sentences."""
+        """Return the headline, the table as text, and the sentences."""
         cells = self.cells()
         numbers = range(3, len(cells.columns))
         return [
@@ -65,7 +65,7 @@ class Trace(Rendered):
 
 
 def comparison(table: pd.DataFrame, parted: str | None) -> list[str]:
-    """Where the two models part, in a sentence; none if there was one model only."""
+    """Return a sentence that says where the two models differ; none if there is only one model."""
     if "difference" not in table:
         return []
     if parted is None:
@@ -73,13 +73,13 @@ def comparison(table: pd.DataFrame, parted: str | None) -> list[str]:
     _, kind, *_, difference = table[table["name"] == parted].iloc[0]
     how = f"relative difference {difference:.2g}"
     if difference == math.inf:
-        how += ", for their shapes differ, or one has NaN or only zeros where the other has not"
+        how += ", because their shapes differ, or only one of them has NaN or only zeros"
     before = "it is the first layer" if parted == table["name"].iloc[0] else "all before it agree"
-    return [f"the two part at {parted}, {kind}: {how}; {before}"]
+    return [f"the two differ first at {parted}, {kind}: {how}; {before}"]
 
 
 def in_words(column: str, value: Any) -> str:
-    """Return a cell of at most 15 characters; of a long name it shows the end."""
+    """Return a cell of at most 15 characters. A long name is cut at its start."""
     may_miss = column == "dead" or "/" in column
     if column == "shape":
         text = "x".join(map(str, value))

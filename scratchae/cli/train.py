@@ -155,13 +155,13 @@ def layers_of(folder: Path | None, engine: str) -> Iterator[None]:
     if folder is None:
         yield
         return
-    from scratchae.course.student_layers import borrowing
+    from scratchae.course.student_layers import use_student_layers
 
     if engine != "eager":
         raise ScratchaeError(
             f"--layers needs --engine eager, but got {engine}, which does not run your layers"
         )
-    with borrowing(folder) as yours:
+    with use_student_layers(folder) as yours:
         console.print(f"Your layers: {', '.join(yours)}. All others are the library's.")
         yield
 

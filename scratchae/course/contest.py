@@ -52,8 +52,8 @@ def judge_contest(task: Task, settings: dict, measured: Measured) -> list[Row]:
     elif measured.code > settings["code"]:
         over = f"its code is {measured.code} numbers, at most {settings['code']} are allowed"
     rows = []
-    for test, wanted in zip(task.tests, settings["errors"], strict=True):
-        short = "" if measured.error < wanted else f"the error is {measured.error:.4f}"
+    for test, limit in zip(task.tests, settings["errors"], strict=True):
+        short = "" if measured.error < limit else f"the error is {measured.error:.4f}"
         rows.append(Row(task.exercise, test, over or short))
     return rows
 

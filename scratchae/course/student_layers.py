@@ -1,6 +1,6 @@
-"""Borrowing: the library with a student's functions in the place of its own, to train with.
+"""Train with a student's functions in place of the library's.
 
-What the student has not written yet stays the library's.
+The library's own function is used if the student has not written it yet.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from scratchae.course.blank import Function
 from scratchae.course.blanked_sources import PARTS, ROOT
@@ -20,24 +21,26 @@ from scratchae.errors import ScratchaeError
 
 
 @contextmanager
-def borrowing(folder: Path) -> Iterator[dict[str, str]]:
-    """Inside, the library computes with the folder's functions; gives {function: its file}.
+def use_student_layers(folder: Path) -> Iterator[dict[str, str]]:
+    """Use the functions in the folder inside the block, and yield {function: its file}.
 
-    Raises ScratchaeError where the folder has none, or where a file cannot be loaded; what one of the
-    functions raises later is told as a ScratchaeError too. Only the engine `eager` calls them.
+    Raises ScratchaeError if the folder has no such function or a file cannot be loaded. If a function
+    raises an exception later, it becomes a ScratchaeError. Only the engine `eager` calls the functions.
     """
     if not folder.is_dir():
         raise ScratchaeError(f"there is no folder {folder}: give the one with your layers")
     swaps, names = [], {}
     for path, module in modules_of(folder):
         for name, function in written(path, module).items():
-            swaps.append((getattr(module, name), told(function, path)))
+            swaps.append((getattr(module, name), with_line_of_error(function, path)))
             names[name] = path.name
     if not swaps:
         raise ScratchaeError(
-            f"{folder} has no function of yours: write one of those that say `your turn` first"
+            f"{folder} has no function of yours: first write one of those that say `your turn`"
         )
-    places = [(m, n, original, yours) for original, yours in swaps for m, n in where(original)]
+    places = [
+        (m, n, original, yours) for original, yours in swaps for m, n in references_to(original)
+    ]
     for module, name, _, yours in places:
         setattr(module, name, yours)
     try:
@@ -47,8 +50,8 @@ def borrowing(folder: Path) -> Iterator[dict[str, str]]:
             setattr(module, name, original)
 
 
-def modules_of(folder: Path) -> Iterator[tuple[Path, object]]:
-    """(file in the folder, the library's module of that name)."""
+def modules_of(folder: Path) -> Iterator[tuple[Path, ModuleType]]:
+    """Yield (file in the folder, the library's module of the same name)."""
     for pattern in PARTS:
         for path in sorted(ROOT.glob(pattern)):
             if path.stem != "__init__" and (folder / path.name).is_file():
@@ -56,8 +59,8 @@ def modules_of(folder: Path) -> Iterator[tuple[Path, object]]:
                 yield folder / path.name, import_module(dotted)
 
 
-def written(path: Path, module: object) -> dict[str, Callable]:
-    """The functions of a student's file that the library has too and that are not blank, nor its own."""
+def written(path: Path, module: ModuleType) -> dict[str, Callable]:
+    """Return the library's functions that the student has written in this file."""
     try:
         text, loaded = read_source(path), load_module(path)
     except SubmissionError as error:
@@ -72,12 +75,12 @@ def written(path: Path, module: object) -> dict[str, Callable]:
 
 
 def bodies(source: str) -> dict[str, str]:
-    """{function at the top level: its normalised text}."""
+    """Return {function at the top level: its normalised text}."""
     return {n.name: ast.unparse(n) for n in ast.parse(source).body if isinstance(n, Function)}
 
 
-def where(function: object) -> list[tuple[object, str]]:
-    """Every (module, name) of the library by which a function is known."""
+def references_to(function: object) -> list[tuple[ModuleType, str]]:
+    """Return every (module, name) of the library that refers to the function."""
     return [
         (module, name)
         for dotted, module in list(sys.modules.items())
@@ -87,8 +90,8 @@ def where(function: object) -> list[tuple[object, str]]:
     ]
 
 
-def told(function: Callable, path: Path) -> Callable:
-    """The function; what it raises is a sentence to its writer."""
+def with_line_of_error(function: Callable, path: Path) -> Callable:
+    """Wrap the function: an exception becomes a ScratchaeError with the line of the student's file."""
 
     @wraps(function)
     def called(*arguments: object, **named: object) -> object:

@@ -36,7 +36,7 @@ class ErrorReporter:
     advice: how to go on; it ends the sentence about a lost worker.
 
     >>> reporter = ErrorReporter(Workers())
-    >>> reporter.advice = "go on with: scratchae train fc --resume"
+    >>> reporter.advice = "continue with: scratchae train fc --resume"
     """
 
     def __init__(self, workers: Workers) -> None:
@@ -123,7 +123,7 @@ def report_errors_once(workers: Workers) -> Iterator[ErrorReporter]:
     1 if a worker is lost, and 128 + the number of a signal. With one worker nothing is changed.
 
     >>> with report_errors_once(Workers()) as reporter:
-    ...     reporter.advice = "go on with: scratchae train fc --resume"
+    ...     reporter.advice = "continue with: scratchae train fc --resume"
     """
     reporter = ErrorReporter(workers)
     if workers.size == 1:

@@ -35,7 +35,7 @@ def shard_by_batches(images: Tensor, rank: int, size: int, batch_size: int = 500
 
 
 def check_batch_size(batch_size: int, size: int) -> None:
-    """Raises ScratchaeError if a batch has fewer images than there are workers.
+    """Raise ScratchaeError if a batch has fewer images than there are workers.
 
     >>> check_batch_size(2, 3)  # doctest: +ELLIPSIS
     Traceback (most recent call last):

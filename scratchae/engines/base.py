@@ -1,7 +1,7 @@
-"""Engine: how a training step is carried out. The plain one runs the layers as they are written.
+"""Engine: a way to run a training step. The `eager` engine runs the layers as they are written.
 
-Every engine makes the same step, `scratchae.step.train_step`, up to rounding. They differ in where
-the numbers lie and in how often Python is asked. The others are checked against `eager`.
+Every engine makes the same step, `scratchae.step.train_step`, up to rounding. Engines differ in where
+the tensors are stored and in how much of the step Python runs. All are tested against `eager`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Engine:
     """
 
     name = "eager"
-    in_halves = True  # can `gradients` and `update` be called apart?
+    in_halves = True  # can `gradients` and `update` be called separately?
     precisions: tuple[str, ...] = ("float32",)
 
     def __init__(self, model: Sequential, optimizer: Optimizer, precision: str = "float32") -> None:

@@ -1,8 +1,8 @@
 """CompiledEngine: the device step put through torch.compile as one function.
 
-The compiler does not see the Python of the layers but what they do: the step runs once, and its
-operations on tensors are listed (a graph of torch.fx), forward pass, loss, backward pass and update
-in one. The compiler fuses neighbours in that list.
+The compiler does not see the Python code of the layers. The step runs once, and its operations on
+tensors are recorded in one list (a graph of torch.fx): forward pass, loss, backward pass and update.
+The compiler fuses neighbouring operations of this list.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from scratchae.optim import Optimizer
 class CompiledEngine(DeviceEngine):
     """The steps of `eager`, up to rounding, compiled; on CUDA also recorded as a CUDA graph.
 
-    Each batch size is compiled by itself. That takes tens of seconds on a CPU the first time (torch
-    keeps what it compiled on disk). The one short batch at the end of an epoch is not compiled. If a
-    step cannot be compiled, because there is no C++ compiler or because a layer asks for a number
-    that only the step itself can tell, a warning says so, and the steps are those of `eager`. Layers
-    of your own must not count or draw numbers in Python.
+    Each batch size is compiled separately. This takes tens of seconds on a CPU the first time (torch
+    keeps the compiled code on disk). The short batch at the end of an epoch is not compiled. A step
+    cannot be compiled if there is no C++ compiler, or if a layer needs a value in Python that is
+    known only when the step runs. Then there is a warning, and the steps are those of `eager`. Layers
+    of your own must not count their calls or draw random numbers in Python.
 
     >>> from scratchae.engines import make_engine
     >>> from scratchae.layers import Linear
@@ -41,7 +41,7 @@ class CompiledEngine(DeviceEngine):
     >>> make_engine("compile", model, Adam(model.parameters())).name
     'compile'
 
-    On a CPU measured at 1.35 to 1.5 times the speed of `eager`, a batch of 64; on CUDA not yet run.
+    Measured on a CPU with a batch of 64: 1.35 to 1.5 times as fast as `eager`. Not yet run on CUDA.
     """
 
     name = "compile"
@@ -57,19 +57,19 @@ class CompiledEngine(DeviceEngine):
         names = list(tensors)
         try:
             compiled = torch.compile(operations_of(step, tensors), fullgraph=True, dynamic=False)
-            with warnings.catch_warnings():  # the compiler's own, about parts of torch it uses
+            with warnings.catch_warnings():  # of the compiler, about parts of torch that it uses
                 warnings.simplefilter("ignore", DeprecationWarning)
-                compiled(list(copies(tensors).values()))  # so that it is known to work
+                compiled(list(copies(tensors).values()))  # compile now, so that errors appear here
         except ScratchaeError:
-            raise  # what a layer has to say about its input
-        except Exception as error:  # the compiler's own are of many kinds
+            raise  # an error of a layer about its input
+        except Exception as error:  # the compiler raises many types
             self.fall_back(f"cannot compile this step ({first_line(error)})")
             return None
         return lambda tensors: compiled([tensors[name] for name in names])
 
 
 def operations_of(step: Step, tensors: dict[str, Tensor]) -> GraphModule:
-    """Return what a step does, as a list of operations on its tensors; it is run on copies.
+    """Return the operations of a step on its tensors as a list. The step runs on copies.
 
     >>> from scratchae.layers import ReLU
     >>> def step(tensors):

@@ -16,7 +16,7 @@ PRECISIONS = ("float32", "bf16")
 
 
 def register_engine(kind: type[Engine]) -> type[Engine]:
-    """Make an engine known by its `name`; a decorator.
+    """Register an engine under its `name`; a decorator.
 
     >>> from scratchae.engines import Engine
     >>> @register_engine
@@ -35,7 +35,7 @@ def make_engine(
     """Make the engine of that name for a model and the optimizer of its parameters.
 
     precision: "float32", or "bf16", which the engines compile and graph have. Raises ScratchaeError
-    if there is no such engine, or if it cannot do what is asked.
+    if there is no such engine, or if it does not support the precision, the model or the device.
 
     >>> from scratchae.layers import Linear, Sequential
     >>> from scratchae.optim import Adam
@@ -50,6 +50,6 @@ def make_engine(
         raise ScratchaeError(f"there is no precision {precision!r}: use float32 or bf16")
     if precision not in ENGINES[name].precisions:
         raise ScratchaeError(
-            f"the {name} engine computes in float32: bf16 goes with graph or compile"
+            f"the {name} engine computes in float32 only: use compile or graph for bf16"
         )
     return ENGINES[name](model, optimizer, precision)

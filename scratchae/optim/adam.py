@@ -6,9 +6,9 @@
     AdamW: θ ← θ − ηλθ instead of g ← g + λθ; the rest as Adam
 
 g is the gradient, θ the parameters, η the learning rate (`lr`), λ the `weight_decay`, t the number
-of this step, from 1. m and v start at 0, so the first averages are too small by 1 − βᵗ: the
-hats undo that. With amsgrad, v̂ comes from the largest v so far. (Kingma and Ba 2015; Loshchilov and
-Hutter 2019; Reddi et al. 2018.) Formulas and defaults are torch.optim's.
+of this step, from 1. m and v start at 0, so the first averages are too small by the factor 1 − βᵗ.
+m̂ and v̂ are divided by this factor. With amsgrad, v̂ comes from the largest v so far. (Kingma and Ba
+2015; Loshchilov and Hutter 2019; Reddi et al. 2018.) Formulas and defaults are torch.optim's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Optimizer: what all optimisers have in common. They work on one flat buffer.
 
-All parameters of a model lie one behind the other in one tensor, and so do their gradients. The
+All parameters of a model are stored one after the other in one tensor, and so are their gradients. The
 layers hold views into these two. A step is then a few operations for the whole model instead of
 a few for every parameter.
 """
@@ -17,9 +17,8 @@ from torch import Tensor
 from scratchae.errors import ScratchaeError
 
 Number = float | Tensor  # a number, or a tensor of shape ()
-PIECE = (
-    2**17
-)  # parameters that a CPU moves at a time, so that all buffers of a piece stay in its cache
+# How many parameters a CPU moves at a time, so that all buffers of a piece stay in its cache.
+PIECE = 2**17
 
 
 class Optimizer:
@@ -75,12 +74,12 @@ class Optimizer:
         """Make step t, counted from 1: change `value` and `state` in place, leave `grad` as it is.
 
         value, grad and the tensors of `state` have one shape: they are all parameters or a part of
-        them. Every parameter is moved by itself. t, lr: as in `adam_update`.
+        them. Every element is updated independently. t, lr: as in `adam_update`.
         """
         raise NotImplementedError
 
     def zero_grad(self) -> None:
-        """Empty all gradients: one operation."""
+        """Set all gradients to 0, in one operation."""
         self.grad.zero_()
         for p, (_, grad) in zip(self.parameters, self.views, strict=True):
             p.grad = grad
@@ -92,7 +91,7 @@ class Optimizer:
         return {"steps": self.steps, **settings, "state": dict(self.state)}
 
     def load_state_dict(self, state: dict) -> None:
-        """Go on where `state_dict` was taken. Raises ScratchaeError if the state does not fit."""
+        """Continue from the state that `state_dict` returned. Raises ScratchaeError if the state does not fit."""
         who = type(self).__name__
         missing = {"steps", "state", *self.hyperparameters} - state.keys()
         if missing or state["state"].keys() != self.state.keys():

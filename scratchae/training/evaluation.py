@@ -1,4 +1,4 @@
-"""What a model makes of images that it is not trained on: its loss, its reconstructions, its faults."""
+"""Evaluate a model: its loss, its reconstructions, and the first tensor that is not finite."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def evaluate(model: Layer, x: Tensor, target: Tensor | None = None, batch_size: 
     target = x if target is None else target
     total = torch.zeros((), dtype=torch.float64, device=x.device)
     with evaluating(model):
-        for batch, wanted in zip(x.split(batch_size), target.split(batch_size), strict=True):
-            total += compute_loss(model, batch, wanted).double() * len(batch)
+        for batch, expected in zip(x.split(batch_size), target.split(batch_size), strict=True):
+            total += compute_loss(model, batch, expected).double() * len(batch)
     return (total / len(x)).item()
 
 
 @contextmanager
 def evaluating(model: Layer) -> Iterator[None]:
-    """Inside, the model is in evaluation mode.
+    """Put the model into evaluation mode inside the block.
 
-    Afterwards the mode is as before, and nothing is kept for backward.
+    Afterwards the mode is as before, and the layers keep nothing for a backward pass.
 
     >>> from scratchae.layers import Sequential
     >>> model = Sequential()
@@ -64,7 +64,7 @@ def reconstruct(model: Layer, images: Tensor) -> Tensor:
     first = next(iter(model.parameters()), images)
     with evaluating(model):
         y = model.forward(images.to(first.device)).cpu()
-    return y.clone()  # a tensor like any other, outside of inference mode
+    return y.clone()  # outside of inference mode, so it is an ordinary tensor
 
 
 @torch.inference_mode()

@@ -22,7 +22,7 @@ TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 @contextmanager
 def flushing_denormals() -> Iterator[None]:
-    """Inside, numbers below 1.2e-38 count as 0, in this thread and in those that torch computes with.
+    """Treat numbers below 1.2e-38 as 0 inside the block, in this thread and in torch's threads.
 
     >>> smallest = torch.tensor([torch.finfo(torch.float32).tiny])
     >>> with flushing_denormals():
@@ -63,7 +63,7 @@ def openmp() -> ctypes.CDLL | None:
 
 @contextmanager
 def float32_products(tf32: bool = False) -> Iterator[None]:
-    """Inside, CUDA multiplies float32 matrices in float32 or, with tf32, in TF32.
+    """Multiply float32 matrices on CUDA in float32 or, with tf32, in TF32 inside the block.
 
     TF32 keeps 10 of a number's 23 binary digits: a product has a relative error of about 1e-3 instead
     of 1e-7, and is several times faster on GPUs since Ampere. Sums stay float32.
@@ -86,7 +86,7 @@ def float32_products(tf32: bool = False) -> Iterator[None]:
 
 
 def check_numbers(device: torch.device, tf32: bool, precision: str) -> None:
-    """Raises ScratchaeError if the device does not support the number format.
+    """Raise ScratchaeError if the device does not support the number format.
 
     >>> check_numbers(torch.device("cpu"), tf32=True, precision="float32")
     Traceback (most recent call last):

@@ -78,8 +78,8 @@ def fit(
     rounding: "buffered" in memory that is laid out once, "frugal" in less of it, "compile" through
     torch.compile, "graph" (on CUDA) as a recording. precision: "float32", or on CUDA, with compile
     or graph, "bf16": the layers compute in bfloat16, the weights are kept in float32. tf32: let
-    CUDA cut the factors of float32 products to TF32. A run folder does not keep these three: resume
-    with the same.
+    CUDA cut the factors of float32 products to TF32. A run folder does not store these three: resume
+    with the same values.
 
     If torchrun starts the program several times, the processes train one model: each works on its
     share of every batch. Together they make the steps of one process, up to rounding. Only rank 0
@@ -98,8 +98,8 @@ def fit(
     check_settings(epochs, batch_size, seed)
     if out is not None and model.name is None:
         raise ScratchaeError(
-            "a run folder has to say how its model is built: `register` yours under a name and give "
-            "fit that name, or omit `out`"
+            "a run folder stores the name of its model, but this model has none: `register` it and pass "
+            "its name to fit, or omit `out`"
         )
     workers = init_workers()
     check_batch_size(batch_size, workers.size)
@@ -181,7 +181,7 @@ def make_optimizer(
         )
     if lr is not None or weight_decay is not None:
         raise ScratchaeError(
-            "fit got an optimizer and lr or weight_decay besides, which are its default Adam's: give "
+            "fit got an optimizer, and lr or weight_decay, which are for the default optimizer: pass "
             "them to your optimizer"
         )
     if not isinstance(optimizer, Optimizer):

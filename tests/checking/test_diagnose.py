@@ -84,6 +84,11 @@ def test_a_factor_is_explained_by_the_sizes_that_it_is_equal_to():
     )
 
 
+def test_a_vector_has_no_batch_size():
+    said = diagnose(7 * X, X, "value", {"value": noise(7)})
+    assert said == "value is 7 times too large: that is the number of elements of value"
+
+
 def test_an_own_size_explains_a_factor_if_no_argument_does():
     said = diagnose(15 * X, X, "dweight", {"dy": noise(7, 2)})
     assert said == "dweight is 15 times too large: that is the number of its elements"

@@ -105,7 +105,7 @@ def test_a_backward_that_takes_dy_for_contiguous_is_found(shape):
     result = gradcheck(torch.sin, x, backward=lambda dy, x: misread(dy) * x.cos())
     assert not result
     assert "dx is wrong for a dy " in result.diagnosis
-    assert "how dy lies in memory" in result.diagnosis
+    assert "how dy is stored in memory" in result.diagnosis
     assert [row.ok for row in result.rows] == [False]
     assert gradcheck(torch.sin, x, backward=lambda dy, x: misread(dy.contiguous()) * x.cos())
 

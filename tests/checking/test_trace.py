@@ -86,7 +86,7 @@ def test_one_changed_weight_is_found(name, where):
     dict(other.leaves())[where].weight.view(-1)[3] += 0.3
     for wrong in (other, twin(other)):
         seen = trace(model, x, wrong)
-        assert seen.parted == where and f"the two part at {where}, " in str(seen)
+        assert seen.parted == where and f"the two differ first at {where}, " in str(seen)
         index = seen.table["name"].tolist().index(where)
         y, z = x, x
         for (_, ours), (_, theirs) in list(zip(model.leaves(), other.leaves(), strict=True))[

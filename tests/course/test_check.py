@@ -19,7 +19,7 @@ from scratchae.course.grading.test_cases import case_groups
 from scratchae.course.release import student_files
 from scratchae.course.sandbox import Limits
 from scratchae.course.scoring import points_of, scored_rows
-from scratchae.course.student_layers import borrowing
+from scratchae.course.student_layers import use_student_layers
 from scratchae.errors import ScratchaeError
 from scratchae.layers import linear
 from tests.helpers.solutions import TENSORS, around
@@ -240,7 +240,7 @@ def test_training_with_borrowed_layers_really_uses_them_and_gives_them_back(tmp_
     before = linear.linear_forward, linear.linear_backward
     layer, x = linear.Linear(3, 2), torch.ones(4, 3)
     right = layer(x), layer.backward(torch.ones(4, 2))
-    with borrowing(tmp_path) as yours:
+    with use_student_layers(tmp_path) as yours:
         assert yours == {"linear_forward": "linear.py", "linear_backward": "linear.py"}
         assert linear.linear_forward is not before[0]
         assert torch.allclose(layer(x), right[0])
@@ -272,7 +272,7 @@ def test_layers_that_cannot_be_borrowed_are_answered_by_one_sentence(tmp_path, b
     from scratchae.layers import ReLU
 
     fill(tmp_path, "hw1", bodies)
-    with pytest.raises(ScratchaeError, match=words), borrowing(tmp_path):
+    with pytest.raises(ScratchaeError, match=words), use_student_layers(tmp_path):
         ReLU()(torch.ones(2, 2))
 
 
@@ -289,6 +289,6 @@ def test_a_students_training_step_is_the_one_that_trains(tmp_path):
     fill(tmp_path, "hw2", {"train_step": body})
     model = Sequential(Linear(3, 3))
     engine = Engine(model, SGD(model.parameters(), lr=0.1))
-    with borrowing(tmp_path):
+    with use_student_layers(tmp_path):
         assert engine.step(torch.ones(2, 3)).item() == 42
     assert engine.step(torch.ones(2, 3)).item() != 42

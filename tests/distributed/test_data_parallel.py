@@ -568,9 +568,7 @@ def test_a_job_that_is_told_to_stop_says_how_to_go_on(number, training, tmp_path
     assert job.wait(300) != 0
     assert gone(pids)
     (sentence,) = said(tmp_path)
-    assert sentence.startswith(
-        "error: training was told to stop: the epochs that were finished are in"
-    )
+    assert sentence.startswith("error: training was told to stop: the finished epochs are in")
 
 
 def command(workers, *words):

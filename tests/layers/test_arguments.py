@@ -1,6 +1,6 @@
-"""Where torch.nn refuses arguments or an image, so do we, in one sentence; and never elsewhere.
+"""We refuse the arguments and images that torch.nn refuses, in one sentence, and no others.
 
-And what is not given is what it is in torch.
+An argument that is omitted has the default of torch.
 """
 
 import inspect
@@ -91,7 +91,7 @@ def test_what_torch_refuses_is_refused_in_one_sentence_and_nothing_else_is(name,
 
 
 def defaults(function) -> dict:
-    """Every argument that has a default, but those of which torch has no like."""
+    """Every argument with a default, except those that torch does not have."""
     arguments = inspect.signature(function).parameters.items()
     given = {name: a.default for name, a in arguments if a.default is not a.empty}
     return {name: value for name, value in given.items() if name != "generator"}

@@ -112,7 +112,7 @@ say("flatten_number", lambda: Flatten()(torch.tensor(1.0)), "Flatten(start_dim=1
 say("unflatten_size", lambda: Unflatten(1, (2, 3))(ones(2, 7)), "Unflatten(", "6", "(2, 7)")
 say(
     *("one_value_a_channel", lambda: BatchNorm1d(3)(ones(1, 3))),
-    *("BatchNorm1d(3", "one value a channel", "eval()"),
+    *("BatchNorm1d(3", "one value a channel", "two or more", "eval()"),
 )
 say(
     *("num_features", lambda: BatchNorm2d(3)(ones(2, 4, 5, 5))),

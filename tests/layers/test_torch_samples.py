@@ -16,7 +16,7 @@ from tests.helpers.torch_samples import MODULES, torch_samples
 WITHOUT_PARAMETERS = ("LeakyReLU", "MSELoss", "ReLU", "Sigmoid", "Tanh")
 OURS = [name for name in MODULES if hasattr(layers, name) or hasattr(losses, name)]
 
-# (module, sample) -> a piece of the sentence
+# (module, sample) -> a piece of the sentence; none of the samples needs it at present
 REFUSED: dict[tuple[str, str], str] = {}
 
 

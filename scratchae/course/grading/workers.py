@@ -179,12 +179,13 @@ class Pool:
                 self.send(worker, waiting.popleft())
 
     def accept_check(
-        self, worker: Worker, reply: Graded | str | None, others: list[Worker]
+        self, worker: Worker, reply: Graded | str | None, affected: list[Worker]
     ) -> None:
+        """Take note of a good self-check. After a bad one, discard what `affected` have unchecked."""
         if reply != "":
-            unchecked = [student for other in others for student in other.unchecked]
+            students = [student for other in affected for student in other.unchecked]
             message = reply if isinstance(reply, str) else "a worker ended during its self-check"
-            raise SelfCheckError(message, unchecked)
+            raise SelfCheckError(message, students)
         worker.unchecked.clear()
 
     def grade(self, submissions: Iterable[Submission]) -> Iterator[Graded]:

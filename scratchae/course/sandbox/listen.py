@@ -34,7 +34,7 @@ def listen(
     receive: waits a moment for bytes; None if none came, b"" if the process has ended. cpu: the CPU
     seconds that it has used so far. The limits of time hold for each frame.
     """
-    frames, timeouts, size = Frames(most_body=limits.answer), Timeouts(limits), 0
+    frames, timeouts, size = Frames(max_body=limits.answer), Timeouts(limits), 0
     while True:
         data = receive()
         if data == b"":
@@ -58,9 +58,9 @@ def describe_exit(code: int) -> str:
     """Say how a process ended that ended by itself. code: below 0 for a signal.
 
     >>> describe_exit(3)
-    'the process ended itself with exit code 3: leave out exit() and os._exit()'
+    'the process ended itself with exit code 3: remove exit() and os._exit()'
     """
     if code < 0:
         known = -code in list(signal.Signals)
         return f"the process was ended by {signal.Signals(-code).name if known else -code}"
-    return f"the process ended itself with exit code {code}: leave out exit() and os._exit()"
+    return f"the process ended itself with exit code {code}: remove exit() and os._exit()"

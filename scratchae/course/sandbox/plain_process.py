@@ -1,4 +1,4 @@
-"""A plain process that runs a student's code with the rights of whoever starts it, on any system."""
+"""A plain process: it runs a student's code without isolation, on any system."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUT_OF_TIME = -getattr(signal, "SIGPROF", 0) or None  # exit code
 
 
 class PlainProcess:
-    """Runs jobs as a `Sandbox` does, each in a fresh process, but isolates nothing.
+    """Runs jobs as a `Sandbox` does, each in a fresh process with the rights of the current user.
 
     used: its CPU seconds until the latest answer. printed: what it printed for that answer. Only the
     limits of time hold. On Windows a case may take `wall` seconds, because CPU time cannot be limited

@@ -63,7 +63,7 @@ class BufferedBatchNorm(Node):
         if layer.join_statistics is not None:
             m, mean, var = layer.join_statistics(self.m, self.mean, self.var)
             self.total = int(m)
-            self.centred_rows.add_(self.mean).sub_(mean)
+            self.centred_rows.add_(self.mean - mean)
             self.mean.copy_(mean)
             self.var.copy_(var)
         layer.check_spread(self.total)

@@ -34,6 +34,10 @@ def summed_over_the_batch(x):
     return powers / powers.sum(dim=0)
 
 
-@mistake("softmax_backward", "Only y[i] depends on x[i] here. All other outputs of the row do, too.", chapter=0)
+@mistake(
+    "softmax_backward",
+    "Only y[i] depends on x[i] here. All other outputs of the row do, too.",
+    chapter=0,
+)
 def diagonal_only(dy, y):
     return dy * y * (1 - y)

@@ -12,7 +12,7 @@ import sys
 from .protocol import Frames, frame
 from .runner import run_job
 
-MOST_JOB = 1 << 28  # bytes
+MAX_JOB = 1 << 28  # bytes
 
 
 def main(job: int, answer: int, bpf: bytes, limits: dict) -> None:
@@ -59,7 +59,7 @@ class Program(ctypes.Structure):
 
 def read_job(descriptor: int) -> tuple[dict, bytes]:
     """Read one frame from the descriptor and close it."""
-    frames = Frames(most_header=MOST_JOB, most_body=MOST_JOB)
+    frames = Frames(max_header=MAX_JOB, max_body=MAX_JOB)
     while data := os.read(descriptor, 1 << 20):
         for found in frames.feed(data):
             os.close(descriptor)

@@ -14,15 +14,15 @@ import signal
 import sys
 import time
 
-MOST_PRINTED = 2000  # characters between two answers
+MAX_PRINTED = 2000  # characters between two answers
 
 
 class Printed(io.StringIO):
     """Keeps the beginning of what is printed."""
 
     def write(self, text: str) -> int:
-        if self.tell() < MOST_PRINTED:
-            super().write(text[: MOST_PRINTED - self.tell()])
+        if self.tell() < MAX_PRINTED:
+            super().write(text[: MAX_PRINTED - self.tell()])
         return len(text)
 
     def take(self) -> str:
@@ -48,7 +48,7 @@ def main() -> None:
     answers.write(b"+")
     answers.flush()
     data = sys.stdin.buffer.read()
-    ((header, body),) = Frames(most_header=len(data), most_body=len(data)).feed(data)
+    ((header, body),) = Frames(max_header=len(data), max_body=len(data)).feed(data)
     printed, sys.stderr = Printed(), Printed()  # torch warns on stderr
     sys.stdout = printed
 

@@ -18,9 +18,9 @@ from torch import Tensor
 
 HEAD = struct.Struct("<4sIQ")
 MAGIC = b"scae"
-MOST_HEADER = 256 * 1024
-MOST_BODY = 4 * 1024 * 1024
-MOST_AXES = 6
+MAX_HEADER = 256 * 1024
+MAX_BODY = 4 * 1024 * 1024
+MAX_AXES = 6
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
@@ -40,18 +40,18 @@ def frame(header: dict, body: bytes = b"") -> bytes:
 
 
 class Frames:
-    """Cuts a stream of bytes into frames. Raises ProtocolError at the first bytes that are none."""
+    """Cuts a stream of bytes into frames. Raises ProtocolError at the first bytes that are no frame."""
 
-    def __init__(self, most_header: int = MOST_HEADER, most_body: int = MOST_BODY) -> None:
+    def __init__(self, max_header: int = MAX_HEADER, max_body: int = MAX_BODY) -> None:
         self.waiting = bytearray()
-        self.most = most_header, most_body
+        self.max_header, self.max_body = max_header, max_body
 
     def feed(self, data: bytes) -> Iterator[tuple[dict, bytes]]:
         """Yield the frames that are complete with `data`."""
         self.waiting += data
         while len(self.waiting) >= HEAD.size:
             magic, n, m = HEAD.unpack_from(self.waiting)
-            if magic != MAGIC or n > self.most[0] or m > self.most[1]:
+            if magic != MAGIC or n > self.max_header or m > self.max_body:
                 raise ProtocolError(
                     "its answer does not follow the grader's protocol, or is too large"
                 )
@@ -72,9 +72,9 @@ class Frames:
 class Packer:
     """Turns values into what a header can hold. The bytes of tensors are collected in `body`."""
 
-    def __init__(self, most: int = MOST_BODY) -> None:
+    def __init__(self, max_body: int = MAX_BODY) -> None:
         self.body = bytearray()
-        self.most = most
+        self.max_body = max_body
 
     def pack(self, value: object) -> object:
         """Return the value for the header. Of what cannot be sent only the type's name is.
@@ -99,7 +99,7 @@ class Packer:
         """Pack a tensor. memory: send its whole memory, so that it has the same strides on the other side."""
         shape, dtype = list(value.shape), str(value.dtype).removeprefix("torch.")
         kind = value.layout is torch.strided and value.device.type == "cpu"
-        if not kind or dtype not in DTYPES or len(shape) > MOST_AXES:
+        if not kind or dtype not in DTYPES or len(shape) > MAX_AXES:
             where = value.device.type if value.layout is torch.strided else "sparse"
             return {"unsent": where, "dtype": dtype, "shape": shape}
         value = value.detach().resolve_conj().resolve_neg()
@@ -107,7 +107,7 @@ class Packer:
             flat = value.as_strided((value.untyped_storage().nbytes() // value.itemsize,), (1,), 0)
             stride, offset = list(value.stride()), value.storage_offset()
         else:
-            if value.numel() * value.itemsize + len(self.body) > self.most:
+            if value.numel() * value.itemsize + len(self.body) > self.max_body:
                 return {"unsent": "large", "dtype": dtype, "shape": shape}
             flat = value.contiguous().flatten()
             stride, offset = list(torch.empty(shape, device="meta").stride()), 0
@@ -146,7 +146,7 @@ def unpack(spec: object, body: bytes) -> object:
         if name in spec:
             items = spec[name]
             if type(items) is not list or len(items) > 4096:
-                raise ProtocolError("its answer holds a list that is none")
+                raise ProtocolError("its answer holds a wrong list")
             return kind(unpack(item, body) for item in items)
     if "generator" in spec:
         return torch.Generator().manual_seed(natural(spec["generator"]))
@@ -165,8 +165,8 @@ def unpack_tensor(spec: dict, body: bytes) -> Tensor:
     dtype = DTYPES.get(word(spec["tensor"]))
     if dtype is None:
         raise ProtocolError("its answer holds numbers of an unknown kind")
-    shape = [natural(n) for n in some(spec.get("shape"), MOST_AXES)]
-    stride = [natural(n) for n in some(spec.get("stride"), MOST_AXES)]
+    shape = [natural(n) for n in some(spec.get("shape"), MAX_AXES)]
+    stride = [natural(n) for n in some(spec.get("stride"), MAX_AXES)]
     offset, at, size = (natural(spec.get(name)) for name in ("offset", "at", "bytes"))
     if len(shape) != len(stride) or at + size > len(body) or size % dtype.itemsize:
         raise ProtocolError("its answer holds a tensor whose lengths do not fit")
@@ -179,20 +179,22 @@ def unpack_tensor(spec: dict, body: bytes) -> Tensor:
     return flat.as_strided(shape, stride, offset)
 
 
-def some(value: object, most: int) -> list:
-    if type(value) is not list or len(value) > most:
-        raise ProtocolError("its answer holds a list that is none")
+def some(value: object, max_length: int) -> list:
+    """Return a list that is not too long."""
+    if type(value) is not list or len(value) > max_length:
+        raise ProtocolError("its answer holds a wrong list")
     return value
 
 
 def natural(value: object) -> int:
+    """Return a number from 0 on."""
     if type(value) is not int or not 0 <= value < 2**63:
-        raise ProtocolError("its answer holds a number that is none")
+        raise ProtocolError("its answer holds a wrong number")
     return value
 
 
 def word(value: object) -> str:
     """Return at most 40 letters, digits and underscores of a text: it is shown to people."""
     if type(value) is not str:
-        raise ProtocolError("its answer holds a name that is none")
+        raise ProtocolError("its answer holds a wrong name")
     return "".join(c for c in value if c.isascii() and (c.isalnum() or c == "_"))[:40]

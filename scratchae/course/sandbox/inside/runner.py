@@ -30,7 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .protocol import Packer, unpack, unpack_tensor
 from .static_analysis import analyse_files
 
-LONGEST_TEXT = 160
+MAX_TEXT = 160
 
 Answer = Callable[[dict, bytes], None]
 
@@ -239,11 +239,11 @@ def text_of(error: BaseException) -> str:
     if type(error) is RecursionError:
         return "it calls itself without end"
     if type(error) is SystemExit:
-        return "it calls exit(): leave that out"
+        return "it calls exit(): remove that"
     if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("scratchae."):
         return (
             f"{str(error.name)[:60]} is not available where your work is checked, only layers, losses and "
             "optimisers are"
         )
     text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return (text.strip().split("\n") or [""])[0][:LONGEST_TEXT]
+    return (text.strip().split("\n") or [""])[0][:MAX_TEXT]
