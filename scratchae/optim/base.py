@@ -17,9 +17,8 @@ from torch import Tensor
 from scratchae.errors import ScratchaeError
 
 Number = float | Tensor  # a number, or a tensor of shape ()
-PIECE = (
-    2**17
-)  # parameters that a CPU moves at a time, so that all buffers of a piece stay in its cache
+# How many parameters a CPU moves at a time, so that all buffers of a piece stay in its cache.
+PIECE = 2**17
 
 
 class Optimizer:
