@@ -1,6 +1,9 @@
 """Mutants: a source file with one small mistake, made from its syntax tree, one for every place.
 
-Left out are docstrings, type hints, decorators, imports, `raise` with its text (the whole statement
+They are made by rules, thousands of them, and have no sentence. So they are not rows of the catalogue
+of mistakes, whose old and new text a person has written.
+
+Not mutated are docstrings, type hints, decorators, imports, the text of a `raise` (the whole statement
 is deleted, though), f-strings, `repr`, and `strict=` of a zip, which only guards against ourselves.
 """
 
@@ -29,7 +32,7 @@ NO_VALUE = {"self", "torch", "math", "copy"}  # what stands before the dot of a 
 
 @dataclass(frozen=True)
 class Mutant:
-    """file: below scratchae/; line, text: where; what: "old → new"; source: the whole new file."""
+    """file: its path below scratchae/. line, text: the place. what: "old → new". source: the new file."""
 
     file: str
     line: int
@@ -39,7 +42,7 @@ class Mutant:
 
 
 def mutants_of(file: str, source: str) -> list[Mutant]:
-    """All mutants of a file, in the order of its lines; no two of them are the same text."""
+    """Return all mutants of a file, in the order of its lines. No two have the same text."""
     tree, lines = ast.parse(source), source.splitlines()
     doomed = deletable(tree)
     seen, found, alike = {ast.unparse(tree)}, [], Counter()
@@ -63,7 +66,7 @@ def mutants_of(file: str, source: str) -> list[Mutant]:
 
 
 def shown(parent: ast.AST | None, index: int | None, node: ast.AST) -> str:
-    """A node as a person would point at it, with what stands around it if parent is given."""
+    """Return the text of a node, with the expression around it if parent is given."""
     if isinstance(parent, ast.arguments):  # the default of an argument; those are the last ones
         return f"{(parent.args[-len(parent.defaults) :])[index].arg}={ast.unparse(node)}"
     if isinstance(parent, ast.expr | ast.keyword):
@@ -72,7 +75,7 @@ def shown(parent: ast.AST | None, index: int | None, node: ast.AST) -> str:
 
 
 def places(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
-    """(parent, field, index in the field's list or None, node) of all that may be replaced."""
+    """Yield (parent, field, index in the field's list or None, node) of all that may be replaced."""
     for name, value in ast.iter_fields(node):
         if name in NOT_MUTATED:
             continue
@@ -84,7 +87,7 @@ def places(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
 
 
 def left_out(node: ast.AST) -> bool:
-    """Imports, docstrings, texts, and what is only there to be read."""
+    """Whether a node is not mutated: an import, a docstring, a text for people."""
     match node:
         case ast.Import() | ast.ImportFrom() | ast.JoinedStr():
             return True
@@ -103,7 +106,7 @@ def put(parent: ast.AST, name: str, index: int | None, node: ast.AST) -> None:
 
 
 def deletable(tree: ast.AST) -> set[int]:
-    """ids of the statements that can go without leaving a name unbound."""
+    """Return the ids of the statements that can be deleted without leaving a name unbound."""
     found = set()
     for owner in ast.walk(tree):
         names: Counter = Counter()
@@ -127,7 +130,7 @@ def deletable(tree: ast.AST) -> set[int]:
 
 
 def replacements(node: ast.AST, parent: ast.AST, field: str) -> Iterator[ast.AST]:
-    """What may stand in the node's place."""
+    """Yield what may replace the node."""
     if field in ("test", "ifs") and not isinstance(node, ast.Compare):
         yield ast.UnaryOp(ast.Not(), node)
     match node:
@@ -178,7 +181,7 @@ def replacements(node: ast.AST, parent: ast.AST, field: str) -> Iterator[ast.AST
 
 
 def of_call(call: ast.Call, in_statement: bool) -> Iterator[ast.AST]:
-    """Without the call, without one of its keywords, with two arguments swapped, its opposite."""
+    """Yield a call's opposite, without a keyword, with two arguments swapped, and its bare value."""
     func, args, keywords = call.func, call.args, call.keywords
     name = func.attr if isinstance(func, ast.Attribute) else func.id
     if name in OPPOSITES:
@@ -207,5 +210,5 @@ def of_call(call: ast.Call, in_statement: bool) -> Iterator[ast.AST]:
 
 
 def changed(node: ast.AST, **fields) -> ast.AST:
-    """A shallow copy of the node with some fields anew."""
+    """Return a shallow copy of the node with other values in some fields."""
     return type(node)(**{**dict(ast.iter_fields(node)), **fields})

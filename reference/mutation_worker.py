@@ -1,8 +1,8 @@
-"""Workers of the mutation tests: a mutant is put into a copy of the tree and the tests are run on it.
+"""Workers of the mutation tests: they put a mutant into a copy of the tree and run the tests on it.
 
-A worker has a copy of its own and has imported torch, hypothesis and pytest once; for every mutant
-it forks, and the child runs the tests up to the first failure. Hypothesis draws the cases that the
-normal suite draws, but does not shrink what fails.
+Each worker has its own copy, and imports torch, hypothesis and pytest once. It forks for every mutant,
+and the child runs the tests up to the first failure. Hypothesis draws the same cases as in the normal
+suite, but does not shrink a failing one.
 """
 
 from __future__ import annotations
@@ -25,45 +25,50 @@ from reference.mutants import Mutant
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 120  # seconds; the longest of the three rounds takes 15 on an idle core
-LAYERS = ["layers/test_errors", "layers/test_against_torch", "layers/test_sequential"]
-LAYERS += ["layers/test_arguments", "layers/test_trilinear_form", "layers/test_promises"]
-LAYERS += ["layers/test_initial_weights", "reference/test_oracles"]
-QUICK = 5  # of a file's own test files; they see most mutants with few examples
-TESTS = {  # a file's own tests: test files, and words of which the name of the test has one
+LAYERS = [
+    *("layers/test_errors", "layers/test_against_torch", "layers/test_sequential"),
+    *("layers/test_arguments", "layers/test_trilinear_form", "layers/test_promises"),
+    *("layers/test_description", "layers/test_torch_samples"),
+    *("layers/test_initial_weights", "reference/test_oracles"),
+]
+ELSEWHERE = "engine or workers or sweep or trace or explorer or learner or processes or by_name"
+QUICK = 5  # of a file's own test files: they find most mutants with few examples
+TESTS = {  # a file's own test files, and words: the name of a test has one of them
     "layers/linear.py": (LAYERS, "linear or sequential or errors"),
     "layers/batchnorm.py": (LAYERS, "norm or running or sequential or errors"),
+    "layers/layernorm.py": (["layers/test_layernorm", *LAYERS], f"norm and not ({ELSEWHERE})"),
     "layers/activations.py": (LAYERS, "relu or tanh or sigmoid or sequential or errors"),
     "layers/reshape.py": (LAYERS, "flatten or sequential or errors"),
     "layers/init.py": (["layers/test_initial_weights", *LAYERS[:-2]], ""),
     "layers/": (LAYERS, ""),
     "losses": (["layers/test_errors", "test_losses"], ""),
-    "optim": (["layers/test_errors", "optim/test_optimizers", "layers/test_arguments"], ""),
+    "optim": (
+        ["layers/test_errors", "optim/test_optimizers", "optim/test_torch_samples"],
+        "",
+    ),
 }
-WIDER = [
-    "test_losses",
-    "optim/test_optimizers",
-    "test_written_by_hand",
-    "training/test_fit",
-]  # for survivors
-WIDER += ["reference/test_lockstep"]
-LEFT_OUT = "200_steps or command or checking"  # long, or not about these files
+WIDER = [  # for survivors
+    *("test_losses", "test_step", "optim/test_optimizers", "test_written_by_hand"),
+    *("layers/test_arguments", "training/test_fit", "reference/test_lockstep"),
+]
+LEFT_OUT = f"200_steps or command or checking or {ELSEWHERE}"  # long, or tests of something else
 
 
 def own_tests(file: str) -> list[str]:
-    """pytest's arguments for the tests that are closest to a file below scratchae/."""
+    """Return pytest's arguments for the tests that are closest to a file below scratchae/."""
     names, words = next(tests for start, tests in TESTS.items() if file.startswith(start))
     return [*(f"tests/{name}.py" for name in names), *(["-k", words] if words else [])]
 
 
 def wider_tests(file: str) -> list[str]:
-    """The rest of the tests that train, or compare with torch."""
+    """Return pytest's arguments for the other tests that train or compare with torch."""
     own, names = own_tests(file), [f"tests/{name}.py" for name in [*LAYERS, *WIDER]]
     rest = [name for name in names if name not in own or "-k" in own]
     return [*rest, "-k", f"not ({LEFT_OUT})"]
 
 
 def prepare() -> None:
-    """In a new worker: the copy, and all that takes long."""
+    """Prepare a new worker: make its copy, and import what takes long."""
     import hypothesis
     import pandas  # noqa: F401
     import pytest  # noqa: F401
@@ -96,13 +101,13 @@ def prepare() -> None:
 
 
 def run_untouched() -> tuple[str | None, str | None]:
-    """All tests on the unchanged copy: a failure there would seem to kill everything."""
+    """Run all tests on the unchanged copy. If one fails there, it would seem to kill every mutant."""
     names = [f"tests/{name}.py" for name in [*LAYERS, *WIDER]]
     return in_child([*names, "-k", f"not ({LEFT_OUT})"], "mutation", 5 * TIMEOUT)
 
 
 def run_mutant(task: tuple[Mutant, bool]) -> dict:
-    """(mutant, whether a survivor meets all tests) -> its row; killed_by is None for a survivor."""
+    """Return the row of (mutant, whether a survivor meets all tests); a survivor has no killed_by."""
     mutant, widely = task
     path = Path("scratchae", mutant.file)
     original, times = path.read_text("utf-8"), (path.stat().st_atime, path.stat().st_mtime)
@@ -118,7 +123,7 @@ def run_mutant(task: tuple[Mutant, bool]) -> dict:
                 break
     finally:
         path.write_text(original, "utf-8")
-        os.utime(path, times)  # the bytecode of the original holds again
+        os.utime(path, times)  # so that the bytecode of the original is valid again
     where = {"file": mutant.file, "line": mutant.line, "text": mutant.text, "what": mutant.what}
     seconds = round(time.perf_counter() - start, 1)
     return {**where, "killed_by": killed_by, "error": error, "seconds": seconds}
@@ -127,7 +132,7 @@ def run_mutant(task: tuple[Mutant, bool]) -> dict:
 def in_child(
     tests: list[str], profile: str, timeout: float = TIMEOUT
 ) -> tuple[str | None, str | None]:
-    """(the test that failed, the name of its error), or (None, None) where all passed."""
+    """Return (the test that failed, the name of its error), or (None, None) if all passed."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -149,10 +154,10 @@ def in_child(
 
 
 def run_pytest(tests: list[str]) -> tuple[str | None, str | None]:
-    """In the child: the first failure, with the name of its error."""
+    """Run the tests, in the child; return the first failure and the name of its error."""
     import pytest
 
-    resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))  # mistaken sizes can be enormous
+    resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))  # a mutant may ask for enormous tensors
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(1, 2)
     for name in [n for n in sys.modules if n.split(".")[0] in ("scratchae", "reference", "tests")]:

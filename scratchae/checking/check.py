@@ -140,13 +140,13 @@ def explain(row: Row, finder: MistakeFinder) -> Row:
 
 @dataclass(frozen=True)
 class MistakeFinder:
-    """Look for the catalogued mistake that does the same as a function did in its runs."""
+    """Find the mistake of the catalogue whose results equal those of a function."""
 
     exercise: Exercise
     runs: Runs
 
     def same_in_everything(self) -> Mistake | None:
-        """The one mistake that cannot be told from the function on any case."""
+        """Return the mistake whose results equal the function's in every case, if there is exactly one."""
         found = [mistake for mistake in mistakes(self.exercise.name) if self.is_same(mistake)]
         return found[0] if len(found) == 1 else None
 
@@ -157,13 +157,13 @@ class MistakeFinder:
         )
 
     def same_in(self, output: str, corner: str) -> Mistake | None:
-        """The one mistake that gives the same `output` in a corner."""
+        """Return the mistake that gives the same `output` in a corner, if there is exactly one."""
         runs = [entry for entry in self.runs if entry[0].corner == corner]
         found = [m for m in mistakes(self.exercise.name) if self.gives(m, output, runs)]
         return found[0] if len(found) == 1 else None
 
     def gives(self, mistake: Mistake, output: str, runs: Runs) -> bool:
-        """Whether the mistake gives the function's `output`, and is wrong at least once."""
+        """Say whether the mistake gives the function's `output`, and is wrong at least once."""
         is_wrong = False
         for case, got, expected in runs:
             made, value = result_of(mistake, case).values.get(output), got.values.get(output)
@@ -176,12 +176,12 @@ class MistakeFinder:
 
 @lru_cache(maxsize=50_000)
 def result_of(mistake: Mistake, case: Case) -> ExecutionResult:
-    """What a mistake does on a case."""
+    """Run a mistake on a case."""
     return run(mistake.function, find_exercise(mistake.exercise), case)
 
 
 def same_result(got: ExecutionResult, made: ExecutionResult, tolerance: float) -> bool:
-    """Whether two results cannot be told apart."""
+    """Say whether two results are equal, up to rounding."""
     if seen_beside_values(got) != seen_beside_values(made):
         return False
     pairs = [(value, made.values[name]) for name, value in got.values.items()]

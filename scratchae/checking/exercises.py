@@ -90,8 +90,8 @@ class Exercise:
 
     outputs: the names of its results, in order; if it works in place, those of the arguments that it
     changes. corners: the kinds of cases, each scored by itself. tolerance: relative to the largest
-    element, in float64. call: calls the function with the arguments, if function(*arguments) is not
-    the way. draw: makes the arguments of a case. parameters: the names of the function's arguments,
+    element, in float64. call: calls the function with the arguments, if not as
+    function(*arguments). draw: makes the arguments of a case. parameters: the names of the function's arguments,
     if `call` calls it with others than those of a case.
 
     >>> EXERCISES["relu_backward"].outputs, EXERCISES["relu_backward"].corners[-1]

@@ -146,7 +146,7 @@ class Table:
 class Checklist:
     """Tests by name, with what is wrong in each, or "" if it passed.
 
-    A sentence stands once, with all tests that it is said of.
+    Each sentence is shown once, with all tests that have it.
 
     >>> tests = Checklist([("one sample", "y is late"), ("float32", ""), ("groups", "y is late")])
     >>> print(as_text([tests]))
@@ -191,7 +191,7 @@ class Checklist:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture in a file beside the page; the text form shows its description."""
+    """A picture in a file next to the page. The text form shows its description."""
 
     file: str
     description: str

@@ -1,4 +1,4 @@
-"""A student's files: read them, and load one. What is wrong with a file is one sentence to the student."""
+"""Read and load a student's files. An error is one sentence to the student."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_BYTES = 1_000_000  # of a source file
 
 
 class SubmissionError(Exception):
-    """What is wrong with a submission, in one sentence to the student."""
+    """A submission has a mistake. The message is one sentence to the student."""
 
 
 def read_source(path: Path) -> str:
@@ -23,7 +23,7 @@ def read_source(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SubmissionError(f"{path.name} is no UTF-8 text: save it as UTF-8") from error
+        raise SubmissionError(f"{path.name} is not UTF-8 text: save it as UTF-8") from error
     except OSError as error:
         raise SubmissionError(f"{path.name} cannot be read: {error.strerror}") from error
 

@@ -6,18 +6,18 @@ Worker r holds m_r values of a channel, with mean μ_r and variance σ²_r. All 
 
 since Σ (x − μ)² over the values of worker r is m_r σ²_r + m_r (μ_r − μ)² (Chan, Golub and LeVeque
 1983). Summing x² and subtracting μ² would need no second term, but loses digits if μ is large. One
-all-gather of three numbers a channel, m_r, μ_r and σ²_r, gives every worker the sums.
+all-gather of three numbers per channel, m_r, μ_r and σ²_r, gives every worker the sums.
 
 The backward pass of scratchae.layers.batchnorm,
 
     dx = (w / s) (dy − db / m − x̂ · dw / m)        db = Σ dy    dw = Σ dy x̂
 
-needs db and dw over the values of all workers, because each x of each worker moved the μ and σ² that
-all of them used: one all-reduce. The gradients of weight and bias that a worker keeps are those of
+needs db and dw over the values of all workers, because each x of each worker changes the μ and σ²
+that all of them use: one all-reduce. The gradients of weight and bias that a worker keeps are those of
 its own values; DataParallel sums them with all other gradients.
 
-The loss of a worker is a mean over its own images, so its dy is too large by m / m_r. In the
-worker's own measure the sums are therefore Σ m_r db_r / m_r.
+The loss of a worker is a mean over its own images, so its dy is too large by the factor m / m_r.
+The sums for worker r must have the same factor: they are (Σ m_k db_k) / m_r, over all workers k.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def join_statistics(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return (m, mean, var) over the values of all workers, from those of this worker.
 
-    A worker without values (m = 0) takes part; its mean and var count for nothing.
+    A worker without values (m = 0) takes part, but its mean and var are not used.
 
     >>> m, mean, var = join_statistics(Workers(), 2, torch.tensor([4.0]), torch.tensor([4.0]))
     >>> m.item(), mean.item(), var.item()
@@ -54,7 +54,7 @@ def join_statistics(
 def join_sums(
     workers: Workers, m: int, dbias: Tensor, dweight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (m, dbias, dweight) over the values of all workers, in the measure of this worker's dy.
+    """Return (m, dbias, dweight) over the values of all workers, scaled as this worker's dy.
 
     >>> m, dbias, dweight = join_sums(Workers(), 4, torch.tensor([12.0]), torch.tensor([4.0]))
     >>> m.item(), dbias.item(), dweight.item()
@@ -67,7 +67,7 @@ def join_sums(
 
 @contextmanager
 def joined(layers: Sequence[BatchNorm], workers: Workers, counts: bool = True) -> Iterator[None]:
-    """Inside, these layers train with the statistics of all workers' batches.
+    """Train these layers with the statistics of all workers' batches inside the block.
 
     counts: False if the batch of this worker must not count.
 

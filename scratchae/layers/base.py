@@ -18,7 +18,7 @@ from scratchae.errors import ScratchaeError
 
 
 class LossFunction(Protocol):
-    """What a model asks of its loss; those of scratchae.losses have it."""
+    """What a model needs from its loss. The losses of scratchae.losses have it."""
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor: ...
 
@@ -135,7 +135,7 @@ class Layer:
                 yield layer.penalty
 
     def zero_grad(self) -> None:
-        """Empty every gradient, in place."""
+        """Set every gradient to 0, in place."""
         for parameter in self.parameters():
             if parameter.grad is not None:
                 parameter.grad.zero_()
@@ -219,8 +219,8 @@ class Layer:
         """Return the constructor's arguments by name, read from the attributes of the same names.
 
         The name of a parameter, such as `bias`, gives True or False. Arguments that say how the
-        tensors are made (generator, device, dtype) are left out. `repr`, the torch.nn twin and
-        whatever else has to describe or rebuild a layer read this.
+        tensors are made (generator, device, dtype) are omitted. `repr`, the torch.nn twin and all
+        other code that describes or rebuilds a layer use this.
 
         Raises ScratchaeError if an argument is not kept as an attribute.
 
@@ -267,7 +267,7 @@ class Layer:
 
 
 def constructor_parameters(kind: type[Layer]) -> dict[str, inspect.Parameter]:
-    """The arguments that say what a layer is: not *args, **kwargs, generator, device or dtype.
+    """Return the arguments that define a layer: not *args, **kwargs, generator, device or dtype.
 
     >>> list(constructor_parameters(Layer))
     []
@@ -281,7 +281,7 @@ def constructor_parameters(kind: type[Layer]) -> dict[str, inspect.Parameter]:
 
 
 def parameter(value: Tensor) -> Tensor:
-    """A tensor to be trained: its `.grad` is there from the start, and is filled by hand.
+    """Return the tensor as a parameter: its `.grad` exists from the start and is filled by hand.
 
     >>> weight = parameter(torch.tensor([1.0, 2.0]))
     >>> weight.grad.tolist(), weight.requires_grad
@@ -292,7 +292,7 @@ def parameter(value: Tensor) -> Tensor:
 
 
 def accumulate(parameter: Tensor, gradient: Tensor) -> None:
-    """parameter.grad += gradient: as in torch, gradients add up until `zero_grad`.
+    """Add the gradient to `parameter.grad`. As in torch, gradients add up until `zero_grad`.
 
     >>> weight = parameter(torch.tensor([1.0, 2.0]))
     >>> for gradient in (torch.tensor([3.0, 4.0]), torch.tensor([10.0, 20.0])):

@@ -1,7 +1,7 @@
 """Sequential: layers in a row. Forward runs them in order, backward in the reverse order.
 
-The chain rule is no more than that: each layer turns the gradient of its output into the
-gradient of its input, which is the output of the layer before.
+This is the chain rule: each layer turns the gradient of its output into the gradient of its input,
+which is the output of the layer before.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ class Sequential(Layer):
         return list(self.layers.values())[index]
 
     def extra_repr(self) -> str:
-        return ""  # the layers follow, one on a line
+        return ""  # the layers follow, one per line
 
     def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        """(dotted name, layer) of every layer that is no Sequential itself, in order."""
+        """Yield (dotted name, layer) of every layer that is not a Sequential, in order."""
         for name, layer in self.layers.items():
             if isinstance(layer, Sequential):
                 yield from layer.leaves(f"{prefix}{name}.")
@@ -87,10 +87,10 @@ class Sequential(Layer):
                 yield prefix + name, layer
 
     def summary(self, input_shape: tuple[int, ...]) -> str:
-        """A table of every layer's output shape and number of parameters.
+        """Return a table of every layer's output shape and number of parameters.
 
-        `input_shape` is one sample's, without the batch: (784,) or (1, 28, 28). The table is
-        found by running zeros through a copy, in evaluation mode.
+        input_shape: the shape of one sample, without the batch: (784,) or (1, 28, 28). A copy of
+        the model runs on zeros, in evaluation mode.
         """
         first = next(iter(self.parameters()), torch.zeros(()))
         x = torch.zeros(1, *input_shape, dtype=first.dtype, device=first.device)
@@ -118,7 +118,7 @@ class Sequential(Layer):
 
 
 def copy_for_evaluation(model: Sequential) -> Sequential:
-    """A copy with its own state, in evaluation mode, so that trying it out leaves no trace.
+    """Return a copy in evaluation mode. Running the copy does not change the model.
 
     >>> model = Sequential()
     >>> copy_for_evaluation(model).training, model.training

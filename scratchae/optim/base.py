@@ -17,7 +17,7 @@ from torch import Tensor
 from scratchae.errors import ScratchaeError
 
 Number = float | Tensor  # a number, or a tensor of shape ()
-# the number of parameters that a CPU updates at a time, so that all tensors of a piece fit its cache
+# How many parameters a CPU updates at a time, so that all tensors of a piece fit into its cache.
 PIECE = 2**17
 
 

@@ -16,7 +16,7 @@ from scratchae.training.preparation import checksum, keepsakes, pixels_for
 
 @dataclass(frozen=True)
 class SeedImages:
-    """What the trials of one seed are trained and tested on.
+    """The images on which the trials of one seed are trained and tested.
 
     start: where its n training images begin in the pool. test: (K, *input_shape), or None.
     kept: the digits whose reconstructions are kept.

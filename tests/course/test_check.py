@@ -113,7 +113,7 @@ DEEP = "x = " + "(" * 5000 + ")" * 5000
             "def mse_forward(p, t):\n    return right(p, t)\n",
             "your turn: mse_forward",
         ),
-        (b"\xff\xfe\x00", "losses.py is no UTF-8 text"),
+        (b"\xff\xfe\x00", "losses.py is not UTF-8 text"),
     ],
     ids=lambda value: None if not isinstance(value, str) or len(value) > 99 else value[:30],
 )

@@ -249,6 +249,25 @@ def test_a_plain_process_needs_no_fork_and_gives_the_same_answers(plain, monkeyp
     assert plain.printed == "hello\n" and plain.used > 0
 
 
+@needs_sandbox
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(x):\n    print(x)\n    return x.numpy(), 2 * x\n",
+        "def f(x):\n    raise ValueError('no\\nmore')\n",
+        "def f(x):\n    exit()\n",
+        "def f(x):\n    return f(x)\n",
+        "def f(x, y):\n    return x\n",
+        "f = 3\n",
+        "def g(x):\n    return x\n",
+        "def f(x:\n",
+        "import scratchae.checking\n",
+    ],
+)
+def test_a_plain_process_and_the_sandbox_report_the_same(plain, sandbox, source):
+    assert answer(plain, source) == answer(sandbox, source)
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [

@@ -1,6 +1,7 @@
 """The pages around the chapters name modules and files that exist."""
 
 import importlib
+import json
 import re
 from pathlib import Path
 
@@ -43,3 +44,10 @@ def test_every_file_of_the_repository_that_a_page_names_exists(path):
         r"`((?:tests|reference|scratchae|tutorials)/[\w/.-]+)`", path.read_text()
     ):
         assert (ROOT / name).exists(), name
+
+
+def test_the_times_of_reading_a_csv_are_the_recorded_ones():
+    recorded = json.loads((ROOT / "reference/results/csv.json").read_text("utf-8"))["seconds"]
+    page = (PAGES / "speed.md").read_text("utf-8")
+    for name in ("scratchae", "pandas, C", "pandas, pyarrow"):
+        assert f"{recorded[name]:.2f} s" in page, name

@@ -82,9 +82,8 @@ def build(folder: Path) -> int:
     profile = BUILD / "ipython" / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
     (profile / "ipython_kernel_config.py").write_text(KERNEL)
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", "1"
-    )  # on busy cores, threads would wait for each other
+    torch.set_num_threads(1)  # on busy cores, threads would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same for the processes of the chapters
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # a warning of tqdm
     os.environ["IPYTHONDIR"] = str(BUILD / "ipython")
     for kind in ("EXPLORER", "CHAPTERS"):

@@ -9,32 +9,6 @@ from torch import Tensor
 CHAPTER = 0
 
 
-def normalised(
-    x: Tensor, axes: Sequence[int], weight: Tensor, bias: Tensor, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """y, x̂ and s, with mean and variance over these axes."""
-    s = (x.var(tuple(axes), correction=0, keepdim=True) + eps).sqrt()
-    xhat = (x - x.mean(tuple(axes), keepdim=True)) / s
-    return weight * xhat + bias, xhat, s
-
-
-def combined(
-    dy: Tensor,
-    xhat: Tensor,
-    s: Tensor,
-    shape: Sequence[int],
-    weight: Tensor,
-    *,
-    direct: float = 1,
-    mean: float = 1,
-    spread: float = 1,
-) -> Tensor:
-    """dx with each of its three terms times a factor."""
-    axes, dxhat = tuple(range(-len(shape), 0)), weight * dy
-    dx = direct * dxhat - mean * dxhat.mean(axes, keepdim=True)
-    return (dx - spread * xhat * (dxhat * xhat).mean(axes, keepdim=True)) / s
-
-
 def samples(dy: Tensor, shape: Sequence[int]) -> int:
     """The number of samples: all axes but those of normalized_shape."""
     return dy.shape[: dy.ndim - len(shape)].numel()
@@ -44,48 +18,43 @@ FORWARD = {
     "statistics_over_batch": (
         """
         rows = x.reshape(-1, *normalized_shape)
-        y, xhat, s = normalised(rows, [0], weight, bias, eps)
-        y, xhat, s = y.view(x.shape), xhat.view(x.shape), s.expand(rows.shape).reshape(x.shape)
+        s = (rows.var(0, correction=0) + eps).sqrt()
+        xhat = (x - rows.mean(0)) / s
+        y, s = weight * xhat + bias, s.expand(rows.shape).reshape(x.shape)
         """,
         "Mean and variance run over the samples: that is batch normalisation. Every sample has its own, "
         "over the last axes.",
     ),
     "statistics_of_everything": (
-        "y, xhat, s = normalised(x, range(x.ndim), weight, bias, eps)",
+        "sample_axes(normalized_shape) → tuple(range(x.ndim))",
         "All samples share one mean and one variance. Average over the axes of normalized_shape only, "
         "so that every sample has its own.",
     ),
     "statistics_of_last_axis": (
-        "y, xhat, s = normalised(x, [-1], weight, bias, eps)",
+        "sample_axes(normalized_shape) → [-1]",
         "Mean and variance run over the last axis alone. normalized_shape may have several axes: average "
         "over all of them.",
     ),
     "statistics_of_all_but_batch": (
-        "y, xhat, s = normalised(x, range(1, x.ndim), weight, bias, eps)",
+        "sample_axes(normalized_shape) → tuple(range(1, x.ndim))",
         "Mean and variance run over every axis but the first. In a sequence (N, L, F) every place has "
         "its own: average over the axes of normalized_shape only.",
     ),
     "unbiased_variance": (
-        """
-        ...
-        axes = tuple(range(-len(normalized_shape), 0))
-        s = (x.var(axes, correction=1, keepdim=True) + eps).sqrt()
-        xhat = (x - x.mean(axes, keepdim=True)) / s
-        y = weight * xhat + bias
-        """,
+        "centred.square().mean(axes, keepdim=True) → x.var(axes, correction=1, keepdim=True)",
         "x is divided by the root of the unbiased variance, over m − 1. Divide by m: "
         "σ² = mean((x − μ)²), torch.var with correction=0.",
     ),
     "eps_outside_root": (
-        "...; t = (s * s - eps).sqrt() + eps; xhat = xhat * s / t; y = weight * xhat + bias; s = t",
+        "(var + eps).sqrt() → var.sqrt() + eps",
         "eps is added to the deviation, √σ² + ε. Put it under the root: s = √(σ² + ε).",
     ),
     "eps_missing": (
-        "...; t = (s * s - eps).sqrt(); xhat = xhat * s / t; y = weight * xhat + bias; s = t",
+        "(var + eps).sqrt() → var.sqrt()",
         "eps is missing, so a constant sample divides by zero. Compute s = √(σ² + ε).",
     ),
     "divided_by_variance": (
-        "...; xhat = xhat / s; y = weight * xhat + bias",
+        "centred / s → centred / s**2",
         "x − μ is divided by the variance. Divide by its root, s = √(σ² + ε).",
     ),
     "variance_given_back": (
@@ -93,11 +62,7 @@ FORWARD = {
         "The third result is the variance σ² + ε. Return its root s, by which x − μ was divided.",
     ),
     "not_centred": (
-        """
-        ...
-        xhat = x / s
-        y = weight * xhat + bias
-        """,
+        "xhat = centred / s → xhat = x / s",
         "The mean is not subtracted: this is x / s. Compute x̂ = (x − μ) / s.",
     ),
     "weight_and_bias_exchanged": (
@@ -116,43 +81,42 @@ FORWARD = {
 
 BACKWARD = {
     "statistics_as_constants": (
-        "...; dx = combined(dy, xhat, s, normalized_shape, weight, mean=0, spread=0)",
+        "dxhat - mean - xhat * mean_with_xhat → dxhat",
         "dx = weight·dy / s treats μ and σ² as constants. Both depend on x: subtract mean(dx̂) and "
         "x̂·mean(dx̂·x̂) from dx̂ = weight·dy first.",
     ),
     "variance_path_missing": (
-        "...; dx = combined(dy, xhat, s, normalized_shape, weight, spread=0)",
+        "- mean - xhat * mean_with_xhat → - mean",
         "dx takes into account that μ depends on x, but not that σ² does. Subtract x̂·mean(dx̂·x̂) from "
         "dx̂ too.",
     ),
     "mean_path_missing": (
-        "...; dx = combined(dy, xhat, s, normalized_shape, weight, mean=0)",
+        "dxhat - mean - → dxhat -",
         "dx takes into account that σ² depends on x, but not that μ does. Subtract mean(dx̂) of each "
         "sample from dx̂ too.",
     ),
     "direct_path_missing": (
-        "...; dx = combined(dy, xhat, s, normalized_shape, weight, direct=0)",
+        "(dxhat - mean - → (-mean -",
         "dx has the paths through μ and σ², but not the direct one through x̂. dx̂ itself is missing in "
         "(dx̂ − mean(dx̂) − x̂·mean(dx̂·x̂)) / s.",
     ),
     "variance_path_doubled": (
-        "...; dx = combined(dy, xhat, s, normalized_shape, weight, spread=2)",
+        "xhat * mean_with_xhat → 2 * xhat * mean_with_xhat",
         "The part of dx that comes through σ² is twice too large. The root gives a factor 1/2: "
         "dσ² = −Σ dx̂·x̂ / (2 s²).",
     ),
     "variance_path_added": (
-        "...; dx = combined(dy, xhat, s, normalized_shape, weight, spread=-1)",
+        "- xhat * mean_with_xhat → + xhat * mean_with_xhat",
         "The part of dx that comes through σ² has the wrong sign. Subtract x̂·mean(dx̂·x̂), do not add it.",
     ),
     "mean_path_added": (
-        "...; dx = combined(dy, xhat, s, normalized_shape, weight, mean=-1)",
+        "dxhat - mean → dxhat + mean",
         "The part of dx that comes through μ has the wrong sign. Subtract mean(dx̂), do not add it.",
     ),
     "sums_for_means": (
         """
-        ...
-        m = weight.numel()
-        dx = combined(dy, xhat, s, normalized_shape, weight, mean=m, spread=m)
+        mean = dxhat.mean( → mean = dxhat.sum(
+        (dxhat * xhat).mean( → (dxhat * xhat).sum(
         """,
         "dx subtracts the sums of dx̂ and dx̂·x̂ instead of their means. Divide both by m, the number of "
         "values of a sample.",
@@ -163,7 +127,7 @@ BACKWARD = {
         "sample: begin with dx̂ = weight·dy and take the means of that.",
     ),
     "dx_without_weight": (
-        "...; dx = right(dy, xhat, s, normalized_shape, None)[0]",
+        "dxhat = dy if weight is None else weight * dy → dxhat = dy",
         "dx lacks the weight. y = weight·x̂ + bias, so begin with dx̂ = weight·dy.",
     ),
     "means_over_batch": (

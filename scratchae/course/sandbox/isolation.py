@@ -1,4 +1,4 @@
-"""Isolation: how submissions are shut in on this machine.
+"""Isolation: how submissions are separated from this machine.
 
 bubblewrap   own namespaces; only Python and torch are mounted, read-only; no network
 container    another user, limits and the filter of system calls only: for a platform's own container,
@@ -106,7 +106,7 @@ def sandbox_command(isolation: str, folder: Path, socket: int) -> list[str]:
 
 
 def bubblewrap(visible: Iterable[Path], secret: Iterable[Path] = ()) -> list[str]:
-    """Return bwrap's words: `visible` paths can be read, `secret` ones among them are covered."""
+    """Return the command line of bwrap: `visible` paths can be read, except the `secret` ones."""
     words = ["bwrap", "--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox"]
     words += ["--unshare-ipc", "--unshare-net", "--unshare-pid", "--unshare-uts"]
     words += ["--unshare-cgroup-try", "--chdir", "/", "--cap-drop", "ALL"]

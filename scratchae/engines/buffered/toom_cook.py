@@ -47,7 +47,7 @@ def toom_cook(m: int, r: int) -> tuple[Tensor, Tensor, Tensor]:
     others = [np.delete(points, i) for i in range(len(points))]
     A, G = (np.vander(points, size, increasing=True) for size in (m, r))  # E_m, E_r
     # Row i of V⁻ᵀ is the polynomial that is 0 at all points except point i, divided by its value at
-    # point i. Here the rows of G are divided by this value, and those of B = V⁻ᵀ are not.
+    # point i. Here the rows of G are divided by this value instead of the rows of B.
     G = G / np.array([np.prod(p - rest) for p, rest in zip(points, others, strict=True)])[:, None]
     B = [np.append(polyfromroots(rest), 0) for rest in others] + [polyfromroots(points)]
     # the last row is the point infinity
