@@ -358,7 +358,7 @@ class TestArgumentsOfFit:
     @pytest.mark.parametrize(
         ("given", "said"),
         [
-            ({"optimizer": SGD, "lr": 0.1}, "give them to your optimizer"),
+            ({"optimizer": SGD, "lr": 0.1}, "pass them to your optimizer"),
             ({"optimizer": lambda p: SGD(p[1:])}, "with all of the model's parameters"),
             ({"optimizer": lambda p: torch.optim.SGD(p)}, "an optimizer of scratchae.optim"),
         ],

@@ -151,7 +151,7 @@ def test_a_missing_jax_is_said(monkeypatch):
 
 
 def test_an_engine_that_is_not_for_this_device_is_missing_with_its_own_sentence():
-    with pytest.raises(UnusableError, match="wants CUDA"):
+    with pytest.raises(UnusableError, match="needs CUDA"):
         scratchae(SMALL, SMALL.images(), engine="graph")
 
 
