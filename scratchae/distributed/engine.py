@@ -23,7 +23,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer
 from scratchae.layers.batchnorm import BatchNorm
 from scratchae.optim import Optimizer
-from scratchae.step import loss_of, train_step
+from scratchae.step import loss_of
 
 
 class DataParallel(Engine):
@@ -64,16 +64,8 @@ class DataParallel(Engine):
         self.norms = [n for _, n in self.model.modules() if isinstance(n, BatchNorm)]
         self.message = with_room_behind(self.optimizer.grad, 2)
 
-    @torch.inference_mode()
-    def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
-        return train_step(
-            self.model,
-            self.optimizer,
-            x,
-            target,
-            gradients=self.gradients,
-            update=self.update,
-        )
+    def halves(self) -> dict[str, Callable]:
+        return {"gradients": self.gradients, "update": self.update}
 
     def gradients(
         self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
