@@ -11,6 +11,7 @@ that message gives all workers the three sums. All divide by N and make the same
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,7 +65,7 @@ class DataParallel(Engine):
         self.norms = [n for _, n in self.model.modules() if isinstance(n, BatchNorm)]
         self.message = with_room_behind(self.optimizer.grad, 2)
 
-    def halves(self) -> dict[str, Callable]:
+    def halves(self) -> dict[str, Any]:
         return {"gradients": self.gradients, "update": self.update}
 
     def gradients(

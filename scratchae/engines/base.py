@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,7 +67,7 @@ class Engine:
         batch = (x,) if target is None else (x, target)
         return train_step(self.model, self.optimizer, *batch, **self.halves())
 
-    def halves(self) -> dict[str, Callable]:
+    def halves(self) -> dict[str, Any]:
         """Return the halves of `train_step` that this engine carries out in its own way, by name."""
         return {}
 

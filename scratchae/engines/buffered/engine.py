@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +48,7 @@ class BufferedEngine(Engine):
         self.scratch = torch.empty_like(optimizer.value[:SCRATCH])
         self.eager = False  # True if something has no buffered form
 
-    def halves(self) -> dict[str, Callable]:
+    def halves(self) -> dict[str, Any]:
         return {"gradients": self.gradients, "update": self.update}
 
     def gradients(
