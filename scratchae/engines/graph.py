@@ -14,10 +14,10 @@ from scratchae.optim import Optimizer
 class GraphEngine(DeviceEngine):
     """Whole steps in a CUDA graph. Raises ScratchaeError if the model is not on a CUDA device.
 
-    The losses and weights are those of `eager`, up to rounding. Only the sum of the losses is copied
-    to the host: once for the full batches of an epoch, and once for a shorter last batch. The layers
-    run in Python only once, while the step is recorded. So a layer of your own must not count its
-    calls or draw random numbers in Python.
+    The losses and weights are those of `eager`, up to rounding. The host does not wait for single steps:
+    it reads the number of steps and checks the sum of the losses once after the full batches of an epoch,
+    and once more after a shorter last batch. The Python code of the layers runs only while a step is
+    recorded. So your own layers must not count their calls or draw random numbers in Python.
 
     This engine has not run on a GPU yet. The recorded step is tested on a CPU, and so is the
     bookkeeping of replays. tests/engines/test_cuda.py contains the tests for a GPU.
