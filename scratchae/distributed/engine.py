@@ -11,6 +11,7 @@ message gives all workers the three sums. All workers divide by N and make the s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer
 from scratchae.layers.batchnorm import BatchNorm
 from scratchae.optim import Optimizer
-from scratchae.step import loss_of, train_step
+from scratchae.step import loss_of
 
 
 class DataParallel(Engine):
@@ -65,16 +66,8 @@ class DataParallel(Engine):
         self.norms = [n for _, n in self.model.modules() if isinstance(n, BatchNorm)]
         self.message = with_room_behind(self.optimizer.grad, 2)
 
-    @torch.inference_mode()
-    def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
-        return train_step(
-            self.model,
-            self.optimizer,
-            x,
-            target,
-            gradients=self.gradients,
-            update=self.update,
-        )
+    def halves(self) -> dict[str, Any]:
+        return {"gradients": self.gradients, "update": self.update}
 
     def gradients(
         self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None

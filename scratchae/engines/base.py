@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,9 +64,12 @@ class Engine:
 
         If the loss is not finite, no parameter changes. The next step may overwrite the returned tensor.
         """
-        if target is None:
-            return train_step(self.model, self.optimizer, x)
-        return train_step(self.model, self.optimizer, x, target)
+        batch = (x,) if target is None else (x, target)
+        return train_step(self.model, self.optimizer, *batch, **self.halves())
+
+    def halves(self) -> dict[str, Any]:
+        """Return the halves of `train_step` that this engine carries out in its own way, by name."""
+        return {}
 
     def gradients(
         self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None

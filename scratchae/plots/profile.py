@@ -24,7 +24,7 @@ def profile_picture(profile: Profile) -> Figure:
     >>> from scratchae.profiling import profile
     >>> figure = profile_picture(profile(Sequential(Linear(5, 5), Tanh()), input_shape=(5,), steps=2))
     >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    ['0  Linear', '1  Tanh', 'loss  MSE', 'optimiser  Adam']
+    ['0  Linear', '1  Tanh', 'loss  MSELoss', 'optimiser  Adam']
     """
     if not isinstance(profile, Profile):
         raise ScratchaeError(

@@ -90,7 +90,7 @@ def test_random_numbers_that_are_not_of_torch_get_one_sentence():
         lambda x: x * numbers.random(), torch.ones(3), backward=lambda dy, x: dy * numbers.random()
     )
     assert not result and not result.rows
-    assert "another result when it is called again" in result.diagnosis
+    assert "another result if it is called again" in result.diagnosis
 
 
 def misread(dy):
@@ -117,7 +117,7 @@ def test_of_many_gradients_the_one_that_is_wrong_is_named():
     x, weight = torch.randn(5, 3), torch.randn(2, 3)
     result = gradcheck(lambda x, weight: x @ weight.T, x, weight, backward=backward)
     assert [(row.name, row.ok) for row in result.rows] == [("x", True), ("weight", False)]
-    assert result.diagnosis.startswith("dweight is wrong for a dy whose axes lie in another order")
+    assert result.diagnosis.startswith("dweight is wrong for a dy whose axes are stored in another order")
 
 
 def test_a_backward_that_fails_for_a_view_is_answered_with_the_cure():
@@ -126,7 +126,7 @@ def test_a_backward_that_fails_for_a_view_is_answered_with_the_cure():
 
     result = gradcheck(torch.sin, torch.randn(3, 5), backward=backward)
     assert not result
-    assert "use reshape in place of view, or dy.contiguous()" in result.diagnosis
+    assert "use reshape instead of view, or dy.contiguous()" in result.diagnosis
     assert "\n" not in result.diagnosis and "RuntimeError" in result.diagnosis
 
 

@@ -1,6 +1,6 @@
-"""The catalogue of mistakes: importing this package enters the table of every file in it.
+"""The catalogue of mistakes: importing this package adds the table of every file in it.
 
-A file has a CHAPTER and a table MISTAKES; checking/mistake.py says how a row is written.
+A file has a CHAPTER and a table MISTAKES. checking/mistake.py explains how to write a row.
 """
 
 from importlib import import_module

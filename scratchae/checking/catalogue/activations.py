@@ -11,7 +11,7 @@ RELU_FORWARD = {
     ),
     "negatives_kept": (
         "y = x.clamp(max=0)",
-        "The wrong side is kept: negative x passes and positive x becomes 0. Use x.clamp(min=0), not "
+        "The wrong side is kept: negative x passes and positive x becomes 0. Use min=0 instead of "
         "max=0.",
     ),
     "mask_returned": (
@@ -29,7 +29,7 @@ RELU_FORWARD = {
     ),
     "capped_at_one": (
         "y = x.clamp(min=0, max=1)",
-        "y stops at 1. ReLU has no upper limit, every positive x passes unchanged: omit max=1.",
+        "y stops at 1. ReLU has no upper limit: every positive x passes unchanged. Omit max=1.",
     ),
     "positives_picked_out": (
         "y = x[x > 0]",
@@ -51,13 +51,13 @@ RELU_BACKWARD = {
     ),
     "dy_thresholded": (
         "dx = relu_forward(dy)",
-        "The mask looks at dy instead of y. A negative dy passes where y > 0, and no dy passes where y "
-        "is 0.",
+        "The mask is computed from dy instead of y. A negative dy passes where y > 0, and no dy "
+        "passes where y is 0.",
     ),
     "dy_and_y_thresholded": (
         "dy = relu_forward(dy); ...",
-        "dx is dy only where both dy and y are positive. Only y decides: a negative dy passes where "
-        "y > 0.",
+        "dx is dy only where both dy and y are positive. The mask depends on y alone: a negative "
+        "dy passes where y > 0.",
     ),
     "mask_reversed": (
         "dx = dy * (y <= 0)",
@@ -146,8 +146,8 @@ TANH_BACKWARD = {
     ),
     "tanh_brackets_forgotten": (
         "dx = dy * 1 - y * y",
-        "This is dy · 1 − y². Brackets are missing, since dy multiplies the whole derivative: "
-        "dy * (1 - y * y).",
+        "This is dy · 1 − y². dy must multiply the whole derivative: write brackets, dy * (1 - y * "
+        "y).",
     ),
     "slope_sign_swapped": (
         "...; dx = -dx",
@@ -170,7 +170,7 @@ SIGMOID_FORWARD = {
     ),
     "exponent_sign_forgotten": (
         "x = -x; ...",
-        "This is 1 / (1 + eˣ), which falls where sigmoid rises. The exponent is −x.",
+        "This is 1 / (1 + eˣ), which falls as x grows. Sigmoid rises: the exponent is −x.",
     ),
     "sigmoid_brackets_forgotten": (
         "y = 1 / 1 + torch.exp(-x)",
@@ -183,8 +183,8 @@ SIGMOID_FORWARD = {
     ),
     "softmax_for_sigmoid": (
         "y = torch.exp(x) / torch.exp(x).sum(dim=-1, keepdim=True)",
-        "This is softmax: eˣ is divided by its sum over the last axis, so each row adds up to 1. Sigmoid "
-        "looks at one number alone, 1 / (1 + e⁻ˣ).",
+        "This is softmax: eˣ is divided by its sum over the last axis, so each row adds up to 1. "
+        "Sigmoid is computed from each number alone, 1 / (1 + e⁻ˣ).",
     ),
     "sigmoid_in_place": (
         "y = x.sigmoid_()",
@@ -196,8 +196,8 @@ SIGMOID_FORWARD = {
 SIGMOID_BACKWARD = {
     "sigmoid_twice": (
         "y = sigmoid_forward(y); ...",
-        "Sigmoid is applied twice. y is already sigmoid x: the derivative is y (1 − y), with y as it "
-        "is.",
+        "Sigmoid is applied twice. y is already sigmoid x: the derivative is y (1 − y), without "
+        "another sigmoid.",
     ),
     "tanh_slope": (
         "dx = tanh_backward(dy, y)",

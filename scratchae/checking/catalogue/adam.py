@@ -68,8 +68,8 @@ STEP = {
     ),
     "value_replaced": (
         "value -= → value = value -",
-        "value = value - ... makes a new tensor, which is lost when the function ends, and the caller's "
-        "value stays as it was. Change it in place: value -= ...",
+        "value = value - ... makes a new tensor, which is lost when the function ends, and the "
+        "caller's value does not change. Change it in place: value -= ...",
     ),
     "direction_of_g": (
         "lr * m_hat → lr * g",
@@ -79,7 +79,7 @@ STEP = {
     "amsgrad_forgotten": (
         "max_exp_avg_sq is not None → False",
         "max_exp_avg_sq is not used. If it is given, set it in place to the larger of itself and "
-        "exp_avg_sq, and take the root of it.",
+        "exp_avg_sq. Divide by its root.",
     ),
 }
 
@@ -99,46 +99,46 @@ AVERAGES = {
     ),
     "m_without_weight": (
         "(1 - beta1) * g → g",
-        "exp_avg becomes beta1 * m + g. The new gradient needs the weight 1 - beta1: only then it is an "
-        "average.",
+        "exp_avg becomes beta1 * m + g, which is not an average. Give the new gradient the weight "
+        "1 - beta1.",
     ),
     "v_without_weight": (
         "(1 - beta2) * g**2 → g**2",
-        "exp_avg_sq becomes beta2 * v + g². The new square needs the weight 1 - beta2: only then it is "
-        "an average.",
+        "exp_avg_sq becomes beta2 * v + g², which is not an average. Give the new square the "
+        "weight 1 - beta2.",
     ),
     "averages_start_over": (
         """
         m.mul_(beta1) → m.zero_()
         v.mul_(beta2) → v.zero_()
         """,
-        "The old averages are lost: exp_avg is only (1 - beta1) * g, and exp_avg_sq only "
-        "(1 - beta2) * g². Add beta1 * m and beta2 * v from the steps before.",
+        "The old averages are forgotten: exp_avg is only (1 - beta1) * g, and exp_avg_sq only (1 - "
+        "beta2) * g². Add beta1 * m and beta2 * v, which come from earlier steps.",
     ),
     "averages_not_kept": (
         "exp_avg, exp_avg_sq → exp_avg.clone(), exp_avg_sq.clone()",
-        "The new averages are new tensors, so exp_avg and exp_avg_sq stay as they were and the next "
-        "step does not know them. Write into them, with mul_ and add_.",
+        "The new averages are new tensors, so exp_avg and exp_avg_sq do not change and the next "
+        "step does not see them. Write into them, with mul_ and add_.",
     ),
     "m_of_squares": (
         "(1 - beta1) * g → (1 - beta1) * g**2",
-        "exp_avg averages g², as exp_avg_sq does, so it has lost the direction. It is the average of g "
-        "itself, with its sign.",
+        "exp_avg is the average of g², as exp_avg_sq is, so the sign is lost. It must be the "
+        "average of g itself.",
     ),
     "v_not_squared": (
         "g**2 → g",
-        "exp_avg_sq averages g, not its square, so it can become negative and its root NaN. Add "
-        "(1 - beta2) * g**2.",
+        "exp_avg_sq is the average of g, not of its square, so it can become negative and its root "
+        "NaN. Add (1 - beta2) * g**2.",
     ),
     "v_of_m": (
         "g**2 → m**2",
-        "exp_avg_sq averages the square of the new exp_avg. Use the square of the gradient: "
-        "(1 - beta2) * g**2.",
+        "exp_avg_sq is the average of the squares of exp_avg. Use the square of the gradient: (1 - "
+        "beta2) * g**2.",
     ),
     "v_around_m": (
         "g**2 → (g - m) ** 2",
-        "exp_avg_sq averages (g - m)**2, the spread around the new exp_avg. Adam averages g**2, with no "
-        "mean subtracted.",
+        "exp_avg_sq is the average of (g - m)**2, the squared distance to exp_avg. In Adam it is "
+        "the average of g**2.",
     ),
 }
 
@@ -153,21 +153,21 @@ HATS = {
     ),
     "m_not_corrected": (
         "m / (1 - beta1**t) → m",
-        "The bias correction of m is missing; that of v is there. Divide exp_avg by 1 - beta1**t for "
-        "the step.",
+        "Only the bias correction of m is missing. The step needs m_hat: exp_avg divided by 1 - "
+        "beta1**t.",
     ),
     "v_not_corrected": (
         "v / (1 - beta2**t) → v",
-        "The bias correction of v is missing; that of m is there. Divide exp_avg_sq by 1 - beta2**t "
-        "before the square root.",
+        "Only the bias correction of v is missing. Divide exp_avg_sq by 1 - beta2**t before the "
+        "square root.",
     ),
     "t_from_zero": (
         """
         beta1**t → beta1 ** (t - 1)
         beta2**t → beta2 ** (t - 1)
         """,
-        "The bias corrections use t - 1. t is 1 in the first step already, so 1 - beta**(t - 1) is zero "
-        "there. Use 1 - beta**t.",
+        "The bias corrections use t - 1. In the first step t is 1, so 1 - beta**(t - 1) is zero. "
+        "Use 1 - beta**t.",
     ),
     "t_plus_one": (
         """
@@ -181,16 +181,16 @@ HATS = {
         beta1**t → beta1
         beta2**t → beta2
         """,
-        "The bias corrections are the same in every step, 1 - beta1 and 1 - beta2. Take the power t: "
-        "1 - beta1**t and 1 - beta2**t.",
+        "The bias corrections are the same in every step, 1 - beta1 and 1 - beta2. Raise the betas "
+        "to the power t: 1 - beta1**t and 1 - beta2**t.",
     ),
     "correction_outside_root": (
         """
         v / (1 - beta2**t) → v
         v_hat.sqrt() → v_hat.sqrt() / (1 - beta2**t)
         """,
-        "The bias correction of v is outside the square root: sqrt(v) / (1 - beta2**t). Take the root "
-        "of both, sqrt(v / (1 - beta2**t)).",
+        "The bias correction of v is outside the square root: sqrt(v) / (1 - beta2**t). Divide "
+        "first, then take the root: sqrt(v / (1 - beta2**t)).",
     ),
     "corrections_kept": (
         """
@@ -218,8 +218,8 @@ HATS = {
     ),
     "eps_forgotten": (
         "(v_hat.sqrt() + eps) → v_hat.sqrt()",
-        "eps is missing: sqrt(v_hat) alone is zero if a weight never had a gradient. Divide by "
-        "sqrt(v_hat) + eps.",
+        "eps is missing: sqrt(v_hat) alone is zero for a weight whose gradients were all zero. "
+        "Divide by sqrt(v_hat) + eps.",
     ),
 }
 

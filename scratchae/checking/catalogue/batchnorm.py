@@ -12,7 +12,7 @@ CHAPTER = 7
 def over(
     axes: tuple[int, ...], x: Tensor, weight: Tensor, bias: Tensor, eps: float
 ) -> tuple[Tensor, ...]:
-    """The four results, with mean and variance over these axes."""
+    """Return the four results, with mean and variance over these axes."""
     mean, var = x.mean(axes, keepdim=True), x.var(axes, correction=0, keepdim=True)
     xhat = (x - mean) / (var + eps).sqrt()
     return affine(xhat, weight, bias), xhat, mean.squeeze(axes), var.squeeze(axes)
@@ -26,8 +26,8 @@ FORWARD = {
     ),
     "unbiased_variance_given_back": (
         "...; var = x.var(other_axes(x), correction=1)",
-        "y is right, but the variance that is returned is the unbiased one, divided by m − 1. backward "
-        "needs the one that normalised x, divided by m.",
+        "y is right, but the variance that is returned is the unbiased one, divided by m − 1. "
+        "backward needs the one that was used to normalise x, divided by m.",
     ),
     "eps_outside_root": (
         "(var + eps).rsqrt() → 1 / (var.sqrt() + eps)",
@@ -44,8 +44,8 @@ FORWARD = {
     ),
     "deviation_for_variance": (
         "...; var = (var + eps).sqrt()",
-        "The fourth result is the standard deviation √(σ² + ε). Return the variance σ², without root "
-        "and without eps.",
+        "The fourth result is the standard deviation √(σ² + ε). Return the variance σ², without "
+        "the root and without eps.",
     ),
     "divided_by_variance": (
         "(var + eps).rsqrt() → 1 / (var + eps)",
@@ -67,8 +67,8 @@ FORWARD = {
     ),
     "statistics_over_batch_only": (
         "y, xhat, mean, var = over((0,), x, weight, bias, eps)",
-        "Mean and variance run over the batch alone, so every position has its own. For images average "
-        "over axes (0, 2, 3): each channel has one μ and one σ².",
+        "Mean and variance are taken over the batch alone, so every position has its own. For "
+        "images average over axes (0, 2, 3): each channel has one μ and one σ².",
     ),
     "statistics_over_positions_only": (
         """
@@ -76,13 +76,13 @@ FORWARD = {
         y, xhat, mean, var = over((2,), flat, weight, bias, eps)
         y, xhat = y.view(x.shape), xhat.view(x.shape)
         """,
-        "Mean and variance run over the positions alone, so every image has its own: that is instance "
-        "normalisation. Average over the batch, axis 0, too.",
+        "Mean and variance are taken over the positions alone, so every image has its own: that is "
+        "instance normalisation. Average over the batch, axis 0, too.",
     ),
     "statistics_of_samples": (
         "y, xhat, mean, var = over(tuple(range(1, x.ndim)), x, weight, bias, eps)",
-        "Mean and variance run over the channels and positions of each sample: that is layer "
-        "normalisation. Every channel has its own, over the batch and the positions.",
+        "Mean and variance are taken over the channels and positions of each sample: that is layer "
+        "normalisation. Take them for each channel, over the batch and the positions.",
     ),
     "statistics_of_everything": (
         "y, xhat, mean, var = over(tuple(range(x.ndim)), x, weight, bias, eps)",
@@ -91,8 +91,8 @@ FORWARD = {
     ),
     "statistics_of_last_axis": (
         "y, xhat, mean, var = over(tuple(range(x.ndim - 1)), x, weight, bias, eps)",
-        "The last axis is taken for the channels. Channels are axis 1: for images average over axes "
-        "(0, 2, 3), not (0, 1, 2).",
+        "The last axis is treated as the channel axis. Channels are axis 1: for images average "
+        "over axes (0, 2, 3), not (0, 1, 2).",
     ),
     "weight_and_bias_exchanged": (
         "weight, bias = bias, weight; ...",
@@ -108,8 +108,8 @@ FORWARD = {
     ),
     "xhat_overwritten": (
         "...; xhat = y",
-        "y is right, but it was computed in place in x̂, so x̂ is y too. backward needs x̂ without weight "
-        "and bias.",
+        "y is right, but it was written into x̂, so the returned x̂ is y too. backward needs x̂ "
+        "without weight and bias.",
     ),
     "x_centred_in_place": (
         "...; x -= per_channel(mean, x)",
@@ -126,7 +126,7 @@ RUNNING = {
     ),
     "variance_stays_biased": (
         "var = var * (m - 1) / m; ...",
-        "The running variance takes the biased variance. It keeps the unbiased estimate, "
+        "The running variance is updated with the biased variance. Use the unbiased estimate, "
         "var·m / (m − 1).",
     ),
     "correction_inverted": (
@@ -155,12 +155,13 @@ RUNNING = {
         ...
         running_var = running_var + momentum * (unbiased.sqrt() - unbiased)
         """,
-        "The running variance moves towards the batch's standard deviation. It averages variances: take "
-        "no root.",
+        "The running variance moves towards the batch's standard deviation. It is an average of "
+        "variances: do not take the root.",
     ),
     "replaced": (
         "momentum = 1.0; ...",
-        "The old statistics are replaced by the batch's. Keep a share of 1 − momentum of them.",
+        "The old statistics are replaced by the batch's. Keep a share of them: (1 − "
+        "momentum)·running.",
     ),
     "variance_not_moved": (
         "old = running_var.clone(); ...; running_var = old",
@@ -176,8 +177,8 @@ RUNNING = {
     ),
     "old_share_not_reduced": (
         "return running_mean + momentum * mean, running_var + momentum * var * m / (m - 1)",
-        "momentum·batch is added, but the old value is kept in full, so the sum grows for ever. Keep "
-        "only a share of 1 − momentum of it.",
+        "momentum·batch is added, but the old value is kept in full, so the result grows without "
+        "limit. Keep only a share of 1 − momentum of it.",
     ),
     "batch_share_not_reduced": (
         """
@@ -190,7 +191,8 @@ RUNNING = {
     ),
     "steps_alone": (
         "return momentum * (mean - running_mean), momentum * (var * m / (m - 1) - running_var)",
-        "These are the steps momentum·(batch − running) alone. Add them to the old running statistics.",
+        "These are the changes momentum·(batch − running) alone. Add them to the old running "
+        "statistics.",
     ),
     "changed_in_place": (
         """

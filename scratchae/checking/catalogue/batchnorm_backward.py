@@ -22,8 +22,8 @@ DX = {
     ),
     "direct_path_missing": (
         "(dy - db_over_m - → (-db_over_m -",
-        "dx has the paths through μ and σ², but not the direct one through x̂. dy itself is missing in "
-        "weight / s·(dy − mean(dy) − x̂·mean(dy·x̂)).",
+        "dx contains the paths through μ and σ², but not the direct one through x̂. dy itself is "
+        "missing in weight / s·(dy − mean(dy) − x̂·mean(dy·x̂)).",
     ),
     "variance_path_doubled": (
         "xhat * dw_over_m → 2 * xhat * dw_over_m",
@@ -66,7 +66,7 @@ DX = {
     ),
     "dx_without_weight": (
         "...; dx = right(dy, xhat, None, var, eps)[0]",
-        "dx lacks the weight. y = weight·x̂ + bias, so begin with dx̂ = weight·dy.",
+        "dx lacks the weight. y = weight·x̂ + bias, so start from dx̂ = weight·dy.",
     ),
     "means_without_weight": (
         """
@@ -95,8 +95,8 @@ DX = {
     ),
     "dx_written_into_dy": (
         "...; dx = dy.copy_(dx)",
-        "The gradients are right, but dx is computed in place in dy, which belongs to the caller. Begin "
-        "with a new tensor.",
+        "The gradients are right, but dx was written into dy, which belongs to the caller. Write "
+        "it into a new tensor.",
     ),
 }
 
@@ -128,8 +128,8 @@ PARAMETERS = {
     ),
     "sums_over_batch_only": (
         "...; dweight, dbias = (dy * xhat).sum(0), dy.sum(0)",
-        "dweight and dbias are summed over the batch alone and keep the positions. For images sum over "
-        "axes (0, 2, 3): (C,) is left.",
+        "dweight and dbias are summed over the batch alone and keep the positions. For images sum "
+        "over axes (0, 2, 3), which gives the shape (C,).",
     ),
     "dweight_and_dbias_exchanged": (
         "...; dweight, dbias = dbias, dweight",

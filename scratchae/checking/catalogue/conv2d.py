@@ -11,7 +11,7 @@ Pair = tuple[int, int]
 
 
 def framed(x: Tensor, before: Pair, after: Pair, value: float = 0.0) -> Tensor:
-    """x with a frame of `before` (rows, columns) above and left of it, `after` below and right."""
+    """Return x in a frame: `before` (rows, columns) above and left of it, `after` below and right."""
     (N, C, H, W), (top, left), (bottom, right) = x.shape, before, after
     frame = x.new_full((N, C, top + H + bottom, left + W + right), value)
     frame[:, :, top : top + H, left : left + W] = x
@@ -19,7 +19,7 @@ def framed(x: Tensor, before: Pair, after: Pair, value: float = 0.0) -> Tensor:
 
 
 def frame_of(weight: Tensor, padding: int | Pair, dilation: int | Pair) -> tuple[Pair, Pair]:
-    """(rows, columns) of the padding above and left of x, and below and right of it."""
+    """Return the padding (rows, columns) above and left of x, and that below and right of it."""
     _, _, kH, kW = weight.shape
     return padding_of(padding, (kH, kW), counts(dilation))
 
@@ -33,15 +33,15 @@ def with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def interleaved(x: Tensor, groups: int) -> Tensor:
-    """Channels dealt to the groups one by one, like cards, instead of in blocks."""
+    """Return x with its channels given to the groups in turn, instead of in blocks."""
     return x.unflatten(1, (-1, groups)).transpose(1, 2).flatten(1, 2)
 
 
 WINDOWS = {
     "kernel_flipped": (
         "weight = weight.flip(2, 3); ...",
-        "The kernel is rotated by 180 degrees, as in a true convolution. Layers correlate: tap "
-        "w[o, c, i, j] meets row s·p + d·i − pad. Omit weight.flip(2, 3).",
+        "The kernel is rotated by 180 degrees, as in a convolution in mathematics. In this layer "
+        "tap w[o, c, i, j] multiplies row s·p + d·i − pad. Omit weight.flip(2, 3).",
     ),
     "kernel_transposed": (
         "weight = weight.mT; ...",
@@ -77,8 +77,8 @@ WINDOWS = {
     "dilation_in_size_only": (
         "_, (P, Q) = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation, groups)\n"
         "dilation = 1; ...; y = y[:, :, :P, :Q]",
-        "The dilation enters the size of y but not the window. Tap (i, j) reads row s·p + d·i − pad and "
-        "column s·q + d·j − pad.",
+        "The dilation is used for the size of y, but not for the window. Tap (i, j) reads row s·p "
+        "+ d·i − pad and column s·q + d·j − pad.",
     ),
     "dilation_one_too_large": (
         "dilation = tuple(d + 1 for d in counts(dilation)); ...",
@@ -95,7 +95,7 @@ CHANNELS = {
     ),
     "groups_interleaved": (
         "x = interleaved(x, groups); ...",
-        "The input channels are dealt to the groups in turn (c mod G). Groups are blocks of "
+        "The input channels are given to the groups in turn (c mod G). Groups are blocks of "
         "neighbouring channels: group g takes x[:, g·C/G : (g + 1)·C/G].",
     ),
     "group_outputs_interleaved": (
@@ -106,8 +106,8 @@ CHANNELS = {
     ),
     "first_channel_only": (
         "first = torch.zeros_like(weight); first[:, 0] = weight[:, 0]; weight = first; ...",
-        "Only the first input channel (of each group) enters y. Sum over c, axis 1 of weight, as well "
-        "as over the taps i and j.",
+        "y is computed from the first input channel (of each group) alone. Sum over c, axis 1 of "
+        "weight, as well as over the taps i and j.",
     ),
 }
 
@@ -141,8 +141,8 @@ BIAS = {
 PADDING = {
     "padding_ignored": (
         "padding = 0; ...",
-        "The padding is ignored. Put x into a frame of zeros before the window slides: pad rows above "
-        "and below, pad columns left and right.",
+        "The padding is ignored. Put x into a frame of zeros first: pad rows above and below, pad "
+        "columns left and right.",
     ),
     "padding_pair_exchanged": (
         "padding = counts(padding, least=0)[::-1]; ...",
@@ -203,8 +203,8 @@ POSITIONS = {
         P, Q = (-((1 - n) // s) + 1 for n, s in zip(every, geometry.stride))
         y = with_bias(partial_y(patches(x, (P, Q), geometry), weight, (P, Q)), bias)
         """,
-        "The number of positions is rounded up. A window that reaches beyond the padded image does not "
-        "count: divide by the stride with //, which rounds down.",
+        "The number of positions is rounded up. A window that reaches beyond the padded image is "
+        "not used: divide by the stride with //, which rounds down.",
     ),
     "positions_of_unpadded_size": (
         "_, positions = conv2d_geometry(x.shape, weight.shape, stride, 0, dilation, groups)\n"
@@ -217,18 +217,18 @@ POSITIONS = {
 RESHAPING = {
     "weight_reshaped_not_transposed": (
         "weight = weight.reshape(-1, len(weight)).T.reshape(weight.shape); ...",
-        "weight.reshape(-1, O) is used instead of weight.reshape(O, -1).T. Reshaping does not transpose: "
-        "it puts the numbers in another order.",
+        "weight.reshape(-1, O) is used instead of weight.reshape(O, -1).T. Reshaping does not "
+        "transpose: the numbers end up in the wrong places.",
     ),
     "columns_in_another_order": (
         "O, C, kH, kW = weight.shape\n"
         "weight = weight.reshape(O, kH, kW, C).permute(0, 3, 1, 2); ...",
-        "The columns of the patches run as (i, j, c), those of the weight matrix as (c, i, j). Permute "
-        "one of them before weight.reshape(O, -1), so that equal taps meet.",
+        "The columns of the patches run as (i, j, c), those of the weight matrix as (c, i, j). "
+        "Permute one of them before weight.reshape(O, -1), so that the two orders agree.",
     ),
     "rows_reshaped_to_image": (
         "...; y = y.permute(0, 2, 3, 1).reshape(y.shape)",
-        "The rows (N·P·Q, O) of the product are reshaped to (N, O, P, Q) at once, which mixes the "
+        "The rows (N·P·Q, O) of the product are reshaped directly to (N, O, P, Q), which mixes the "
         "channels. Reshape to (N, P, Q, O), then permute(0, 3, 1, 2).",
     ),
 }

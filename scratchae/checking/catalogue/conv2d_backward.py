@@ -18,7 +18,7 @@ Pair = tuple[int, int]
 def overwritten(
     w: Tensor, y: Tensor, size: Pair, geometry: Geometry, window_by_window: bool = True
 ) -> Tensor:
-    """partial_x with = instead of +=: where windows overlap, the last one written stays."""
+    """Return partial_x with = instead of +=: where windows overlap, only the last one stays."""
     (N, _, P, Q), (top, left), G = y.shape, geometry.padding, geometry.groups
     dcols = image_to_rows(y, G) @ kernel_matrix(w, G)
     dcols = dcols.view(G, N, P, Q, *geometry.kernel_size, w.shape[1])
@@ -35,7 +35,7 @@ overwritten_by_taps = partial(overwritten, window_by_window=False)
 
 
 def overwritten_by_channels(w: Tensor, y: Tensor, size: Pair, geometry: Geometry) -> Tensor:
-    """Only the last output channel of each group, in the last window."""
+    """Return dx from the last output channel of each group, in the last window."""
     last_w = w.unflatten(0, (geometry.groups, -1))[:, -1]
     last_y = y.unflatten(1, (geometry.groups, -1))[:, :, -1]
     return overwritten(last_w, last_y, size, geometry)
@@ -60,7 +60,7 @@ def framed_size(x: Tensor, weight: Tensor, padding: int | Pair, dilation: int | 
 
 
 def reached(dy: Tensor, geometry: Geometry) -> Pair:
-    """The size of the part of x that the windows reach."""
+    """Return the size of the part of x that the windows reach."""
     s, d, k, pad = geometry.stride, geometry.dilation, geometry.kernel_size, geometry.padding
     P, Q = dy.shape[2:]
     H = s[0] * (P - 1) + d[0] * (k[0] - 1) + 1 - 2 * pad[0]
@@ -75,8 +75,8 @@ DX = {
     ),
     "dx_overwritten_by_windows": (
         "partial_x( → overwritten(",
-        "dx is assigned window by window, so where windows overlap only the last one stays. A pixel "
-        "collects from every window that contains it: dx[...] += ...",
+        "dx is assigned window by window, so where windows overlap only the last one stays. A "
+        "pixel gets a sum over all windows that contain it: dx[...] += ...",
     ),
     "dx_overwritten_by_taps": (
         "partial_x( → overwritten_by_taps(",
@@ -90,8 +90,8 @@ DX = {
     ),
     "dx_last_tap_only": (
         "partial_x(weight, → partial_x(last_tap(weight),",
-        "dx comes from the last tap w[:, :, kH − 1, kW − 1] alone. Sum over all i and j: is a line "
-        "outside the loop that belongs inside?",
+        "dx comes from the last tap w[:, :, kH − 1, kW − 1] alone. Sum over all i and j: put the "
+        "line that adds to dx inside the loop.",
     ),
     "dx_not_cropped": (
         "(H, W), geometry) → framed_size(x, weight, padding, dilation), "
@@ -117,8 +117,8 @@ DX = {
     ),
     "dx_stride_ignored": (
         "(H, W), geometry) → (H, W), replace(geometry, stride=(1, 1)))",
-        "dx ignores the stride. Window (p, q) adds to the pixels from row s·p − pad and column s·q − pad "
-        "on, not from p − pad and q − pad.",
+        "dx ignores the stride. Window (p, q) adds to pixels that start at row s·p − pad and "
+        "column s·q − pad, not at p − pad and q − pad.",
     ),
     "dx_stride_pair_exchanged": (
         "(H, W), geometry) → (H, W), replace(geometry, stride=geometry.stride[::-1]))",
@@ -137,16 +137,16 @@ DX = {
     ),
     "dx_written_into_x": (
         "...; dx = x.copy_(dx)",
-        "The numbers are right, but dx is written into x itself, which the caller still needs. Begin "
-        "with a new tensor: torch.zeros_like(x).",
+        "The numbers are right, but dx is written into x itself, which the caller still needs. Use "
+        "a new tensor: torch.zeros_like(x).",
     ),
 }
 
 DWEIGHT = {
     "dweight_averaged_over_batch": (
         "...; dweight = dweight / len(x)",
-        "dweight is averaged over the batch. Every image uses the same kernel: sum over n. The mean of "
-        "the loss is already in dy.",
+        "dweight is averaged over the batch. Every image uses the same kernel: sum over n. dy "
+        "already contains the division of the mean loss.",
     ),
     "dweight_averaged_over_positions": (
         "...; dweight = dweight / dy[0, 0].numel()",
@@ -170,8 +170,8 @@ DWEIGHT = {
     ),
     "dweight_stride_ignored": (
         "positions, geometry) → positions, replace(geometry, stride=(1, 1)))",
-        "dweight ignores the stride. dy[p, q] meets the window that starts at row s·p − pad and column "
-        "s·q − pad, as in the forward pass.",
+        "dweight ignores the stride. dy[p, q] multiplies the window that starts at row s·p − pad "
+        "and column s·q − pad, as in the forward pass.",
     ),
     "dweight_padding_ignored": (
         "positions, geometry) → positions, replace(geometry, padding=(0, 0)))",
@@ -192,7 +192,7 @@ DWEIGHT = {
     "dweight_reshaped_not_transposed": (
         "...; dweight = dweight.reshape(len(weight), -1).T.reshape(weight.shape)",
         "The matrix of dweight, (C/G·kH·kW, O), is reshaped to (O, C/G, kH, kW) without being "
-        "transposed. Take .T first, or compute dyᵀ cols.",
+        "transposed. Transpose it first with .T, or compute dyᵀ cols.",
     ),
 }
 

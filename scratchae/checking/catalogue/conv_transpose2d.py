@@ -16,7 +16,7 @@ CHAPTER = 9
 
 
 def stamps(x: Tensor, weight: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
-    """How many stamps lie on every pixel of the output."""
+    """Return how many stamps cover each pixel of the output."""
     one = torch.ones_like(weight[: geometry.groups])  # one input channel per group
     return partial_x(one, torch.ones_like(x[:, : geometry.groups]), size, geometry)
 
@@ -45,8 +45,8 @@ STAMPS = {
     ),
     "stride_pair_exchanged": (
         "stride = counts(stride)[::-1]; ...",
-        "The stride pair is used the wrong way round. stride[0] is the distance of stamps down the rows "
-        "(H), stride[1] along the columns (W).",
+        "The stride pair is used the wrong way round. stride[0] is the distance between stamps in "
+        "rows (H), stride[1] in columns (W).",
     ),
     "stride_ignored": (
         "stride = 1; ...",
@@ -85,8 +85,8 @@ STAMPS = {
     ),
     "stride_for_dilation": (
         "stride, dilation = dilation, stride; ...",
-        "Stride and dilation are exchanged. The stride is the distance of the stamps (s·p), the dilation "
-        "that of the taps in a stamp (d·i).",
+        "Stride and dilation are exchanged. The stride is the distance between stamps (s·p), the "
+        "dilation the distance between the taps of one stamp (d·i).",
     ),
 }
 
@@ -105,8 +105,8 @@ SIZE = {
     "output_padding_of_zeros": (
         "extra, output_padding = counts(output_padding, least=0), 0\n"
         "...; y = framed(y, (0, 0), extra)",
-        "output_padding is appended to y as zeros. It only means to crop less at the end: those rows and "
-        "columns keep what the stamps left there, and the bias.",
+        "output_padding is appended to y as zeros. It means only that less is cropped at the end: "
+        "those rows and columns keep the sum of the stamps, and the bias.",
     ),
     "output_padding_on_both_sides": (
         "extra, b = counts(output_padding, least=0), bias\n"
@@ -127,8 +127,8 @@ SIZE = {
     ),
     "padding_cut_before_only": (
         "(top, left), padding = counts(padding, least=0), 0; ...; y = y[:, :, top:, left:]",
-        "padding is cropped above and left only, so y is too large. H loses 2·pad, on both sides, and W "
-        "likewise.",
+        "padding is cropped above and left only, so y is too large. Crop pad rows and columns on "
+        "the other two sides too.",
     ),
     "padding_cut_after_only": (
         "x, size, geometry) → x, size, replace(geometry, padding=(0, 0)))",
@@ -142,8 +142,8 @@ SIZE = {
     ),
     "size_one_short": (
         "...; y = y[:, :, :-1, :-1]",
-        "The last row and the last column are missing. The + 1 is forgotten in "
-        "H = s·(P − 1) − 2·pad + d·(kH − 1) + 1 + output_padding.",
+        "The last row and the last column are missing. The + 1 is missing in H = s·(P − 1) − 2·pad "
+        "+ d·(kH − 1) + 1 + output_padding.",
     ),
 }
 
@@ -160,8 +160,8 @@ CHANNELS = {
     ),
     "bias_in_every_stamp": (
         "bias.view(-1, 1, 1) → bias.view(-1, 1, 1) * stamps(x, weight, size, geometry)",
-        "The bias comes with every stamp: pixels under several stamps get it several times, others "
-        "never. Add b[c] once, to the finished y.",
+        "The bias is added with every stamp: pixels under several stamps get it several times, "
+        "others never. Add b[c] once, to the finished y.",
     ),
     "groups_ignored": (
         "bias = None if bias is None else bias[: weight.shape[1]]; groups = 1; ...",
@@ -170,8 +170,8 @@ CHANNELS = {
     ),
     "groups_interleaved": (
         "x = interleaved(x, groups); ...",
-        "The input channels are dealt to the groups in turn (o mod G). Groups are blocks of neighbouring "
-        "channels: x[:, g·O/G : (g + 1)·O/G].",
+        "The input channels are given to the groups in turn (o mod G). Groups are blocks of "
+        "neighbouring channels: x[:, g·O/G : (g + 1)·O/G].",
     ),
 }
 

@@ -13,7 +13,7 @@ CHAPTER = 9
 
 
 def end_of(dy: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
-    """dy without its first rows and columns, as many as output_padding has added."""
+    """Return dy without its first output_padding rows and columns."""
     H, W = conv_transpose2d_size(positions, geometry, (0, 0))
     return dy[:, :, dy.shape[2] - H :, dy.shape[3] - W :]
 
@@ -36,13 +36,13 @@ DX = {
     ),
     "dx_dilation_ignored": (
         "partial_y(cols, → partial_y(patches(dy, (P, Q), replace(geometry, dilation=(1, 1))),",
-        "dx ignores the dilation. The taps have stamped d pixels apart: tap (i, j) reads dy at row "
+        "dx ignores the dilation. The taps were stamped d pixels apart: tap (i, j) reads dy at row "
         "s·p + d·i − pad and column s·q + d·j − pad.",
     ),
     "dx_output_padding_before": (
         "partial_y(cols, → partial_y(patches(end_of(dy, (P, Q), geometry), (P, Q), geometry),",
-        "dx treats the output_padding as the first rows and columns of dy. They are the last ones: count "
-        "windows from the first row, s·p − pad.",
+        "dx treats the output_padding as the first rows and columns of dy. They are the last ones: "
+        "window p starts at row s·p − pad.",
     ),
     "dx_first_channel_only": (
         "first = dy.unflatten(1, (groups, -1))[:, :, 0]\n"
@@ -75,13 +75,13 @@ DWEIGHT = {
     ),
     "dweight_stride_ignored": (
         "partial_w(cols, → partial_w(patches(dy, (P, Q), replace(geometry, stride=(1, 1))),",
-        "dweight ignores the stride. x[p, q] meets dy from row s·p − pad and column s·q − pad on, where "
-        "it has stamped.",
+        "dweight ignores the stride. x[p, q] multiplies dy where it has stamped, from row s·p − "
+        "pad and column s·q − pad on.",
     ),
     "dweight_padding_ignored": (
         "partial_w(cols, → partial_w(patches(dy, (P, Q), replace(geometry, padding=(0, 0))),",
-        "dweight ignores the padding. x[p, q] meets dy from row s·p − pad on, with zeros outside dy: use "
-        "the framed dy here too.",
+        "dweight ignores the padding. x[p, q] multiplies dy from row s·p − pad on, with zeros "
+        "outside dy: use the framed dy here too.",
     ),
     "dweight_averaged_over_batch": (
         "...; dweight = dweight / len(x)",

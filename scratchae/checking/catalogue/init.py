@@ -15,8 +15,8 @@ MISTAKES = {
     "kaiming_uniform": {
         "std_as_bound": (
             "...; result = result / math.sqrt(3)",
-            "The bound is the standard deviation, gain / √fan_in. Uniform numbers of that deviation "
-            "reach ±√3 times as far: multiply the bound by √3.",
+            "The bound is the standard deviation, gain / √fan_in. Uniform numbers with that "
+            "standard deviation reach √3 times as far: multiply the bound by √3.",
         ),
         "fan_out_for_fan_in": (
             "fan_in = fan_out(shape); ...",
@@ -30,8 +30,8 @@ MISTAKES = {
         ),
         "gain_forgotten": (
             "a = 1; ...",
-            "The gain is missing: the bound is √3 / √fan_in. Multiply it by √(2 / (1 + a²)), which makes "
-            "up for what a ReLU removes.",
+            "The gain is missing: the bound is √3 / √fan_in. Multiply it by √(2 / (1 + a²)), which "
+            "makes up for the numbers that a ReLU sets to 0.",
         ),
         "a_ignored": (
             "a = 0; ...",
@@ -47,8 +47,8 @@ MISTAKES = {
         ),
         "fan_in_without_root": (
             "fan_in = fan_in**2; ...",
-            "The bound is divided by fan_in itself. A sum of fan_in numbers grows as √fan_in: divide by "
-            "the root.",
+            "The bound is divided by fan_in itself. The standard deviation of a sum of fan_in "
+            "numbers grows as √fan_in: divide by the root.",
         ),
         "fan_in_rooted_twice": (
             "fan_in = math.sqrt(fan_in); ...",
@@ -58,8 +58,8 @@ MISTAKES = {
         "normal_for_uniform": (
             "std = math.sqrt(2 / (1 + a**2) / fan_in)\n"
             "return torch.empty(shape).normal_(0, std, generator=generator)",
-            "The numbers are normal: their deviation is right, but some lie outside ±bound. Draw "
-            "uniform numbers between −bound and bound.",
+            "The numbers are normally distributed: their standard deviation is right, but some lie "
+            "outside ±bound. Draw uniform numbers between −bound and bound.",
         ),
         "positive_only": (
             "...; result = result.abs()",
@@ -72,7 +72,7 @@ MISTAKES = {
         ),
         "all_zero": (
             "result = torch.zeros(shape)",
-            "All weights are 0, so all outputs are the same and learn the same. Draw random numbers.",
+            "All weights are 0, so all outputs are equal and stay equal. Draw random numbers.",
         ),
         "all_at_bound": (
             "result = torch.full(shape, math.sqrt(6 / (1 + a**2) / fan_in))",

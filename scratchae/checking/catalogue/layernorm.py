@@ -10,7 +10,7 @@ CHAPTER = 0
 
 
 def samples(dy: Tensor, shape: Sequence[int]) -> int:
-    """The number of samples: all axes but those of normalized_shape."""
+    """Return the number of samples, counted over all axes but those of normalized_shape."""
     return dy.shape[: dy.ndim - len(shape)].numel()
 
 
@@ -22,8 +22,8 @@ FORWARD = {
         xhat = (x - rows.mean(0)) / s
         y, s = weight * xhat + bias, s.expand(rows.shape).reshape(x.shape)
         """,
-        "Mean and variance run over the samples: that is batch normalisation. Every sample has its own, "
-        "over the last axes.",
+        "Mean and variance are taken over the samples: that is batch normalisation. Every sample "
+        "has its own, over the last axes.",
     ),
     "statistics_of_everything": (
         "sample_axes(normalized_shape) → tuple(range(x.ndim))",
@@ -32,13 +32,13 @@ FORWARD = {
     ),
     "statistics_of_last_axis": (
         "sample_axes(normalized_shape) → [-1]",
-        "Mean and variance run over the last axis alone. normalized_shape may have several axes: average "
-        "over all of them.",
+        "Mean and variance are taken over the last axis alone. normalized_shape may have several "
+        "axes: average over all of them.",
     ),
     "statistics_of_all_but_batch": (
         "sample_axes(normalized_shape) → tuple(range(1, x.ndim))",
-        "Mean and variance run over every axis but the first. In a sequence (N, L, F) every place has "
-        "its own: average over the axes of normalized_shape only.",
+        "Mean and variance are taken over every axis but the first. In a sequence (N, L, F) each "
+        "position has its own: average over the axes of normalized_shape only.",
     ),
     "unbiased_variance": (
         "centred.square().mean(axes, keepdim=True) → x.var(axes, correction=1, keepdim=True)",
@@ -47,7 +47,7 @@ FORWARD = {
     ),
     "eps_outside_root": (
         "(var + eps).sqrt() → var.sqrt() + eps",
-        "eps is added to the deviation, √σ² + ε. Put it under the root: s = √(σ² + ε).",
+        "eps is added to the standard deviation, √σ² + ε. Put it under the root: s = √(σ² + ε).",
     ),
     "eps_missing": (
         "(var + eps).sqrt() → var.sqrt()",
@@ -124,11 +124,11 @@ BACKWARD = {
     "weight_outside_means": (
         "...; dx = weight * right(dy, xhat, s, normalized_shape, None)[0]",
         "The weight is taken out of the means, as in batch normalisation. Here it differs within a "
-        "sample: begin with dx̂ = weight·dy and take the means of that.",
+        "sample: start from dx̂ = weight·dy and take the means of dx̂ and dx̂·x̂.",
     ),
     "dx_without_weight": (
         "dxhat = dy if weight is None else weight * dy → dxhat = dy",
-        "dx lacks the weight. y = weight·x̂ + bias, so begin with dx̂ = weight·dy.",
+        "dx lacks the weight. y = weight·x̂ + bias, so start from dx̂ = weight·dy.",
     ),
     "means_over_batch": (
         """
@@ -137,8 +137,8 @@ BACKWARD = {
         means = [t.reshape(rows).mean(0) for t in (dxhat, dxhat * xhat)]
         dx = (dxhat - means[0] - xhat * means[1]) / s
         """,
-        "The means in dx run over the samples, as in batch normalisation. Take them over the values of "
-        "each sample, the last axes.",
+        "The means in dx are taken over the samples, as in batch normalisation. Take them over the "
+        "values of each sample, the last axes.",
     ),
     "dx_without_deviation": (
         "...; dx = dx * s",
@@ -177,12 +177,12 @@ BACKWARD = {
     "not_summed_over_samples": (
         "...; dweight, dbias = dy * xhat, dy.clone()",
         "dweight and dbias still have one entry for each sample. Sum over all axes but those of "
-        "normalized_shape: weight's shape is left.",
+        "normalized_shape: the result has the shape of weight.",
     ),
     "summed_over_first_axis_only": (
         "...; dweight, dbias = (dy * xhat).sum(0), dy.sum(0)",
-        "dweight and dbias are summed over the first axis alone. In a sequence (N, L, F) sum over N and "
-        "L: weight's shape (F,) is left.",
+        "dweight and dbias are summed over the first axis alone. In a sequence (N, L, F) sum over "
+        "N and L: the result has the shape of weight, (F,).",
     ),
     "dweight_and_dbias_exchanged": (
         "...; dweight, dbias = dbias, dweight",
@@ -190,8 +190,8 @@ BACKWARD = {
     ),
     "dx_written_into_dy": (
         "...; dx = dy.copy_(dx)",
-        "The gradients are right, but dx is computed in place in dy, which belongs to the caller. Begin "
-        "with a new tensor.",
+        "The gradients are right, but dx was written into dy, which belongs to the caller. Write "
+        "it into a new tensor.",
     ),
 }
 

@@ -9,7 +9,7 @@ CHAPTER = 2
 
 
 def rows_of(tensor: Tensor) -> Tensor:
-    """All leading axes as one long batch."""
+    """Return the tensor with all leading axes joined into one batch."""
     return tensor.reshape(-1, tensor.shape[-1])
 
 
@@ -18,7 +18,7 @@ def plus(y: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def outer(dy: Tensor, x: Tensor, n: int) -> Tensor:
-    """The part of dweight that comes from sample n."""
+    """Return the part of dweight that comes from sample n."""
     return torch.outer(rows_of(dy)[n], rows_of(x)[n])
 
 
@@ -52,7 +52,7 @@ FORWARD = {
     ),
     "leading_sizes_lost": (
         "x = rows_of(x); ...",
-        "y is left flat, (rows, O). Give it the leading sizes of x again: y.reshape(*x.shape[:-1], O).",
+        "y is left flat, (rows, O). Restore the leading axes of x: y.reshape(*x.shape[:-1], O).",
     ),
     "output_transposed": (
         "...; y = y.transpose(0, -1)",
@@ -84,13 +84,13 @@ BACKWARD = {
     ),
     "dweight_averaged": (
         "...; dweight = dweight / len(rows_of(dy))",
-        "dweight alone is divided by the number of samples. Sum over them, dyᵀ x: the loss has already "
-        "put its mean into dy.",
+        "dweight alone is divided by the number of samples. Sum over them, dyᵀ x: dy already "
+        "contains the division of the mean loss.",
     ),
     "both_averaged": (
         "...; dweight, dbias = dweight / len(rows_of(dy)), dbias / len(rows_of(dy))",
-        "dweight and dbias are both divided by the number of samples. Only sum over the samples: the "
-        "mean of the loss is already in dy.",
+        "dweight and dbias are both divided by the number of samples. Only sum over the samples: "
+        "dy already contains the division of the mean loss.",
     ),
     "dweight_transposed": (
         "...; dweight = dweight.T.clone()",
@@ -129,7 +129,7 @@ BACKWARD = {
     ),
     "dx_leading_sizes_lost": (
         "...; dx = rows_of(dx)",
-        "dx is left flat, (rows, I). Give it the shape of x again: dx.reshape(x.shape).",
+        "dx is left flat, (rows, I). Restore the shape of x: dx.reshape(x.shape).",
     ),
     "dx_and_dweight_swapped": (
         "...; dx, dweight = dweight, dx",
@@ -141,8 +141,8 @@ BACKWARD = {
     ),
     "dy_ignored": (
         "dy = torch.ones_like(dy); ...",
-        "dy is not used, as if it were all ones. All three gradients are made of dy: "
-        "dx = dy @ weight, for one.",
+        "dy is not used, as if it were all ones. All three gradients are computed from dy, for "
+        "example dx = dy @ weight.",
     ),
     "weight_updated": (
         "...; weight -= 0.01 * dweight",

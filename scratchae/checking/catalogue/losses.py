@@ -17,8 +17,8 @@ FORWARD = {
     ),
     "one_loss_a_sample": (
         "loss = (prediction - target).square().mean(dim=-1)",
-        "There is one loss per sample: the mean runs over the last axis only. Average over every axis, "
-        "so that a tensor of shape () is left.",
+        "There is one loss per sample: the mean is taken over the last axis only. Average over "
+        "every axis, so that the result has shape ().",
     ),
     "not_averaged": (
         "loss = (prediction - target).square()",
@@ -52,7 +52,8 @@ FORWARD = {
     ),
     "python_number": (
         "...; loss = loss.item()",
-        "The value is right, but it is a Python number. Return the tensor of shape (), without .item().",
+        "The value is right, but it is a Python number. Omit .item(), so that the result is a "
+        "tensor of shape ().",
     ),
     "prediction_overwritten": (
         "loss = prediction.sub_(target).square().mean()",

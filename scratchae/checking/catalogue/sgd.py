@@ -32,13 +32,13 @@ MOMENTUM = {
         grad + weight_decay * value → lr * (grad + weight_decay * value)
         value -= lr * g → value -= g
         """,
-        "momentum_buffer collects lr * g; in torch it collects g. Multiply by lr only in the last line, "
-        "value -= lr * v.",
+        "momentum_buffer accumulates lr * g; in torch it accumulates g. Multiply by lr only in the "
+        "last line, value -= lr * v.",
     ),
     "momentum_ignored": (
         "if momentum: → if False:",
-        "Momentum is not used: value moves by lr * g, and momentum_buffer stays as it was. Update the "
-        "buffer and use it as the direction.",
+        "Momentum is not used: value moves by lr * g, and momentum_buffer does not change. Update "
+        "the buffer and use it as the direction.",
     ),
     "running_mean": (
         """
@@ -55,8 +55,8 @@ MOMENTUM = {
     ),
     "dampening_in_first_step": (
         "t == 1 → False",
-        "In the first step, t == 1, momentum_buffer becomes (1 - dampening) * g. It has to be g itself "
-        "there: dampening begins with the second step.",
+        "In the first step, t == 1, momentum_buffer becomes (1 - dampening) * g. It must be g "
+        "itself there: dampening starts with the second step.",
     ),
     "dampening_forgotten": (
         "(1 - dampening) * g → g",
@@ -78,13 +78,13 @@ MOMENTUM = {
     ),
     "buffer_not_kept": (
         "v = momentum_buffer → v = momentum_buffer.clone()",
-        "The new momentum is a new tensor, so momentum_buffer stays as it was and the next step does "
-        "not know it. Write into it, with copy_, mul_ and add_.",
+        "The new momentum is a new tensor, so momentum_buffer does not change and the next step "
+        "does not see it. Write into it, with copy_, mul_ and add_.",
     ),
     "value_replaced": (
         "value -= → value = value -",
         "value = value - lr * g makes a new tensor, which is lost when the function ends, and the "
-        "caller's value stays as it was. Change it in place: value -= lr * g.",
+        "caller's value does not change. Change it in place: value -= lr * g.",
     ),
 }
 
@@ -132,8 +132,8 @@ DECAY = {
         grad + weight_decay * value → grad
         lr * g → lr * (g + weight_decay * value)
         """,
-        "The weight decay goes to value directly, past the momentum, as in AdamW. Here momentum_buffer "
-        "collects grad + weight_decay * value.",
+        "The weight decay is applied to value directly, without momentum, as in AdamW. Here "
+        "momentum_buffer accumulates grad + weight_decay * value.",
     ),
     "decay_without_lr": (
         """

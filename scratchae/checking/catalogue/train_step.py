@@ -22,15 +22,15 @@ ORDER = {
     "gradients_not_emptied": (
         "optimizer.zero_grad() → pass",
         "optimizer.zero_grad() is missing. backward adds to the gradients, so those of all earlier "
-        "batches are still in them: empty them before backward.",
+        "batches are still in the sum: set them to zero before backward.",
     ),
     "emptied_before_step": (
         """
         optimizer.zero_grad() → pass
         optimizer.step() → optimizer.zero_grad(); optimizer.step()
         """,
-        "optimizer.zero_grad() comes between backward and step, so step sees only zeros. Empty the "
-        "gradients before backward.",
+        "optimizer.zero_grad() comes between backward and step, so step sees only zeros. Call "
+        "zero_grad before backward.",
     ),
     "step_before_backward": (
         """
@@ -38,8 +38,8 @@ ORDER = {
         optimizer.step() → pass
         model.backward( → optimizer.step(); optimizer.zero_grad(); model.backward(
         """,
-        "optimizer.step() comes before backward, so the weights move along the gradients of the call "
-        "before. The order is zero_grad, forward, backward, step.",
+        "optimizer.step() comes before backward, so the weights move along the gradients of the "
+        "previous call. The order is zero_grad, forward, backward, step.",
     ),
     "step_forgotten": (
         "optimizer.step() → pass",
@@ -58,8 +58,8 @@ ORDER = {
     ),
     "forward_twice": (
         "mse_backward(y, x) → mse_backward(model.forward(x), x)",
-        "The batch goes forward twice, for the loss and for backward, so the running statistics of "
-        "BatchNorm count it twice. Keep y = model.forward(x) and use it for both.",
+        "model.forward runs twice for one batch, for the loss and for backward, so the running "
+        "statistics of BatchNorm count it twice. Keep y = model.forward(x) and use it for both.",
     ),
     "evaluation_mode": (
         "optimizer.zero_grad() → model.eval(); optimizer.zero_grad()",
@@ -76,8 +76,8 @@ LOSS = {
     ),
     "loss_after_step": (
         "return loss → return mse_forward(model.forward(x), x)",
-        "The loss that is returned comes from a second forward pass, after the step. Return the loss of "
-        "the output that backward started from.",
+        "The loss that is returned comes from a second forward pass, after the step. Return the "
+        "loss of the output y from which backward started.",
     ),
     "loss_times_batch": (
         "return loss → return loss * len(x)",
@@ -86,8 +86,8 @@ LOSS = {
     ),
     "dy_times_batch": (
         "mse_backward(y, x) → mse_backward(y, x) * len(x)",
-        "The gradient given to model.backward is len(x) times too large. mse_backward(y, x) has the mean "
-        "over the batch in it already.",
+        "The gradient given to model.backward is len(x) times too large. mse_backward(y, x) "
+        "already contains the division by the batch size.",
     ),
     "dy_over_samples": (
         "mse_backward(y, x) → 2 * (y - x) / len(x)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,6 @@ from scratchae.engines.registry import register_engine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer, Sequential
 from scratchae.optim import Adam, Optimizer
-from scratchae.step import train_step
 
 SCRATCH = 100_000  # the number of parameters that Adam updates at a time
 
@@ -48,16 +48,8 @@ class BufferedEngine(Engine):
         self.scratch = torch.empty_like(optimizer.value[:SCRATCH])
         self.eager = False  # True if something has no buffered form
 
-    @torch.inference_mode()
-    def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
-        return train_step(
-            self.model,
-            self.optimizer,
-            x,
-            target,
-            gradients=self.gradients,
-            update=self.update,
-        )
+    def halves(self) -> dict[str, Any]:
+        return {"gradients": self.gradients, "update": self.update}
 
     def gradients(
         self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
