@@ -68,7 +68,7 @@ class Engine:
         return train_step(self.model, self.optimizer, *batch, **self.halves())
 
     def halves(self) -> dict[str, Any]:
-        """Return the halves of `train_step` that this engine carries out in its own way, by name."""
+        """Return the arguments `gradients` and `update` for `train_step`, if this engine replaces them."""
         return {}
 
     def gradients(

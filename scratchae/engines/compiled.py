@@ -62,7 +62,7 @@ class CompiledEngine(DeviceEngine):
                 warnings.simplefilter("ignore", DeprecationWarning)
                 compiled(list(copies(tensors).values()))  # compile now, so that errors appear here
         except ScratchaeError:
-            raise  # a layer does not accept its input: this is an error of the user
+            raise  # a layer does not accept its input
         except Exception as error:  # the compiler raises errors of many types
             self.fall_back(f"cannot compile this step ({first_line(error)})")
             return None

@@ -3,8 +3,8 @@
     y = f(x)      dx = dy · f'(x)
 
             f(x)                          f'(x)
-    ReLU    max(x, 0)                     sign(y): 1 where x > 0, else 0
-    Leaky   x where x > 0, else a·x       1 where x > 0, else a
+    ReLU    max(x, 0)                     sign(y): 1 if x > 0, else 0
+    Leaky   x if x > 0, else a·x          1 if x > 0, else a
     Tanh    (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)       1 − y²
     Sigmoid 1 / (1 + e⁻ˣ)                 y (1 − y)
 

@@ -213,8 +213,8 @@ def rows_to_image(rows: Tensor, positions: tuple[int, int]) -> Tensor:
 def copied_in_long_runs(view: Tensor) -> Tensor:
     """Copy a view of windows (G, N, P, Q, kH, kW, C/G) to rows (G, N·P·Q, kH·kW·C/G).
 
-    The last line is enough for the result. If a group has only one channel, the copy goes tap by tap,
-    because then longer runs of memory are copied at once. This takes a quarter of the time.
+    The last line alone gives the same result. But if a group has only one channel, the copy goes tap by
+    tap: then longer runs of memory are copied at once, which takes a quarter of the time.
 
     >>> import torch
     >>> copied_in_long_runs(torch.zeros(1, 64, 14, 14, 3, 3, 16)).shape

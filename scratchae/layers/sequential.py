@@ -17,7 +17,7 @@ from scratchae.layers.base import Layer
 
 
 class Sequential(Layer):
-    """Layers in a row: `Sequential(a, b, ...)`, or `Sequential({"name": a, ...})`.
+    """Layers that run one after the other: `Sequential(a, b, ...)`, or `Sequential({"name": a, ...})`.
 
     A layer may be a Sequential, too. Like a list, a Sequential supports indices, slices, iteration and
     `len`. The keys of its state are those of torch.nn.Sequential: "0.weight", or "name.weight".

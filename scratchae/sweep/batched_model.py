@@ -51,7 +51,7 @@ class BatchedModel(Layer):
                     yield torch.stack([torch.stack(own).sum() for own in found])
 
     def state_of(self, index: int) -> dict[str, Tensor]:
-        """Return the state of model `index`, with its own keys. The tensors are views, to write to."""
+        """Return the state of model `index`, with its own keys. The tensors are views, not copies."""
         return dict(states(self.body, index, ""))
 
     def copy_to(self, index: int, model: Layer) -> None:

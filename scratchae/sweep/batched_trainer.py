@@ -103,7 +103,7 @@ class BatchedTrainer:
         return torch.stack([target for _, target in pairs])
 
     def update(self, optimizer: SupportsStep, losses: Tensor) -> None:
-        """Update all models. Before that, save those whose loss is not finite in their trials."""
+        """Update all models. Before that, copy each model whose loss is not finite into its trial."""
         if not losses.isfinite().all():
             self.take_out(losses)
         optimizer.step()

@@ -78,8 +78,8 @@ def sweep(
 
     Models of the same latent size train together. Up to rounding, each trial is equal to a run of `fit`
     with the same settings. data: one data set for all seeds, or {seed: data set}. latent: None means the
-    model's own latent size. out: a folder. sweep.csv in it is written after each latent size, and `best`
-    in it becomes the run folder of the best trial.
+    model's own latent size. out: the folder for sweep.csv, which is written after each latent size, and
+    for `best`, the run folder of the best trial.
 
     Raises ScratchaeError, before anything is trained, if a setting is wrong.
 

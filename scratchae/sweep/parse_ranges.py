@@ -83,7 +83,7 @@ def seed_numbers(text: str, name: str) -> list[int]:
 
 
 def number(text: str, name: str, whole: str) -> float:
-    """Return the number in `text`. Raises ScratchaeError, which shows `whole`, if it is not above 0."""
+    """Return the number in `text`, a part of `whole`. Raises ScratchaeError if it is not a number above 0."""
     try:
         value = float(text)
     except ValueError:

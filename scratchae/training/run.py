@@ -36,7 +36,7 @@ COLUMNS = ["epoch", "train_loss", "test_loss", "seconds"]
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings that determine the final weights of a run. config.json stores them.
+    """The settings of a run, as config.json stores them. Engine, precision, tf32 and device are not stored.
 
     data, test_data: the arguments of `scratchae.data.load`. checksum: that of the training images.
     optimizer, loss: their `repr`, or None if config.json does not contain it.
@@ -62,7 +62,7 @@ class Settings:
     loss: str | None = None
 
     def load(self) -> Dataset:
-        """Load the data set again."""
+        """Load the data set again; return it."""
         return load(self.data, test=self.test_data, seed=self.seed)
 
 

@@ -1,4 +1,4 @@
-"""A model's tensors as views of a few flat ones, so that a step is a function of a few tensors.
+"""Flat tensors: a model's tensors become views of a few, so that a step is a function of few tensors.
 
 The parameters are already views of the optimiser's `value`. In the same way, the buffers, such as
 BatchNorm's running statistics, become views of one flat tensor for each dtype. A step whose loss is not
@@ -15,7 +15,8 @@ from torch import Tensor
 from scratchae.layers import Layer
 from scratchae.step import loss_of
 
-Place = list[tuple[Layer, str]]  # the layers and attributes that hold one tensor
+# The place of one tensor: (layer, name of the attribute), for each layer that has it.
+Place = list[tuple[Layer, str]]
 
 
 def places(model: Layer, kind: str) -> list[Place]:
