@@ -63,7 +63,7 @@ def odd(tmp_path_factory):
 @pytest.mark.parametrize(
     ("task", "words"),
     [
-        ("linear_backward", "it calls itself without end"),
+        ("linear_backward", "it calls itself endlessly"),
         ("relu_forward", "it calls exit()"),
         ("relu_backward", "the process ended itself with exit code 3"),
         ("tanh_forward", "more than 2 seconds of CPU time: does a loop never end?"),

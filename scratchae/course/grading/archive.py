@@ -27,8 +27,8 @@ class RefusedError(Exception):
 class Entry:
     """A file in a folder or a zip.
 
-    path: relative to the folder or the zip. read: returns the bytes, given the most that there may be;
-    raises RefusedError.
+    path: relative to the folder or the zip. read: a function of the largest number of bytes allowed;
+    returns the bytes or raises RefusedError.
     """
 
     path: PurePosixPath
@@ -93,7 +93,7 @@ def path_of(member: zipfile.ZipInfo) -> PurePosixPath:
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: int) -> bytes:
-    """Return the bytes of one member of a zip, read no further than the limit."""
+    """Return the bytes of one member of a zip. Read no more than the limit."""
     path = path_of(member)
     if path.is_absolute() or ".." in path.parts or ":" in member.filename:
         raise RefusedError(f"{path.name} has a path that leads out of its zip file")

@@ -1,4 +1,4 @@
-"""Batch: grade the submissions of a whole class. It can be interrupted and goes on where it was."""
+"""Batch: grade the submissions of a whole class. After an interruption it continues where it stopped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from scratchae.files import reason
 
 @dataclass
 class Batch:
-    """results: one for each student, in order. not_graded: {student: the trouble of the machine}.
+    """results: one for each student, in order. not_graded: {student: how the machine failed}.
     kept: how many results are from an earlier call."""
 
     assignment: Assignment
@@ -47,11 +47,11 @@ def grade_batch(
 ) -> Batch:
     """Grade everything in `submissions` that has no result in the journal in `out` yet.
 
-    dask: the address of a Dask scheduler. Its workers are then used in place of `workers` processes of
-    this machine.
+    dask: the address of a Dask scheduler. Its workers then replace the `workers` processes of this
+    machine.
 
-    Raises InfrastructureError if a self-check fails. A submission that the machine failed to grade is
-    in `not_graded` and has no result.
+    Raises InfrastructureError if a self-check fails. A submission that could not be graded because the
+    machine failed is in `not_graded` and has no result.
     """
     unread = find_submissions(submissions, tuple(assignment.submitted))
     journal = Journal(out / "journal.jsonl")
@@ -102,8 +102,9 @@ def grade_batch(
 class Journal:
     """Results by key, in memory and in a file of JSON lines.
 
-    A line is written, down to the disk, as soon as a submission is graded. So no work is lost if the
-    grader is killed. The key is a hash of the submission and of everything else that a grade depends on.
+    As soon as a submission is graded, a line is written and flushed to the disk. So no work is lost if
+    the grader is killed. The key is a hash of the submission and of everything else that a grade depends
+    on.
     """
 
     def __init__(self, path: Path) -> None:
@@ -137,7 +138,7 @@ class Journal:
         self.results[key] = result
 
     def discard(self, keys: list[str]) -> None:
-        """Write that these results are not valid."""
+        """Write that the results of these keys are not valid."""
         self.write({"discard": keys})
         for key in keys:
             self.results.pop(key, None)
@@ -173,9 +174,9 @@ def fingerprint(assignment: Assignment, secret: bytes) -> str:
 
 
 def course_secret(path: Path) -> bytes:
-    """Return the secret that hidden cases are made from.
+    """Return the secret from which hidden cases are made.
 
-    If there is none it is made, and only its owner can read it. Raises ScratchaeError.
+    If there is none, make one that only its owner can read. Raises ScratchaeError if the file cannot be used.
     """
     try:
         if not path.exists():
@@ -189,6 +190,6 @@ def course_secret(path: Path) -> bytes:
         raise ScratchaeError(f"cannot use the secret {path}: {why}") from error
     if len(secret) < 16:
         raise ScratchaeError(
-            f"the secret {path} is shorter than 16 letters: remove the file to get a new one"
+            f"the secret {path} is shorter than 16 characters: remove the file to get a new one"
         )
     return secret.encode()

@@ -1,8 +1,8 @@
-"""Cluster: grade on a Dask cluster, beyond one machine.
+"""Cluster: grade on a Dask cluster of several machines.
 
-Submissions travel in batches. Each worker has its own sandbox and checks itself before and after every
+Submissions are sent in batches. Each worker has its own sandbox and checks itself before and after every
 batch. The workers need this library with the extra `course`, bubblewrap, and the assignment under the
-same name or path. The course's secret travels too: use a cluster of your own, with TLS.
+same name or path. The course's secret is sent to them too: use your own cluster, with TLS.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Cluster:
         self.executor = self.client.get_executor(pure=False, retries=1)
 
     def self_check(self, tasks: Iterable[str] = ()) -> None:
-        """Share out the checks of the reference and of the mistakes of `tasks`.
+        """Distribute the checks of the reference and of the mistakes of `tasks` among the workers.
 
-        Raises SelfCheckError.
+        Raises SelfCheckError if a check fails.
         """
         futures = [self.executor.submit(check_worker, self.config, task) for task in ("", *tasks)]
         for future in as_completed(futures):
@@ -70,7 +70,7 @@ class Cluster:
 
 
 def answer_of(future: Future[T]) -> T | str:
-    """Return a worker's answer. A lost worker is trouble of the machine."""
+    """Return a worker's answer. If the worker is lost, return the trouble."""
     try:
         return future.result()
     except Exception as error:  # whatever Dask raises for a lost worker

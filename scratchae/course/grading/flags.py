@@ -1,7 +1,7 @@
-"""Flags: what an instructor has to look at. A flag takes no points; a person decides.
+"""Flags: what an instructor must look at. A flag takes no points; a person decides.
 
 Two things are flagged: use of what the student should write by hand, and nearly identical submissions.
-Each can have an innocent reason. A short right answer, for example, can be written in few ways only.
+Each can have an innocent reason. For example, a short correct answer can only be written in a few ways.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ COMMON = 0.1  # share of the class; what more students have in common comes from
 
 
 def policy_flags(analysis: dict[str, dict], operators: dict[str, set[str]]) -> list[str]:
-    """Return sentences about forbidden means, in a fixed order.
+    """Return sentences about the use of ready-made functions, in a fixed order.
 
-    Two sources are used, because a student can avoid either of them. analysis: of the source of each
-    file. operators: the names of the operators that really ran, by task.
+    Two sources are used, because a student can avoid either of them. analysis: the static analysis of
+    each file. operators: the names of the operators that really ran, by task.
 
     >>> policy_flags({}, {"conv2d_forward": {"add", "mkldnn_convolution"}})
     ['conv2d_forward really ran mkldnn_convolution']
@@ -39,11 +39,11 @@ def policy_flags(analysis: dict[str, dict], operators: dict[str, set[str]]) -> l
 def near_identical(
     results: list[dict], known: Iterable[int] = ()
 ) -> list[tuple[str, str, str, float]]:
-    """Return (file, student, student, similarity) of pairs whose own parts are nearly the same.
+    """Return (file, student, student, similarity) of pairs of students whose own code is nearly the same.
 
     Files are compared by fingerprints, hashes of their syntax without names and comments. known: the
-    fingerprints of what was handed out and of the reference. Those are left out, and so are
-    fingerprints that many students share.
+    fingerprints of what was handed out and of the reference. These are omitted, and so are fingerprints
+    that many students share.
     """
     pairs = []
     files = sorted({name for result in results for name in result["fingerprints"]})

@@ -1,4 +1,4 @@
-"""Grader: grade one submission, of functions or of a contest's model. It holds the expected values."""
+"""Grader: grade one submission, of functions or of a contest's model. It has access to the expected values."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ class Grader:
     def grade(self, submission: Submission) -> dict:
         """Return the result as a dict that JSON can hold. The same submission gives the same result.
 
-        student, score, points: who, and how many of how many points. tasks: name, points, earned and
-        the rows of each task. problems: sentences to the student about the files. flags: sentences to
-        the instructor. fingerprints: {file: hashes} for `near_identical`. leaderboard: of a contest.
+        student: the name. score of `points`: the earned and the possible points. tasks: name, points,
+        earned and the rows of each task. problems: sentences to the student about the files. flags:
+        sentences to the instructor. fingerprints: {file: hashes} for `near_identical`. leaderboard: the
+        ranking's numbers in a contest.
 
-        Raises InfrastructureError if the machine fails twice. That is never a grade.
+        Raises InfrastructureError if the machine fails twice. A failure of the machine is never a grade.
         """
         try:
             return self.grade_once(submission)
@@ -59,7 +60,9 @@ class Grader:
                 again = run.run_alone(group)
                 if not is_wrong(group, again):
                     outcomes[group] = again
-                    unstable.append(f"{group.task.name}, {group.corner}: right only when run alone")
+                    unstable.append(
+                        f"{group.task.name}, {group.corner}: right only if it runs alone"
+                    )
         scores = [score_task(task, outcomes) for task in self.assignment.tasks]
         flags = policy_flags(analysis, run.operators) + unstable
         problems = [*submission.problems, *unloadable.values()]
@@ -101,9 +104,10 @@ class Grader:
         return sources, problems
 
     def analyse(self, sources: dict[str, str]) -> dict[str, dict]:
-        """Return what the static analysis says of each file.
+        """Return the result of the static analysis of each file.
 
-        It runs in the sandbox, since a source can crash the parser. A crash is an error of the file.
+        It runs in the sandbox, because a source can crash the parser. A crash is reported as an error of
+        that file.
         """
         nothing = {"error": "", "policy": [], "fingerprints": [], "unwritten": []}
         job = frame({"analyse": True, "files": sources})
@@ -117,7 +121,7 @@ class Grader:
 
 
 class ContestGrader(Grader):
-    """Grades a contest: a student's own model, by its error on digits that the student's check lacks."""
+    """Grades a contest: a student's own model, by its error on digits that the student's check does not use."""
 
     def grade_once(self, submission: Submission) -> dict:
         task = self.assignment.tasks[0]

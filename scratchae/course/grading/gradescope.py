@@ -2,8 +2,8 @@
 
     python -m scratchae.course.grading.gradescope ASSIGNMENT SECRET /autograder
 
-The program grades one submission. If the machine is at fault it writes no results.json and exits with
-3: Gradescope then says that the autograder failed, and keeps an earlier score.
+The program grades one submission. If the machine fails, it writes no results.json and exits with code 3.
+Gradescope then reports that the autograder failed, and keeps an earlier score.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ PYTHONPATH="$root/source" PYTHONDONTWRITEBYTECODE=1 exec \\
 
 
 def results_json(assignment: Assignment, result: dict, isolation: str, seconds: float = 0.0) -> str:
-    """Return Gradescope's results.json of one student.
+    """Return the text of Gradescope's results.json for one student.
 
-    isolation: a sentence on how the submission was isolated. seconds: how long grading took.
+    isolation: a sentence about how the submission was isolated. seconds: how long grading took.
     """
     tests = []
     for task in result["tasks"]:
@@ -120,7 +120,7 @@ def write_autograder(assignment: Assignment, secret: bytes, out: Path) -> None:
 
 
 def requirements() -> tuple[str, list[str]]:
-    """Return (torch, the other requirements), quoted for a shell, with those of the extra `course`."""
+    """Return (torch, the other requirements), quoted for a shell and including the extra `course`."""
     found = importlib.metadata.requires("scratchae") or []
     kept = [
         r.partition(";")[0].strip()
@@ -159,7 +159,7 @@ def main(assignment_name: str, secret: str, root: str) -> int:
 
 
 def student_of(metadata: Path) -> str:
-    """Return who handed in, all members of a group together. The hidden cases depend on it."""
+    """Return the name of the student, or the names of all members of a group. The hidden cases depend on it."""
     try:
         users = json.loads(metadata.read_text(encoding="utf-8"))["users"]
         return ", ".join(sorted(str(user.get("email") or user["id"]) for user in users))

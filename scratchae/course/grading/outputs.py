@@ -1,4 +1,4 @@
-"""Outputs: the files that grading a class writes. Whatever a student wrote is made harmless."""
+"""Outputs: the files that grading a class writes. Text that a student wrote is made harmless."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def feedback_files(assignment: Assignment, result: dict, isolation: str) -> dict
 
 
 def folder_of(student: str) -> str:
-    """Return a student's name as the name of a folder. Two students never share one.
+    """Return the name of the folder for a student. Two students never share one.
 
     >>> folder_of("ada"), folder_of("../x")[:3]
     ('ada', '_x-')
@@ -66,7 +66,7 @@ def folder_of(student: str) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula.
+    """Return a cell that no spreadsheet reads as a formula.
 
     >>> csv_cell("=1+1"), csv_cell(-1.5)
     ("'=1+1", -1.5)
@@ -97,7 +97,7 @@ def to_csv(assignment: Assignment, results: list[dict], not_graded: dict[str, st
 def to_junit(assignment: Assignment, results: list[dict], not_graded: dict[str, str]) -> str:
     """Return JUnit XML: a suite for each student, a case for each test.
 
-    Trouble of the machine is an error, not a failure.
+    A failure of the machine is an "error" in JUnit's terms, not a "failure".
     """
     root = ElementTree.Element("testsuites", name=assignment.name)
 

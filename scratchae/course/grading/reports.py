@@ -25,7 +25,7 @@ COLUMNS = 3
 
 
 def feedback(assignment: Assignment, result: dict, isolation: str) -> list[Block]:
-    """Return what a student is told. isolation: a sentence on how the submission was isolated."""
+    """Return the feedback to a student. isolation: a sentence about how the submission was isolated."""
     score = f"{result['score']:g} of {result['points']:g} points"
     blocks: list[Block] = [Heading(assignment.title, level=1)]
     blocks.append(Heading(result["student"], score, level=2))
@@ -35,7 +35,7 @@ def feedback(assignment: Assignment, result: dict, isolation: str) -> list[Block
         blocks.append(Heading(task["name"], points, level=2))
         blocks.append(Checklist([(row["test"], row["sentence"]) for row in task["rows"]]))
     if assignment.kind == "contest":
-        remark = "The error is measured on other digits than in your own check."
+        remark = "The error was measured on other digits than in your own check."
     else:
         hidden = sum(task.hidden_cases for task in assignment.tasks)
         remark = f"{hidden} of the cases were hidden. They are like those of your own check, with other numbers."

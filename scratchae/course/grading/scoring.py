@@ -1,7 +1,7 @@
 """Scoring: compare a task's outcomes with the expected ones, and make rows that a student may read.
 
-A row shows what is wrong in a public case. Of a hidden case it says only that it failed, and the named
-mistake if there is one. It never shows a hidden input or the expected value.
+A row shows what is wrong in a public case. For a hidden case it says only that it failed, with the
+sentence of the catalogued mistake if there is one. It never shows a hidden input or the expected value.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TaskScore:
 
 @lru_cache(maxsize=20_000)
 def expected(case: Case) -> ExecutionResult:
-    """Return the outcome of the reference. It is kept, since all students share the public cases."""
+    """Return the outcome of the reference. It is cached, because all students share the public cases."""
     return expected_of(EXERCISES[case.exercise], case)
 
 
@@ -73,7 +73,7 @@ def score_task(task: Task, outcomes: Outcomes) -> TaskScore:
 
 
 def hidden_sentence(row: Row) -> str:
-    """Return a sentence that tells nothing about the hidden inputs.
+    """Return a sentence that reveals nothing about the hidden inputs.
 
     A mistake's sentence is the same for everybody; any other sentence could contain an input.
     """

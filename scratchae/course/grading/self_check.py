@@ -1,7 +1,7 @@
 """Self-check: the reference must earn every point, and every known mistake must lose some.
 
-It runs before, during and after a batch, in the same sandbox as the submissions. If it fails, nothing
-is graded: the machine or the library is at fault, never a student.
+It runs before, during and after a batch, in the same sandbox as the submissions. If it fails, nothing is
+graded, because the machine or the library is at fault and not a student.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def check_reference(grader: Grader) -> None:
 def check_mistakes(assignment: Assignment, task: Task, sandbox: Sandbox) -> None:
     """Run every catalogued mistake in the task's function.
 
-    sandbox: with the files of `whole_library`; submissions never run there. Raises InfrastructureError
+    sandbox: one with the files of `whole_library`. Submissions never run there. Raises InfrastructureError
     unless each mistake loses points.
     """
     catalogued = mistakes(task.exercise)
@@ -112,7 +112,7 @@ def whole_library(assignment: Assignment, isolated: bool) -> SandboxFiles:
 
 
 def check_contest(grader: ContestGrader) -> None:
-    """Grade a small model. Raises InfrastructureError unless its error is what its formula gives."""
+    """Grade a small model. Raises InfrastructureError unless its error is the one that a formula gives."""
     g = torch.Generator().manual_seed(1)
     weights = {
         "encoder.0.weight": torch.randn(2, 784, generator=g) / 28,

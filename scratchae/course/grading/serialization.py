@@ -1,7 +1,7 @@
 """Serialization: cases become requests to the sandbox, and its replies become outcomes to compare.
 
-A reply comes from the untrusted side. Whatever does not have the expected form becomes an outcome
-without values and with a sentence that says why.
+A reply comes from the untrusted side. A reply that does not have the expected form becomes an outcome
+without values, with a sentence that says why.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ MAX_TEXT, MAX_NUMBERS = 160, 1_000_000
 
 
 class TooLargeError(Exception):
-    """A tensor has far more numbers than any right one. Comparing it would take too long."""
+    """A tensor has far more numbers than any correct result. Comparing it would take too long."""
 
 
 @dataclass
 class Reply:
-    """What the sandbox sent back for one case: the header of the frame, and its numbers as bytes."""
+    """The sandbox's reply for one case: the header of the frame, and its numbers as bytes."""
 
     header: dict
     body: bytes
@@ -76,7 +76,7 @@ def pack_job(
 
 
 def pack_case(exercise: Exercise, case: Case, packer: Packer) -> dict:
-    """Return the calls that the sandbox has to make, with their inputs as arrays."""
+    """Return the calls that the sandbox must make, with their inputs as arrays."""
     arguments = case.arguments()
     if exercise.name == "train_step":
         return pack_training(arguments, packer)
@@ -107,13 +107,13 @@ def pack_training(arguments: dict, packer: Packer) -> dict:
 
 
 def unpack_outcome(exercise: Exercise, case: Case, reply: Reply) -> ExecutionResult:
-    """Return what the function did on the case. A forged reply becomes an outcome without values."""
+    """Return the outcome of the function on the case. A forged reply becomes an outcome without values."""
     try:
         return read_reply(exercise, case, reply)
     except (ProtocolError, TooLargeError) as error:
         return ExecutionResult({}, str(error))
     except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError):
-        return ExecutionResult({}, "its answer does not hold what was asked for")
+        return ExecutionResult({}, "its answer does not contain what was asked for")
 
 
 def read_reply(exercise: Exercise, case: Case, reply: Reply) -> ExecutionResult:
@@ -199,7 +199,7 @@ def outputs_of(
 
 
 def tensors_after(call: dict, body: bytes) -> dict[str, object]:
-    """Return the tensors among the arguments, as the call left them."""
+    """Return the tensors among the arguments as they are after the call."""
     return {str(name): placeholder(unpack(spec, body)) for name, spec in call["after"].items()}
 
 
@@ -227,7 +227,7 @@ def same_kind(value: object, tensor: Tensor) -> bool:
 
 
 def shared_pairs(exercise: Exercise, arguments: dict, call: dict) -> tuple[tuple[str, str], ...]:
-    """Return the pairs of names that the sandbox found in one memory. Unknown names are ignored."""
+    """Return the pairs of names whose tensors share memory in the sandbox. Unknown names are ignored."""
     if exercise.in_place:
         return ()
     names, pairs = exercise.outputs, []

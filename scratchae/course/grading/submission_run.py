@@ -1,7 +1,7 @@
-"""Submission run: run a submission's cases in the sandbox until each has an outcome.
+"""Run the cases of a submission in the sandbox until each has an outcome.
 
-If a child process ends early, only the group at which it ended is affected, and only after it ended
-again in a fresh child of its own. The groups behind it go on in another child.
+If a child process ends early, only the group at which it ended can fail, and only if it ends again alone
+in a new child. The groups after it continue in another child.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from scratchae.course.grading.serialization import Reply, pack_job, unpack_outco
 from scratchae.course.grading.test_cases import CaseGroup
 from scratchae.course.sandbox import PlainProcess, Sandbox
 
-NO_ANSWER = (
-    "not tried: other cases of this function used up its {seconds:g} seconds without an answer"
-)
+NO_ANSWER = "not tried: other cases of this function used {seconds:g} seconds without an answer"
 TOO_SLOW = "not tried: other cases of this function took {seconds:g} seconds of CPU time together"
 
 
@@ -26,9 +24,9 @@ class SubmissionRun:
     """Runs groups of cases on one student's sources.
 
     sources: {file name: text}. unloadable: {file name: why it cannot be loaded}; its cases are not
-    tried. retry: a group at which the child ended fails only after it failed alone, too. operators:
-    the names of the operators that really ran, by task. printed: what the student's code printed in a
-    plain process, by task.
+    tried. retry: try a group at which the child ended once more, alone. operators:
+    the names of the operators that really ran, by task. printed: the output that the student's code
+    printed in a plain process, by task.
     """
 
     def __init__(
@@ -74,7 +72,7 @@ class SubmissionRun:
         return self.sandbox.files.libraries[group.task.name]
 
     def reason_to_skip(self, group: CaseGroup) -> str:
-        """Return why the group is not tried any more, or ""."""
+        """Return why the group is not tried, or ""."""
         limits, task = self.sandbox.limits, group.task.name
         if group.file in self.unloadable:
             return self.unloadable[group.file]
@@ -124,7 +122,7 @@ class SubmissionRun:
         """Run a job in a child, and count the time of each task.
 
         Returns (the replies to the first tests, the files that were loaded, how the child broke the
-        protocol or ""). It stops early if the child ends or a task has used up its time.
+        protocol or ""). Stop early if the child ends or a task has used all its time.
         """
         replies: list[Reply] = []
         loaded: set[str] = set()

@@ -1,4 +1,4 @@
-"""Submissions: find out who handed in what, in the layouts that courses have.
+"""Submissions: find out who handed in which files, in the usual layouts.
 
     folders      <student>/linear.py, or any depth below
     zips         <student>.zip
@@ -6,7 +6,7 @@
     Canvas       <student>_<number>_<number>_linear.py (or .zip), all in one folder or zip
     Moodle       <student>_<number>_assignsubmission_file/linear.py (or ..._file_linear.py)
 
-All of it may lie in a folder or in one zip. Only files with the names that the assignment expects are
+All of them may be in a folder or in one zip. Only files with the names that the assignment expects are
 read.
 """
 
@@ -78,7 +78,8 @@ class UnreadSubmission:
                     continue
                 if len(same_level) > 1 and version(entry.path) == 0:
                     problems.append(
-                        f"there are {len(same_level)} files {name}: {entry.path} was taken"
+                        f"there are {len(same_level)} files {name}: {entry.path} was graded, so "
+                        "hand in only one"
                     )
                 break
         return Submission(self.student, files, tuple(problems))
@@ -111,7 +112,7 @@ def find_submissions(path: Path, expected: tuple[str, ...]) -> list[UnreadSubmis
 
 
 def without_outer_folder(entries: list[Entry], expected: tuple[str, ...]) -> list[Entry]:
-    """Remove the folder that all entries lie in, if there is one and it is not a student's."""
+    """Remove the outer folder if it contains all entries and is not a student's."""
     tops = {entry.path.parts[0] for entry in entries}
     if len(tops) != 1 or any(len(e.path.parts) < 3 and e.path.name in expected for e in entries):
         return entries
@@ -121,7 +122,7 @@ def without_outer_folder(entries: list[Entry], expected: tuple[str, ...]) -> lis
 
 
 def by_student(entries: list[Entry]) -> dict[str, list[Entry]]:
-    """Group entries by student. File and folder names tell the layout."""
+    """Group entries by student. The names of files and folders show the layout."""
     names = gradescope_names(entries)
     groups: dict[str, list[Entry]] = {}
     for entry in entries:

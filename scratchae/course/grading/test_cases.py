@@ -2,7 +2,7 @@
 
 A group of cases belongs to one task and one corner. Its public cases are those of the student's own
 check. The seeds of its hidden cases are HMAC(course secret, assignment, task, corner, student), so a
-student can neither hard-code their answers nor pass them on.
+student can neither hard-code their answers nor give them to others.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ CHECK_EVERY = 50  # submissions of one worker between two self-checks
 
 @dataclass(frozen=True)
 class GradingConfig:
-    """What a worker has to know. assignment: its name, or the path of its TOML file."""
+    """What a worker needs to know. assignment: its name, or the path of its TOML file."""
 
     assignment: str | Path
     secret: bytes
@@ -46,7 +46,7 @@ class GradingConfig:
 
 @dataclass
 class Graded:
-    """A student's result, or the trouble of the machine that prevented one."""
+    """A student's result, or the failure of the machine that prevented it."""
 
     student: str
     result: dict | None
@@ -55,7 +55,7 @@ class Graded:
 
 
 class SelfCheckError(InfrastructureError):
-    """A self-check failed. students: those graded since the last good one; discard their results."""
+    """A self-check failed. students: those graded since the last good self-check; discard their results."""
 
     def __init__(self, message: str, students: Iterable[str]) -> None:
         super().__init__(message)
@@ -86,7 +86,7 @@ class GradingSession:
             return Graded(student, None, trouble="the grader itself ran out of memory")
 
     def self_check(self, task: str = "") -> str:
-        """Check the mistakes of a task, or without a task the reference.
+        """Check the mistakes of a task. Without a task, check the reference.
 
         Returns what is wrong with the machine, or "".
         """
@@ -129,7 +129,7 @@ def work(connection: Connection, config: GradingConfig) -> None:
 
 
 def die_with_parent() -> None:
-    """Let Linux end this process when its parent ends, and leave Ctrl-C to the parent."""
+    """Tell Linux to end this process when its parent ends, and let only the parent react to Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
@@ -166,9 +166,9 @@ class Pool:
         return Worker(process, ours)
 
     def self_check(self, tasks: Iterable[str] = ()) -> None:
-        """Check the reference in every worker; share the mistakes of `tasks` out among the workers.
+        """Check the reference in every worker, and distribute the mistakes of `tasks` among the workers.
 
-        Raises SelfCheckError.
+        Raises SelfCheckError if a check fails.
         """
         waiting = deque(tasks)
         for worker in self.workers:
@@ -181,7 +181,8 @@ class Pool:
     def accept_check(
         self, worker: Worker, reply: Graded | str | None, affected: list[Worker]
     ) -> None:
-        """Take note of a good self-check. After a bad one, discard what `affected` have unchecked."""
+        """Record a good self-check. Raises SelfCheckError after a bad one, with the unchecked students
+        of `affected`."""
         if reply != "":
             students = [student for other in affected for student in other.unchecked]
             message = reply if isinstance(reply, str) else "a worker ended during its self-check"
@@ -212,7 +213,7 @@ class Pool:
             else:  # the worker ended: try once more with another one
                 worker = self.replace(worker)
                 if request.student in tried:
-                    trouble = "the grading process ended twice at this submission"
+                    trouble = "the grading process ended twice during this submission"
                     yield Graded(request.student, None, trouble=trouble)
                 else:
                     tried.add(request.student)
@@ -221,7 +222,7 @@ class Pool:
         self.self_check()
 
     def replace(self, worker: Worker) -> Worker:
-        """Start another worker in place of one that ended. Its self-check covers both."""
+        """Start another worker to replace one that ended. Its self-check covers both."""
         new = self.start_worker()
         new.unchecked = worker.unchecked
         self.workers[self.workers.index(worker)] = new
@@ -233,7 +234,8 @@ class Pool:
             worker.connection.send(request)
 
     def replies(self) -> Iterator[tuple[Worker, Submission | str, Graded | str | None]]:
-        """Yield (worker, request, reply) until no worker has a request. No reply: the worker ended."""
+        """Yield (worker, request, reply) until no worker has a request. If the worker ended, the reply
+        is None."""
         while busy := [worker for worker in self.workers if worker.request is not None]:
             ready = wait([worker.connection for worker in busy])
             for worker in busy:

@@ -1,7 +1,7 @@
 """The sandbox: where submissions run. Arrays go in and arrays come out, nothing else.
 
-`Sandbox` is for the grader: it trusts nothing. `PlainProcess` is used in the same way, but isolates
-nothing: it is for a student's own check, and for Windows and macOS.
+`Sandbox` is for the grader: it trusts nothing. `PlainProcess` has the same interface, but no isolation:
+it is for a student's own check, also on Windows and macOS.
 """
 
 from scratchae.course.sandbox.files import SandboxFiles

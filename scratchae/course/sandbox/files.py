@@ -1,7 +1,7 @@
-"""The files of a sandbox: the one folder of ours that its inmates can read.
+"""The files of a sandbox: the only folder of ours that a submission can read.
 
-It holds the helper's files, the compiled filter, and the library as a submission may use it, once
-for every set of blanked functions. No case, no expected value, no submission ever lies here.
+It holds the helper's files, the compiled filter, and the library that a submission may use, one copy for
+every set of blanked functions. It never holds a case, an expected value or a submission.
 """
 
 from __future__ import annotations

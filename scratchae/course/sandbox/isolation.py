@@ -1,7 +1,7 @@
 """Isolation: how submissions are separated from this machine.
 
 bubblewrap   own namespaces; only Python and torch are mounted, read-only; no network
-container    another user, limits and the filter of system calls only: for a platform's own container,
+container    only another user, limits and the filter of system calls: for a platform's container,
              such as Gradescope's, which does not allow namespaces
 none         nothing: only for submissions that are trusted
 """
@@ -36,7 +36,7 @@ DESCRIPTIONS = {
 
 @functools.cache
 def why_no_bubblewrap() -> str:
-    """Return why there can be no sandbox on this machine, or "" if there can.
+    """Return why this machine cannot have a bubblewrap sandbox, or "" if it can.
 
     >>> choose_isolation() == "bubblewrap" if not why_no_bubblewrap() else why_no_bubblewrap() != ""
     True
@@ -65,8 +65,8 @@ def why_no_bubblewrap() -> str:
 def choose_isolation(trusted: bool = False, container: bool = False) -> str:
     """Return the strongest isolation that this machine allows.
 
-    trusted: "none" is enough. container: "container" is enough. Raises ScratchaeError if this machine
-    allows less.
+    trusted: accept "none". container: accept "container". Raises ScratchaeError if this machine has only
+    weaker isolation.
 
     >>> choose_isolation(trusted=True)
     'none'
@@ -89,7 +89,7 @@ def choose_isolation(trusted: bool = False, container: bool = False) -> str:
 
 
 def python_command(folder: Path, script: str, argument: str) -> list[str]:
-    """Return the command that runs a script of `inside` in a bare Python. folder: of SandboxFiles."""
+    """Return the command that runs a script of `inside` in a bare Python. folder: that of SandboxFiles."""
     sites = [str(site) for site in site_folders()]
     python = [os.path.realpath(sys.executable), "-I", "-S", "-B"]
     return [*python, str(folder / "inside" / script), str(folder), argument, *sites]
@@ -143,7 +143,7 @@ def site_folders() -> list[Path]:
 
 
 def hidden() -> list[Path]:
-    """Return the folders that hold answers: this library, wherever it is installed."""
+    """Return the folders that hold answers: this library, in every place where it is installed."""
     root = Path(scratchae.__file__).resolve().parent
     editable = [root.parent / name for name in ("tests", "reference", "tutorials", ".git")]
     return [root, *(editable if (root.parent / "pyproject.toml").exists() else [])]

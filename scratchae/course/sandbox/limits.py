@@ -1,4 +1,4 @@
-"""Limits of a submission's process, and the clock that tells when it has used them up."""
+"""Limits of a submission's process, and the clock that shows when it has reached them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MEGABYTE = 1024 * 1024
 class Limits:
     """What a submission may use.
 
-    For one case: `cpu` seconds of computing, `idle` seconds of doing nothing, `wall` seconds in all.
+    For one case: `cpu` seconds of computing, `idle` seconds of doing nothing, `wall` seconds in total.
     For all cases of a function: `task` seconds without an answer, and `function` seconds of
     computing; beyond these the remaining cases are not tried. memory: bytes beyond those that the
     process starts with. answer: bytes of one answer. threads: of one process.
@@ -31,7 +31,8 @@ class Limits:
     threads: int = 64
 
     def rlimits(self, held: int) -> dict[str, int]:
-        """Return what the kernel enforces. held: bytes of address space before the submission runs."""
+        """Return the limits that the kernel enforces. held: bytes of address space before the submission
+        runs."""
         return {
             "RLIMIT_AS": held + self.memory,
             "RLIMIT_CPU": 600,
@@ -45,7 +46,7 @@ class Limits:
 
 
 class Clock:
-    """Counts seconds, but not those in which this process itself was paused."""
+    """Counts seconds, without those during which this process itself was paused."""
 
     def __init__(self) -> None:
         self.seconds, self.last = 0.0, time.monotonic()
@@ -59,14 +60,14 @@ class Clock:
 
 
 class Timeouts:
-    """Tells when one case has used up its seconds: of computing, of doing nothing, or in all."""
+    """Decides when one case has used its seconds: of computing, of doing nothing, or in total."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.restart(0.0)
 
     def restart(self, cpu: float) -> None:
-        """Begin a new case. cpu: the CPU seconds that the process has used so far."""
+        """Start a new case. cpu: the CPU seconds that the process has used so far."""
         self.clock, self.idle, self.start, self.cpu = Clock(), 0.0, cpu, cpu
 
     def due(self) -> bool:
@@ -74,7 +75,7 @@ class Timeouts:
         return time.monotonic() - self.clock.last > 0.2
 
     def check(self, cpu: float) -> str:
-        """Return why the process has to be stopped, or "". cpu: the CPU seconds it has used so far."""
+        """Return why the process must be stopped, or "". cpu: the CPU seconds that it has used so far."""
         passed = self.clock.tick()
         self.idle = 0.0 if cpu - self.cpu > 0.02 * passed else self.idle + passed
         self.cpu = cpu

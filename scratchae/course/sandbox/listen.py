@@ -1,4 +1,4 @@
-"""Listening to the process that runs a submission: its answers, or why it has to be stopped."""
+"""Read the answers of the process that runs a submission, or find out why it must be stopped."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def listen(
 ) -> Generator[tuple[dict, bytes], None, str]:
     """Yield the frames of a process; return why there are no more of them.
 
-    receive: waits a moment for bytes; None if none came, b"" if the process has ended. cpu: the CPU
-    seconds that it has used so far. The limits of time hold for each frame.
+    receive: waits a moment and returns bytes, None if none came, or b"" if the process has ended. cpu:
+    returns the CPU seconds that it has used so far. The time limits apply to each frame.
     """
     frames, timeouts, size = Frames(max_body=limits.answer), Timeouts(limits), 0
     while True:
@@ -55,7 +55,7 @@ def listen(
 
 
 def describe_exit(code: int) -> str:
-    """Say how a process ended that ended by itself. code: below 0 for a signal.
+    """Say how a process ended by itself. code: its exit code, or the negative number of a signal.
 
     >>> describe_exit(3)
     'the process ended itself with exit code 3: remove exit() and os._exit()'

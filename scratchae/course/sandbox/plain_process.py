@@ -25,9 +25,9 @@ OUT_OF_TIME = -getattr(signal, "SIGPROF", 0) or None  # exit code
 class PlainProcess:
     """Runs jobs as a `Sandbox` does, each in a fresh process with the rights of the current user.
 
-    used: its CPU seconds until the latest answer. printed: what it printed for that answer. Only the
-    limits of time hold. On Windows a case may take `wall` seconds, because CPU time cannot be limited
-    there.
+    used: its CPU seconds until the latest answer. printed: the output that it printed before that
+    answer. Only the time limits apply. On Windows a case may take `wall` seconds, because CPU time
+    cannot be limited there.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> from scratchae.course.sandbox.inside.protocol import frame
@@ -61,7 +61,9 @@ class PlainProcess:
             thread = threading.Thread(target=pump, args=(process.stdout, chunks), daemon=True)
             try:
                 if process.stdout.read(1) != b"+":  # torch is loaded: from here on the clock runs
-                    raise ScratchaeError("Python does not start here: is torch installed?")
+                    raise ScratchaeError(
+                        "Python did not start: check that torch is installed in this environment"
+                    )
                 thread.start()
                 with contextlib.suppress(OSError):  # it has ended: `listen` finds out
                     process.stdin.write(job)
@@ -106,7 +108,7 @@ class PlainProcess:
 
 
 def pump(stream: BufferedReader, chunks: queue.SimpleQueue[bytes]) -> None:
-    """Put all that comes into a queue, at the end b"": a pipe has no timeout on Windows."""
+    """Put all received bytes into a queue, and b"" at the end: a pipe has no timeout on Windows."""
     while data := stream.read1(1 << 18):
         chunks.put(data)
     chunks.put(b"")

@@ -1,4 +1,4 @@
-"""A sandbox with its warm helper, seen from the trusted side. A job goes in, answers come out."""
+"""A sandbox and its helper, seen from the trusted side. A job goes in, answers come out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HELPER_TIMEOUT = 120.0  # seconds for the helper, which imports torch
 
 
 class InfrastructureError(Exception):
-    """The machine failed, and not a student's work: this is never a grade.
+    """The machine failed, not a student's work. This is never a grade.
 
     >>> raise InfrastructureError("the sandbox's helper is gone")
     Traceback (most recent call last):
@@ -32,7 +32,7 @@ class Sandbox:
     """A sandbox. `run` forks a child for one job; `close` ends everything in it.
 
     isolation: "bubblewrap", "container" or "none", see `choose_isolation`. used: the CPU seconds of the
-    child when it was last asked for them, as it is at every answer.
+    child, as of its latest answer.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> from scratchae.course.sandbox.inside.protocol import frame
@@ -131,7 +131,7 @@ class Sandbox:
         return self.used
 
     def end(self, reason: str) -> Ending:
-        """Kill the child, or learn how it ended if it ended by itself."""
+        """Kill the child, or find out how it ended by itself."""
         reply = self.ask({"do": "end", "kill": reason != ENDED})
         if reason == ENDED:
             reason = describe_exit(reply["code"])
@@ -160,7 +160,7 @@ class Sandbox:
         raise InfrastructureError(f"the sandbox's helper does not answer (exit code {code})")
 
     def close(self) -> None:
-        """End the sandbox: with its first process everything inside dies."""
+        """End the sandbox: if its first process ends, the kernel ends all processes inside."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)

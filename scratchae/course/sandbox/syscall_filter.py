@@ -2,7 +2,7 @@
 
 Every other call fails with "Operation not permitted": no socket, no exec, no fork, no signal, no
 ptrace, no file opened for writing. Threads are allowed, processes are not: `clone` only with
-CLONE_THREAD. A filter cannot see the flags of `clone3`, so it behaves as if the kernel did not have it.
+CLONE_THREAD. A filter cannot see the flags of `clone3`, so `clone3` fails as if the kernel did not have it.
 """
 
 from __future__ import annotations

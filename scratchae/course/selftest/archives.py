@@ -1,4 +1,4 @@
-"""Attacks by the files that are handed in, and by the texts that are shown of them."""
+"""Attacks with the files that are handed in, and with texts from them that are shown to people."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def try_archive(name: str, folder: Path) -> tuple[bool, str]:
 
 
 def try_hostile_texts(assignment: Assignment, grader: Grader) -> tuple[bool, str]:
-    """Hand in escapes, HTML and formulas as name, exception and problem.
+    """Hand in terminal escapes, HTML and formulas as a name, an exception and a problem.
 
     Returns (whether they are harmless in every output, in which outputs).
     """

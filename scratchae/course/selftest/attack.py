@@ -66,7 +66,7 @@ WRONG = "def relu_forward(x):\n    return torch.zeros_like(x)\n"
 
 @dataclass(frozen=True)
 class Targets:
-    """What an attack may aim at on this machine.
+    """Targets of the attacks on this machine.
 
     folder: holds another student's file, and everybody may write to it. port: a server listens there,
     by TCP and UDP. victim: the id of a process. secret: the file of the course's secret.
@@ -86,7 +86,7 @@ class Attack:
 
     - "crash": to hang, crash or exhaust the grader. It is contained if it ends for `reason` and earns
       nothing.
-    - "probe": to reach something outside. It reports itself whether it did.
+    - "probe": to reach something outside. The attack itself reports whether it did.
     - "score": to earn points for a wrong function.
     - "flag": something that cannot be contained. An instructor must be told.
 
@@ -139,11 +139,11 @@ def score(
 
 
 def trick(name: str, text: str, *, whole_file: bool = False) -> Attack:
-    """Return an attack with a wrong relu_forward; `text` in front of it shall earn the points."""
+    """Return an attack with a wrong relu_forward; the `text` before it tries to earn the points."""
     return score(name, f"{dedented(text)}\n\n\n{WRONG}", whole_file=whole_file)
 
 
 def flag(name: str, text: str) -> Attack:
-    """Return an attack that an instructor must be told of."""
+    """Return an attack that must be flagged for the instructor."""
     source = f"{HEAD}{dedented(text)}\n"
     return Attack(name, "flag", lambda targets: source)

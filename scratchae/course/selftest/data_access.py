@@ -1,4 +1,4 @@
-"""Attacks that try to read or leave data: files, the reference, what others left in memory."""
+"""Attacks that try to read data or leave it behind: files, the reference, the memory of others."""
 
 from scratchae.course.selftest.attack import probe
 
@@ -130,7 +130,7 @@ DATA_ACCESS = (
                     at = text.find(first) + len(first)
                     if at >= len(first) and text[at : at + len(second)] == second:
                         found.append(hex(page))
-        return found if control_found else "nothing, but it did not find its own bytes either"
+        return found if control_found else "the search does not work: it did not find its own bytes"
         """,
     ),
 )

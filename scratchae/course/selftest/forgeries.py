@@ -17,7 +17,7 @@ def send(data):  # to every pipe, one of which leads to the grader
 
 
 def hard_coded(targets: Targets) -> str:
-    """Return a source that is right on the public cases, which everybody knows, and only there."""
+    """Return a source that is right only on the public cases, which everybody knows."""
     public = EXERCISES["relu_forward"].cases(0, 3)
     known = sorted({round(float(case.arguments()["x"].double().sum()), 4) for case in public})
     return (

@@ -1,4 +1,4 @@
-"""Run: try every attack in a sandbox of this machine. An honest submission after each must be unhurt."""
+"""Try every attack in a sandbox of this machine. An honest submission after each must lose nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tanh_forward(x):
 
 @dataclass(frozen=True)
 class AttackResult:
-    """What came of an attack. how: how it was contained, or what it reached.
+    """The result of an attack. how: how it was contained, or what it reached.
 
     >>> AttackResult("sleep", True, "it did nothing for 2 seconds").contained
     True
@@ -63,7 +63,7 @@ def selftest(
 ) -> list[AttackResult]:
     """Try every attack, or those with `only` in their name.
 
-    isolation: how the sandbox is isolated. tell: is called after each attack.
+    isolation: how the sandbox is isolated. tell: called after each attack.
 
     >>> [(r.name, r.contained) for r in selftest("none", only="zip-slip")]
     [('zip-slip', True)]
@@ -71,7 +71,8 @@ def selftest(
     chosen = [name for name in names() if only in name]
     if not chosen:
         raise ScratchaeError(
-            f"no attack has {only!r} in its name: omit --only to see the names of all of them"
+            f"no attack has {only!r} in its name: omit --only to try all of them and see their "
+            "names"
         )
     results = []
     with AttackRunner(isolation) as runner:
@@ -82,7 +83,7 @@ def selftest(
 
 
 class AttackRunner:
-    """A grader with a sandbox, and things around it to attack."""
+    """A grader with a sandbox, and targets outside the sandbox."""
 
     def __init__(self, isolation: str) -> None:
         self.isolation = isolation
@@ -125,7 +126,7 @@ class AttackRunner:
             result = self.grader.grade(Submission("mallory", hostile))
             after = self.grader.grade(Submission("the next student", honest))
         except InfrastructureError as error:
-            return AttackResult(attack.name, False, f"the grader was hurt: {error}")
+            return AttackResult(attack.name, False, f"the grader was damaged: {error}")
         contained, how = judge(attack, result)
         damage = self.damage()
         if after["score"] != after["points"]:
@@ -136,7 +137,7 @@ class AttackRunner:
 
 
 def small_assignment() -> Assignment:
-    """Return two tasks of one file: one to attack with, and one that must not be hurt."""
+    """Return two tasks of one file: one to attack with, and one that must lose no points."""
     hw1 = load_assignment("hw1")
     tasks = tuple(
         replace(hw1.task(name), public=1, hidden=1) for name in ("relu_forward", "tanh_forward")
@@ -169,7 +170,7 @@ def judge(attack: Attack, result: dict) -> tuple[bool, str]:
 
 @contextlib.contextmanager
 def surroundings() -> Iterator[tuple[Targets, Callable[[], list[str]]]]:
-    """Make things to attack.
+    """Make targets to attack.
 
     Yields (where they are, a function that returns what an attack changed outside the sandbox).
     """

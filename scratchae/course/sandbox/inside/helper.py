@@ -1,8 +1,8 @@
 """The sandbox's helper: a fresh process with torch imported that forks one child for each job.
 
-It never sees a job: it gets two descriptors, passes them to the child, and closes its own. The child
-reads its job from one and answers on the other. The helper says how much CPU time the child has used,
-kills it, and reports how it ended.
+It never sees a job: it receives two descriptors, passes them to the child, and closes its copies. The
+child reads its job from one and answers on the other. On request, the helper says how much CPU time the
+child has used, or kills it and reports how it ended.
 
     python -I -S -B helper.py FOLDER SOCKET SITE...
 """
@@ -74,7 +74,7 @@ def end(pid: int, kill: bool) -> dict:
 
 
 def cpu_of(pid: int) -> float:
-    """Return the CPU seconds of a running process: its clock has a number made of its id."""
+    """Return the CPU seconds of a running process: the number of its clock is computed from its id."""
     try:
         return time.clock_gettime(~pid << 3 | 2)
     except OSError:  # it has ended
@@ -82,7 +82,7 @@ def cpu_of(pid: int) -> float:
 
 
 def address_space_used() -> int:
-    """Return the bytes of address space of this process. /proc is not here, so limits are tried."""
+    """Return the bytes of address space of this process. /proc is not mounted, so limits are tried."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     low, high = 0, 1 << 42
     while high - low > 1 << 20:

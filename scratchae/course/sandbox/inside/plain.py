@@ -1,9 +1,10 @@
-"""The plain process of a student's own check. It keeps accidents apart, not attacks.
+"""The plain process of a student's own check. It protects from accidents, not from attacks.
 
     python -I -S -B plain.py FOLDER CPU_SECONDS SITE...
 
-It needs neither fork nor Linux. It says "+" when torch is imported, reads one job from stdin, and
-answers in frames on stdout. What the student's code prints is kept and sent along.
+It needs neither fork nor Linux. It writes "+" as soon as torch is imported, reads one job from stdin,
+and answers in frames on stdout. The output that the student's code prints is kept and sent with the
+answers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ MAX_PRINTED = 2000  # characters between two answers
 
 
 class Printed(io.StringIO):
-    """Keeps the beginning of what is printed."""
+    """Keeps the beginning of the printed output."""
 
     def write(self, text: str) -> int:
         if self.tell() < MAX_PRINTED:
@@ -26,7 +27,7 @@ class Printed(io.StringIO):
         return len(text)
 
     def take(self) -> str:
-        """Return what was printed since the last call."""
+        """Return the output that was printed since the last call."""
         text = self.getvalue()
         self.seek(0)
         self.truncate()
@@ -64,7 +65,7 @@ def main() -> None:
 
 
 def limit_cpu(seconds: float) -> None:
-    """End the process if it computes for so long from here on. Windows has no such timer."""
+    """End the process after this many seconds of computing from now. Windows has no such timer."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
 

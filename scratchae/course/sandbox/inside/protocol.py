@@ -26,11 +26,11 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class ProtocolError(Exception):
-    """Bytes that are no frame: forged, cut off or too large."""
+    """Bytes that are not a frame: forged, cut off or too large."""
 
 
 def frame(header: dict, body: bytes = b"") -> bytes:
-    """One frame as bytes.
+    """Return one frame as bytes.
 
     >>> list(Frames().feed(frame({"id": 1}, b"ab")))
     [({'id': 1}, b'ab')]
@@ -40,7 +40,7 @@ def frame(header: dict, body: bytes = b"") -> bytes:
 
 
 class Frames:
-    """Cuts a stream of bytes into frames. Raises ProtocolError at the first bytes that are no frame."""
+    """Cuts a stream of bytes into frames. Raises ProtocolError at the first bytes that are not a frame."""
 
     def __init__(self, max_header: int = MAX_HEADER, max_body: int = MAX_BODY) -> None:
         self.waiting = bytearray()
@@ -63,21 +63,21 @@ class Frames:
             try:
                 header = json.loads(text)
             except (ValueError, RecursionError) as error:
-                raise ProtocolError("the header of its answer is no JSON") from error
+                raise ProtocolError("the header of its answer is not JSON") from error
             if not isinstance(header, dict):
-                raise ProtocolError("the header of its answer is no table")
+                raise ProtocolError("the header of its answer is not a JSON object")
             yield header, body
 
 
 class Packer:
-    """Turns values into what a header can hold. The bytes of tensors are collected in `body`."""
+    """Converts values to JSON for a header. The bytes of tensors are collected in `body`."""
 
     def __init__(self, max_body: int = MAX_BODY) -> None:
         self.body = bytearray()
         self.max_body = max_body
 
     def pack(self, value: object) -> object:
-        """Return the value for the header. Of what cannot be sent only the type's name is.
+        """Return the value for the header. For a value that cannot be sent, only the name of its type is sent.
 
         >>> packer = Packer()
         >>> packer.pack((1, torch.ones(2)))
@@ -118,14 +118,15 @@ class Packer:
 
 
 class Unsent:
-    """A tensor of which only dtype and shape came. kind: why, "meta", "sparse", "cuda" or "large"."""
+    """A tensor of which only dtype and shape were sent. kind: the reason: "meta", "sparse", "cuda" or
+    "large"."""
 
     def __init__(self, kind: str, dtype: str, shape: tuple[int, ...]) -> None:
         self.kind, self.dtype, self.shape = kind, dtype, shape
 
 
 class Other:
-    """Something that is neither tensor nor number: the name of its type."""
+    """A value that is neither a tensor nor a number. Only the name of its type is known."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -187,14 +188,14 @@ def some(value: object, max_length: int) -> list:
 
 
 def natural(value: object) -> int:
-    """Return a number from 0 on."""
+    """Return an integer of at least 0."""
     if type(value) is not int or not 0 <= value < 2**63:
         raise ProtocolError("its answer holds a wrong number")
     return value
 
 
 def word(value: object) -> str:
-    """Return at most 40 letters, digits and underscores of a text: it is shown to people."""
+    """Return a text of at most 40 letters, digits and underscores, which can be shown safely."""
     if type(value) is not str:
         raise ProtocolError("its answer holds a wrong name")
     return "".join(c for c in value if c.isascii() and (c.isalnum() or c == "_"))[:40]

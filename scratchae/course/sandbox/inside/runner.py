@@ -1,7 +1,7 @@
-"""Run a student's functions: load the files, call the functions, report what came back or went wrong.
+"""Run a student's functions: load the files, call the functions, report the results or the errors.
 
-This is the same code in the sandbox's child and in the plain process of a student's own check. It
-reports what the functions returned, never a score: the other side compares.
+The sandbox's child and the plain process of a student's own check use the same code. It reports the
+results of the functions, never a score: the other side compares.
 
 A job's header is one of
 
@@ -36,7 +36,7 @@ Answer = Callable[[dict, bytes], None]
 
 
 def warm_up() -> None:
-    """Do once what otherwise every job would do first."""
+    """Do in advance the work that every job would do first."""
     for name in ("exit", "quit"):  # a bare Python (-S) lacks them
         setattr(builtins, name, sys.exit)
     torch.set_num_threads(1)
@@ -47,7 +47,7 @@ def warm_up() -> None:
 
 
 def run_job(header: dict, body: bytes, answer: Answer) -> None:
-    """Do what the header asks for. Each answer is sent as soon as it is there."""
+    """Carry out the job in the header. Send each answer as soon as it is ready."""
     if "analyse" in header:
         answer(analyse_files(header), b"")
         return
@@ -61,7 +61,7 @@ def run_job(header: dict, body: bytes, answer: Answer) -> None:
 
 
 def run_tests(header: dict, body: bytes, answer: Answer) -> None:
-    """Load every file when its first test comes, and run the tests in order."""
+    """Load every file before its first test, and run the tests in order."""
     modules: dict[str, types.ModuleType | dict] = {}
     for test in header["tests"]:
         name = test["file"]
@@ -132,7 +132,7 @@ def why_not_callable(function: Any, test: dict) -> dict:
 
 
 def call(function: Callable, arguments: dict, test: dict, packer: Packer) -> dict:
-    """Return what one call returned, and the tensors among its arguments as they are afterwards."""
+    """Return the result of one call, and the tensors among its arguments as they are after the call."""
     result = function(**arguments) if test.get("by_name") else function(*arguments.values())
     given = {name: value for name, value in arguments.items() if type(value) is Tensor}
     outputs = list(result) if type(result) in (tuple, list) else [result]
@@ -144,7 +144,7 @@ def call(function: Callable, arguments: dict, test: dict, packer: Packer) -> dic
 
 
 def shared_memory(outputs: list, given: dict[str, Tensor]) -> list:
-    """Return [i, j or name] for every output i in the memory of output j or of an argument."""
+    """Return [i, j or name] for every output i that shares memory with output j or with an argument."""
     places = [(i, address(value)) for i, value in enumerate(outputs[:8])]
     inputs = [(name, address(value)) for name, value in given.items()]
     return [
@@ -235,11 +235,11 @@ def describe(error: BaseException, name: str) -> dict:
 
 
 def text_of(error: BaseException) -> str:
-    """Return one line for an exception; for those that beginners often meet, one that says more."""
+    """Return one line for an exception. For exceptions that beginners often meet, it says more."""
     if type(error) is RecursionError:
-        return "it calls itself without end"
+        return "it calls itself endlessly"
     if type(error) is SystemExit:
-        return "it calls exit(): remove that"
+        return "it calls exit(): remove this call"
     if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("scratchae."):
         return (
             f"{str(error.name)[:60]} is not available where your work is checked, only layers, losses and "

@@ -1,8 +1,9 @@
-"""Static analysis: what a source shows without being run. It runs in a child, since parsing can crash.
+"""Static analysis: what can be learned from a source without running it. It runs in a child, because
+parsing can crash.
 
-policy: what a hand-written layer does not need, with its line. fingerprints: hashes of short runs of syntax
-nodes, without names: from these the grader tells which submissions are nearly the same. unwritten:
-functions that only say that they are not written yet.
+policy: things that a hand-written layer does not need, with their lines. fingerprints: hashes of short
+sequences of syntax nodes, without names; the grader uses them to find submissions that are nearly the
+same. unwritten: functions that only raise NotImplementedError.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def analyse(source: str) -> dict:
         line = f" in line {error.lineno}" if error.lineno else ""
         return {"error": f"a syntax error{line}"}
     except (ValueError, RecursionError, MemoryError):
-        return {"error": "it is nested too deeply, or has a byte that is no text"}
+        return {"error": "it is nested too deeply, or contains a byte that is not text"}
 
 
 def unwritten(tree: ast.Module) -> list[str]:
@@ -63,7 +64,7 @@ def unwritten(tree: ast.Module) -> list[str]:
 
 
 def policy(tree: ast.AST) -> list[str]:
-    """Return a sentence for everything that writing by hand does not need."""
+    """Return a sentence for everything that hand-written code does not need."""
     found = set()
     for node in ast.walk(tree):
         if not isinstance(node, ast.expr | ast.stmt):
@@ -96,7 +97,7 @@ def dotted(node: ast.expr) -> str:
 
 
 def fingerprints(tree: ast.AST) -> list[int]:
-    """Return the smallest hashes of all runs of RUN nodes in the functions' bodies without docstrings."""
+    """Return the smallest hashes of all sequences of RUN nodes in the functions' bodies without docstrings."""
     found = set()
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef):
