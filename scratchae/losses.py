@@ -1,10 +1,11 @@
-"""Losses: how far a prediction is from its target, as one number, and the gradient of that number.
+"""Losses: one number that says how far a prediction is from its target, and the gradient of this number.
 
 MSE, the mean squared error over every element:
 
-    L = mean((p − t)²)        dp = 2 (p − t) / n        n = number of elements, batch included
+    L = mean((p − t)²)        dp = 2 (p − t) / n
 
-The sum, n times the mean, and the single terms (p − t)² are there for users of torch.nn.MSELoss.
+n is the number of all elements in the batch. Like torch.nn.MSELoss, MSELoss can also return the sum of
+the terms (p − t)², or the terms themselves.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from scratchae.layers.base import check_tensor
 
 
 def mse_forward(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return the mean squared error, a tensor of shape ().
+    """Return the mean squared error, shape (), of a prediction and a target of the same shape.
 
     >>> import torch
     >>> mse_forward(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])).item()  # (1² + 3²) / 2
@@ -26,7 +27,7 @@ def mse_forward(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def mse_backward(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return dprediction, of the prediction's shape.
+    """Return dprediction, the gradient of the mean squared error, in the shape of the prediction.
 
     >>> import torch
     >>> mse_backward(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])).tolist()  # 2 · 1 / 2, 2 · 3 / 2
@@ -60,7 +61,7 @@ class Loss:
         return self.forward(prediction, target)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, a tensor of shape (); remember what `backward` needs."""
+        """Return the loss, a tensor of shape (); save what `backward` needs."""
         raise NotImplementedError
 
     def backward(self) -> Tensor:
@@ -68,12 +69,12 @@ class Loss:
         raise NotImplementedError
 
     def remember(self, value: Tensor, *saved: object) -> Tensor:
-        """Keep `saved` for the backward pass and return the value of the loss."""
+        """Save these values for the backward pass and return the value of the loss."""
         self.saved = saved
         return value
 
     def recall(self) -> tuple:
-        """Return what `remember` kept. Raises ScratchaeError if there was no forward pass."""
+        """Return what `remember` saved. Raises ScratchaeError if there was no forward pass."""
         if self.saved is None:
             raise ScratchaeError(
                 f"{type(self).__name__}.backward was called before forward: call "
@@ -82,7 +83,7 @@ class Loss:
         return self.saved
 
     def forget(self) -> None:
-        """Drop what forward kept for backward."""
+        """Delete what `forward` saved for `backward`."""
         self.saved = None
 
     def __repr__(self) -> str:
@@ -90,14 +91,14 @@ class Loss:
 
 
 class MSELoss(Loss):
-    """The mean squared error; as torch.nn.MSELoss.
+    """The mean squared error, as torch.nn.MSELoss.
 
-    reduction: "mean"; "sum", without the division by n; or "none", the squared error of every
-    element. The gradient of "none" is that of each element with respect to its own prediction.
-    Training needs one number: "mean" or "sum".
+    reduction: "mean"; "sum", which does not divide by n; or "none", which returns the squared error of
+    every element. Training needs one number, so it needs "mean" or "sum". With "none", `backward`
+    returns the derivative of each squared error with respect to its own element of the prediction.
 
-    Raises ScratchaeError if prediction and target differ in shape, dtype or device, or if the mean is
-    that of an empty batch.
+    Raises ScratchaeError if prediction and target differ in shape, dtype or device, or if the batch is
+    empty and the reduction is "mean".
 
     >>> import torch
     >>> prediction, target = torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])

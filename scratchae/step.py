@@ -1,9 +1,9 @@
-"""The training step: forward, loss, backward and update meet here, and nowhere else in the library.
+"""The training step: forward, loss, backward, update. All engines call `train_step`.
 
     y = model(x)      L = loss(y, target) + Σ penalties      dy = ∂L/∂y, then backward through the model
     update: the optimiser moves every parameter against its gradient
 
-An autoencoder's target is its input. No graph is recorded.
+The target of an autoencoder is its input. Autograd is not used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scratchae.losses import MSELoss
 
 
 class SupportsStep(Protocol):
-    """What a step needs from an optimiser. Those of scratchae.optim and torch.optim have it."""
+    """The methods that a step calls. The optimisers of scratchae.optim and torch.optim have them."""
 
     def zero_grad(self) -> None: ...
 
@@ -30,8 +30,8 @@ class SupportsStep(Protocol):
 def compute_loss(model: Layer, x: Tensor, target: Tensor | None = None) -> Tensor:
     """Return the loss of x (N, ...): the model's own loss plus the penalties of its layers, shape ().
 
-    target: what the model should give for x; None means x itself. A model without a loss of its own
-    uses MSELoss.
+    target: the expected output for x; None means x itself. A model without a loss uses MSELoss. Raises
+    ScratchaeError if the loss gives one number for every element (reduction "none").
 
     >>> import torch
     >>> from scratchae.layers import ReLU
@@ -71,7 +71,7 @@ def add_gradients(model: Layer, x: Tensor, target: Tensor | None = None) -> Tens
 def fill_gradients(
     model: Layer, optimizer: SupportsStep, x: Tensor, target: Tensor | None = None
 ) -> Tensor:
-    """Put the gradient of every parameter into its `.grad`; return the loss of x (N, ...), shape ().
+    """Set every parameter's `.grad` to its gradient; return the loss of x (N, ...), shape ().
 
     >>> import torch
     >>> from scratchae.layers import Linear
@@ -88,7 +88,7 @@ def fill_gradients(
 
 
 def update_if_finite(optimizer: SupportsStep, loss: Tensor) -> None:
-    """Move the parameters, unless the loss is NaN or infinite.
+    """Update the parameters, but only if the loss is neither NaN nor infinite.
 
     >>> import torch
     >>> from scratchae.optim import SGD
@@ -112,10 +112,10 @@ def train_step(
     gradients: Callable[..., Tensor] = fill_gradients,
     update: Callable[..., None] = update_if_finite,
 ) -> Tensor:
-    """Move the model once towards `target` (None: x itself); return the loss before the move, shape ().
+    """Make one training step for x and target (None: x itself); return the loss before it, shape ().
 
-    If the loss is not finite, nothing is moved. gradients, update: the two halves of the step. An
-    engine may carry them out in another way, with the same result.
+    If the loss is not finite, no parameter changes. gradients, update: the two halves of the step. An
+    engine may pass other functions here, which compute the same in another way.
 
     >>> import torch
     >>> from scratchae.layers import Linear
@@ -133,7 +133,7 @@ def train_step(
 
 
 def loss_of(model: Layer) -> LossFunction:
-    """Return the model's own loss; a model that has none gets an MSELoss.
+    """Return the model's loss. If it has none, set `model.loss` to an MSELoss first.
 
     >>> from scratchae.layers import ReLU
     >>> loss_of(ReLU())

@@ -1,4 +1,4 @@
-"""Checks that explain themselves: what is wrong with a gradient, and where to look."""
+"""Checks that explain what is wrong with a gradient, and where to look."""
 
 from scratchae.checking import cases as _cases  # noqa: F401 - declares the exercises
 from scratchae.checking import catalogue as _catalogue  # noqa: F401 - fills the catalogue

@@ -1,4 +1,4 @@
-"""The analytic gradients, which backward computes, and what is wrong before numbers are compared."""
+"""The analytic gradients, which backward computes, and the problems found before numbers are compared."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from scratchae.checking.target import ProblemError, Target, Variable, is_real, s
 class RandomnessRecorder(TorchDispatchMode):
     """Notice every operator that draws random numbers while the recorder is active.
 
-    seen: whether any did. drawn: gets (generator, its state before) for every draw from a
-    torch.Generator, so that the same numbers can be drawn again.
+    seen: whether any operator did. drawn: a list that receives (generator, its state before) for every
+    draw from a torch.Generator, so that the same numbers can be drawn again.
 
     >>> generator, drawn = torch.Generator().manual_seed(3), []
     >>> with RandomnessRecorder(drawn) as recorder:
@@ -36,9 +36,9 @@ class RandomnessRecorder(TorchDispatchMode):
 
 
 def analytic_gradients(target: Target, generator: torch.Generator) -> tuple[Tensor, Tensor, list]:
-    """Return y, a random dy, and the gradients as backward gave them.
+    """Return y, a random dy, and the gradients that backward gave.
 
-    All is computed on copies that lie in memory as the caller's tensors do. Raises ProblemError if
+    Everything is computed on copies with the memory layout of the caller's tensors. Raises ProblemError if
     forward or backward cannot be checked.
     """
     for target.from_start in (False, True):
@@ -54,12 +54,14 @@ def analytic_gradients(target: Target, generator: torch.Generator) -> tuple[Tens
             break
     else:
         raise ProblemError(
-            "forward gives another result when it is called again with the same input: draw its "
-            "random numbers from a torch.Generator that the layer holds, or pass them in."
+            "forward gives another result if it is called again with the same input: draw its "
+            "random numbers from a torch.Generator that the layer holds, or pass them as an "
+            "argument."
         )
     if target.is_loss and first.numel() != 1:
         raise ProblemError(
-            f"the loss has shape {tuple(first.shape)}, but it has to be one number, shape ()."
+            f"the loss has shape {tuple(first.shape)}, but it must be one number, shape (): "
+            "average or sum it."
         )
     dy = torch.randn(first.shape, generator=generator, dtype=torch.float64).to(first.device)
     dy = torch.ones_like(dy) if target.is_loss else dy
@@ -67,7 +69,9 @@ def analytic_gradients(target: Target, generator: torch.Generator) -> tuple[Tens
     got = [g.clone() if isinstance(g, Tensor) else g for g in gradients(passed)]
     forbid_changes("backward", target, kept)
     if not torch.equal(passed, dy.to(first.dtype)):
-        raise ProblemError("backward changes its dy in place, but the caller may still need it.")
+        raise ProblemError(
+            "backward changes its dy in place, but the caller may still need it: work on a copy of it."
+        )
     return first, dy, got
 
 
@@ -80,7 +84,10 @@ def checked_output(y: object) -> Tensor:
             "lambda x: forward(x)[0]."
         )
     if bad := int((~y.isfinite()).sum()):
-        raise ProblemError(f"forward gave NaN or infinity in {bad} of {y.numel()} elements.")
+        raise ProblemError(
+            f"forward gave NaN or infinity in {bad} of {y.numel()} elements: look for a division by 0, "
+            "or try smaller inputs."
+        )
     return y
 
 
@@ -92,7 +99,7 @@ def forbid_changes(who: str, target: Target, kept: list[tuple[Variable, Tensor, 
 
 
 def same(a: Tensor, b: Tensor) -> bool:
-    """Equal up to rounding, however large rounding may become."""
+    """Return whether a and b are equal up to rounding, with a generous tolerance."""
     if a.shape != b.shape:
         return False
     return bool(((a - b).abs() <= 1e-3 * a.abs().max().clamp(min=1)).all() if a.numel() else True)

@@ -20,11 +20,11 @@ Runs = list[tuple[Case, ExecutionResult, ExecutionResult]]  # case, got, expecte
 
 
 def check(*what: Callable | str, seed: int = 0) -> Report:
-    """Try a learner's functions on random cases of every kind; print the report to read it.
+    """Try a learner's functions on random cases of every kind. Print the report to read it.
 
     check(my_linear_backward), check(my_linear_forward, my_linear_backward), or, if the name of the
-    function does not say which exercise it is, check("linear_backward", function). seed: for other
-    random cases of the same kinds. The report is true if all is right.
+    function does not say which exercise it is, check("linear_backward", function). seed: decides the
+    random cases. The report is true if everything is right.
 
     >>> def my_tanh_backward(dy, y):
     ...     return dy * (1 - y)
@@ -59,7 +59,7 @@ def check_one(exercise: Exercise, function: Callable, seed: int, each: int = 3) 
 
 
 def judge(exercise: Exercise, runs: Runs) -> list[Row]:
-    """Return the rows for (case, got, expected) of a function, which may have run anywhere."""
+    """Return the rows for (case, got, expected). The function may have run in another process."""
     rows = []
     for corner in exercise.corners:
         here = [entry for entry in runs if entry[0].corner == corner]
@@ -81,7 +81,7 @@ def judge(exercise: Exercise, runs: Runs) -> list[Row]:
 def wrong_values(
     exercise: Exercise, case: Case, got: ExecutionResult, expected: ExecutionResult
 ) -> str:
-    """Return the trouble, or the name of the first output that is wrong, or ""."""
+    """Return why there are no outputs, or the name of the first wrong output, or ""."""
     if got.trouble:
         return got.trouble
     tolerance = tolerance_of(exercise, case)
@@ -95,7 +95,7 @@ def wrong_values(
 
 
 def side_effects(exercise: Exercise, runs: Runs) -> list[Row]:
-    """Return the rows about what a function does beside its result."""
+    """Return the rows about the side effects of a function."""
     changed = " and ".join(sorted({name for _, got, _ in runs for name in got.changed}))
     shared = ", ".join(
         f"{a} and {b}" for a, b in sorted({pair for _, got, _ in runs for pair in got.shared})
@@ -105,10 +105,10 @@ def side_effects(exercise: Exercise, runs: Runs) -> list[Row]:
         "inputs stay as they are": changed
         and f"it changes {changed} in place: work on a copy, or write the result to a new tensor",
         "results have memory of their own": shared
-        and f"{shared} share memory, so that a change of one changes the other: clone it",
+        and f"{shared} share memory, so that a change of one changes the other: return a clone",
         "a second call gives the same": ""
         if repeatable
-        else "a second call with the same inputs gives another result: it keeps something between calls",
+        else "a second call with the same inputs gives another result: do not keep anything between calls",
     }
     if exercise.in_place:
         del sentences["results have memory of their own"]
@@ -116,7 +116,7 @@ def side_effects(exercise: Exercise, runs: Runs) -> list[Row]:
 
 
 def explain(row: Row, finder: MistakeFinder) -> Row:
-    """Return the row with a sentence in place of the name of the wrong output."""
+    """Return the row with a sentence instead of the name of the wrong output."""
     exercise = finder.exercise
     for case, got, expected in finder.runs:
         if case.corner != row.test or got.trouble:
@@ -163,7 +163,7 @@ class MistakeFinder:
         return found[0] if len(found) == 1 else None
 
     def gives(self, mistake: Mistake, output: str, runs: Runs) -> bool:
-        """Say whether the mistake gives the function's `output`, and is wrong at least once."""
+        """Return whether the mistake gives the function's `output`, and is wrong at least once."""
         is_wrong = False
         for case, got, expected in runs:
             made, value = result_of(mistake, case).values.get(output), got.values.get(output)
@@ -181,7 +181,7 @@ def result_of(mistake: Mistake, case: Case) -> ExecutionResult:
 
 
 def same_result(got: ExecutionResult, made: ExecutionResult, tolerance: float) -> bool:
-    """Say whether two results are equal, up to rounding."""
+    """Return whether two results are equal up to rounding."""
     if seen_beside_values(got) != seen_beside_values(made):
         return False
     pairs = [(value, made.values[name]) for name, value in got.values.items()]
@@ -191,6 +191,6 @@ def same_result(got: ExecutionResult, made: ExecutionResult, tolerance: float) -
 
 
 def seen_beside_values(result: ExecutionResult) -> tuple:
-    """All but the numbers. The line of an error is left out, since it is the learner's own."""
+    """Return everything but the numbers. The line of an error is omitted: it is a line of the learner's file."""
     trouble = re.sub(r" in line [^:]*", "", result.trouble)
     return trouble, result.changed, result.shared, result.repeatable, list(result.values)

@@ -1,10 +1,10 @@
-"""diagnose: the most useful true sentence about a wrong tensor.
+"""diagnose: one true and useful sentence about a wrong tensor.
 
-The questions, in this order. Is it there, a plain tensor, of the right dtype, on the right device,
-of the right shape (if not: which sum or transposition would mend it), finite, not all zero? Is it a
-named mistake? Is it wrong by a factor, in its sign, flipped, with its axes exchanged, wrong only at
-the border, only imprecise? Else: where are the first and the largest difference? A sentence is
-said only after it has been tried on the numbers. `check` and `gradcheck` both ask here.
+The questions are asked in this order. Is it there, a plain tensor, of the right dtype, on the right
+device, of the right shape (if not: which sum or transposition would give it), finite, not all zero? Is
+it a named mistake? Is it wrong by a factor, in its sign, flipped, with its axes exchanged, wrong only at
+the border, only imprecise? Otherwise: where are the first and the largest difference? A sentence is used
+only if it holds for the numbers. `check` and `gradcheck` both call this.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-CLOSE = 1e-6  # relative to the largest element: how near a mended tensor has to be
+CLOSE = 1e-6  # relative to the largest element: how close a corrected tensor must be
 ROUNDING = {torch.float64: 1e-9}  # relative: what is right up to rounding;
 ROUNDING_ELSE = 1e-5  # in other dtypes than these
 
@@ -31,8 +31,8 @@ def diagnose(
 ) -> str:
     """Return one sentence about what is wrong with `got`, or "" if it is right.
 
-    name: what the tensor is called. arguments: those of the function; they explain factors such as
-    the batch size. named: the sentence of a named mistake that gives the same, if there is one.
+    name: the name of the tensor. arguments: those of the function; they explain factors such as the
+    batch size. named: the sentence of a catalogued mistake with the same result, if there is one.
 
     >>> diagnose(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 2.0]), "dbias")
     'dbias is 2 times too large'
@@ -59,7 +59,7 @@ def diagnose(
 
 
 def wrong_kind(got: object, like: Tensor, name: str) -> str:
-    """Missing, not a plain tensor, or of another dtype or device than `like`."""
+    """Say whether it is missing, not a plain tensor, or of another dtype or device than `like`."""
     if got is None:
         return f"{name} is None: was it computed and returned?"
     if type(got) is not Tensor:
@@ -69,14 +69,14 @@ def wrong_kind(got: object, like: Tensor, name: str) -> str:
         is_, should = (str(tensor.dtype).removeprefix("torch.") for tensor in (got, like))
         return f"{name} is {is_}, expected {should}: keep the dtype of the inputs"
     if got.device != like.device:
-        return f"{name} is on {got.device}, expected {like.device}: make it where its inputs are"
+        return f"{name} is on {got.device}, expected {like.device}: create it on the device of the inputs"
     return ""
 
 
 def wrong_shape(got: Tensor, like: Tensor, name: str, fits: Callable[[Tensor], bool]) -> str:
-    """Another shape than that of `like`, with what would mend it.
+    """Say whether it has another shape than `like`, and what would correct it.
 
-    fits: whether a tensor of the right shape has the right numbers, too.
+    fits: returns whether a tensor of the right shape also has the right numbers.
     """
     if got.shape == like.shape:
         return ""
@@ -90,7 +90,7 @@ def wrong_shape(got: Tensor, like: Tensor, name: str, fits: Callable[[Tensor], b
 
 
 def reshaped(got: Tensor, shape: torch.Size) -> Iterator[tuple[str, Tensor]]:
-    """All ways from a tensor to that shape, as (in words, tensor)."""
+    """Yield (words, tensor) for every simple way to turn a tensor into that shape."""
     for count in range(1, got.ndim + 1):
         for axes in combinations(range(got.ndim), count):
             for keepdim in (False, True):
@@ -107,7 +107,7 @@ def reshaped(got: Tensor, shape: torch.Size) -> Iterator[tuple[str, Tensor]]:
 
 
 def not_finite(got: Tensor, name: str) -> str:
-    """NaN or infinity among the numbers."""
+    """Say whether there is NaN or infinity among the numbers."""
     bad = ~got.isfinite()
     if not bad.any():
         return ""
@@ -125,8 +125,9 @@ def not_finite(got: Tensor, name: str) -> str:
 class Difference:
     """A wrong tensor and the right one, of one shape.
 
-    known: the elements whose right value is known: all of them, or a sample. wrong: those among
-    them that differ by more than rounding. close: relative, how near a mended tensor has to be.
+    known: the elements whose right value is known: all of them, or a sample. wrong: those of them that
+    differ by more than rounding. close: how close a corrected tensor must be, relative to the largest
+    element.
     """
 
     name: str
@@ -137,7 +138,7 @@ class Difference:
     close: float = CLOSE
 
     def sentence(self, arguments: Mapping[str, object], named: str = "") -> str:
-        """The first of the questions that can be answered."""
+        """Return the sentence of the first question that has an answer."""
         if not self.got.any():
             return f"{self.name} is zero everywhere: it is never filled, or it is multiplied by 0"
         return (
@@ -150,13 +151,13 @@ class Difference:
         )
 
     def is_mended_by(self, mended: Tensor) -> bool:
-        """Whether this tensor is right in all elements that are known."""
+        """Return whether this tensor is right in all elements that are known."""
         return mended.shape == self.expected.shape and near(
             mended[self.known], self.expected[self.known], self.close
         )
 
     def wrong_factor(self, arguments: Mapping[str, object]) -> str:
-        """Wrong by one factor in all elements."""
+        """Say whether all elements are wrong by the same factor."""
         got, expected = self.got[self.known].double(), self.expected[self.known].double()
         size = float((expected * expected).sum())
         factor = float((got * expected).sum()) / size if size else 0.0
@@ -174,7 +175,7 @@ class Difference:
         return f"{self.name} is {number} times too {large}{sign}{why}"
 
     def wrong_order(self) -> str:
-        """The right numbers in another order: flipped, or with exchanged axes."""
+        """Say whether the right numbers are in another order: flipped, or with exchanged axes."""
         if self.is_mended_by(self.got):  # the order is right, only the precision is not
             return ""
         axes = range(self.got.ndim)
@@ -189,7 +190,7 @@ class Difference:
         return ""
 
     def wrong_border(self) -> str:
-        """Wrong only at the border of images."""
+        """Say whether only the border of images is wrong."""
         if self.got.ndim != 4 or min(self.got.shape[2:]) < 3 or not self.known.all():
             return ""
         if self.wrong[:, :, 1:-1, 1:-1].any():
@@ -207,7 +208,7 @@ class Difference:
         )
 
     def wrong_precision(self) -> str:
-        """Most elements are nearly right."""
+        """Say whether most elements are nearly right."""
         got, expected = self.got[self.known], self.expected[self.known]
         error = float((got - expected).abs().max() / expected.abs().max().clamp(min=1e-300))
         most = float((got != expected).double().mean()) > 0.5
@@ -216,7 +217,7 @@ class Difference:
         return f"{self.name} is right only to {error:.0e}: is a part of it computed in float32?"
 
     def where_wrong(self) -> str:
-        """How many elements are wrong, the first and the worst of them."""
+        """Say how many elements are wrong, and which are the first and the worst of them."""
         differences = (self.got - self.expected).abs().nan_to_num(float("inf"))
         worst = torch.where(self.wrong, differences, -1.0).argmax()
         at = [int(i) for i in torch.unravel_index(worst, self.got.shape)]
@@ -233,7 +234,7 @@ class Difference:
 
 
 def explained(times: float, arguments: Mapping[str, object], own: int, close: float) -> str:
-    """': that is the batch size', if a size of the first argument, or `own`, is this factor."""
+    """Return ': that is the batch size' or the like, if a size of an argument, or `own`, is this factor."""
     tensors = [(name, t) for name, t in arguments.items() if isinstance(t, Tensor) and t.ndim]
     sizes = {}
     if tensors:
@@ -256,14 +257,14 @@ def listed(axes: tuple[int, ...]) -> str:
 
 
 def differs_by_at_most(tolerance: float, got: Tensor, expected: Tensor) -> Tensor:
-    """For every element, whether it is right; the tolerance is relative to the largest one."""
+    """Return for every element whether it is right. The tolerance is relative to the largest one."""
     if expected.numel() == 0:
         return torch.ones_like(expected, dtype=torch.bool)
     return (got - expected).abs() <= tolerance * float(expected.abs().max())
 
 
 def near(got: Tensor, expected: Tensor, tolerance: float | None = None) -> bool:
-    """Whether all elements are right; without a tolerance, to what a mended tensor has to be."""
+    """Return whether all elements are right. Without a tolerance, use that of a corrected tensor."""
     if tolerance is None:
         tolerance = max(CLOSE, ROUNDING.get(got.dtype, ROUNDING_ELSE))
     return bool(differs_by_at_most(tolerance, got, expected).all())

@@ -3,10 +3,10 @@
 Both give the derivative of L(h) = ⟨dy, f(x + h v)⟩ at h = 0, from values of f alone.
 
 Central differences. D(h) = (L(h) − L(−h)) / 2h = L' + h² L'''/6 + ..., and the rounding of f adds
-about ε |L| / h: a large step suffers from the curvature, a small one from rounding. So D is computed
-for a ladder of steps, each 8 times smaller than the one before. The best step is the one where two
-neighbours agree best, and their difference estimates the error. Richardson's extrapolation,
-D(h/8) + (D(h/8) − D(h)) / 63, removes the term with h².
+about ε |L| / h: a large step suffers from the curvature, a small one from rounding. So D is computed for
+a series of steps ("ladder"), each 8 times smaller than the one before. The best step is the one at which
+two neighbouring values of D agree best. Their difference estimates the error. Richardson's
+extrapolation, D(h/8) + (D(h/8) − D(h)) / 63, removes the term with h².
 
 Kinks. (L(h) − 2 L(0) + L(−h)) / h is the difference of the slopes to the right and to the left. On a
 smooth curve it is h L'' and shrinks with h; at a kink (ReLU at 0) it does not. A kink that is only
@@ -34,7 +34,7 @@ Curve = Callable[[float], Tensor]  # h -> f(x + h v)
 
 @dataclass(frozen=True)
 class Derivative:
-    """value: L'. error: how wrong it may be. step: the best h. kink: whether there is no derivative."""
+    """value: L'. error: its estimated error. step: the best h. kink: whether there is no derivative."""
 
     value: float
     error: float
@@ -52,7 +52,7 @@ def central_difference(curve: Curve, dy: Tensor, h: float) -> float:
 
 
 def derivative(curve: Curve, dy: Tensor, unit: float = 1.0) -> Derivative:
-    """Return the best that central differences with the steps STEPS · unit give (16 values of f).
+    """Return the best estimate from central differences with the steps STEPS · unit (16 values of f).
 
     >>> dy = torch.tensor(2.0, dtype=torch.float64)
     >>> d = derivative(lambda h: torch.sin(1 + h * torch.ones_like(dy)), dy)
@@ -68,7 +68,7 @@ def derivative(curve: Curve, dy: Tensor, unit: float = 1.0) -> Derivative:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What two neighbouring steps give. corner: the difference of the slopes to both sides."""
+    """The estimate from two neighbouring steps. corner: the slope to the right minus that to the left."""
 
     value: float
     error: float
@@ -97,12 +97,12 @@ def ladder(curve: Curve, dy: Tensor, unit: float) -> list[Estimate]:
 
 
 def noise_of(y: Tensor, dy: Tensor) -> float:
-    """How much the rounding of y may add to ⟨dy, y⟩; divided by h, the noise of a difference."""
+    """Return how much the rounding of y may add to ⟨dy, y⟩. Divided by h, it is the noise of D(h)."""
     return 4 * torch.finfo(y.dtype).eps * float((dy * y).norm())
 
 
 def is_kink(estimates: list[Estimate]) -> bool:
-    """Whether the difference of the slopes stays the same down to the smallest usable steps."""
+    """Return whether the difference of the slopes stays the same down to the smallest usable steps."""
     legible = [e for e in estimates if abs(e.corner) > 20 * e.noise]
     if len(legible) < 3 or legible[-1] not in estimates[-4:]:  # a kink shows at small steps, too
         return False

@@ -18,9 +18,9 @@ OURS = tuple(str(Path(__file__).parents[1] / part) for part in ("checking", "cou
 class ExecutionResult:
     """The result of a function on a case.
 
-    values: the outputs by name. trouble: why there are no outputs, in a sentence. changed: arguments that
-    were changed in place, although they belong to the caller. shared: pairs of tensors that share
-    memory. repeatable: whether a second call on the same case gave the same outputs.
+    values: the outputs by name. trouble: a sentence that says why there are no outputs, or "". changed:
+    arguments that were changed in place, although they belong to the caller. shared: pairs of tensors
+    that share memory. repeatable: whether a second call on the same case gave the same outputs.
     """
 
     values: dict[str, Tensor]
@@ -52,7 +52,7 @@ def run(function: Callable, exercise: Exercise, case: Case) -> ExecutionResult:
 
 
 def call(function: Callable, exercise: Exercise, arguments: dict) -> tuple[dict[str, Tensor], str]:
-    """Return (outputs by name, "") or ({}, what went wrong)."""
+    """Call the function. Return (outputs by name, "") or ({}, what went wrong)."""
     try:
         result = (exercise.call or call_by_position)(function, arguments)
     except NotImplementedError as error:
@@ -88,12 +88,12 @@ def name_outputs(
 
 
 def call_by_position(function: Callable, arguments: dict) -> object:
-    """Call it by position, so that a learner may choose the names of the arguments."""
+    """Call the function by position, so that a learner may choose the names of the arguments."""
     return function(*arguments.values())
 
 
 def tensors_of(arguments: dict) -> dict[str, Tensor]:
-    """The tensors among the arguments."""
+    """Return the tensors among the arguments, by name."""
     return {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
 
 
@@ -113,7 +113,8 @@ def place(tensor: Tensor) -> int:
 
 
 def same_bits(a: object, b: object) -> bool:
-    """Equal tensors of one shape and dtype, NaN equal to NaN; anything else counts as equal."""
+    """Return whether two tensors have the same shape, dtype and numbers. NaN equals NaN. Other values
+    are equal."""
     if type(a) is not Tensor or type(b) is not Tensor:
         return True
     if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:
@@ -122,7 +123,7 @@ def same_bits(a: object, b: object) -> bool:
 
 
 def agree(got: object, expected: Tensor, tolerance: float) -> bool:
-    """Whether `got` is a plain tensor of the same shape, dtype and device, equal up to rounding."""
+    """Return whether `got` is a plain tensor of the same shape, dtype and device, equal up to rounding."""
     if type(got) is not Tensor or got.shape != expected.shape or got.dtype != expected.dtype:
         return False
     if got.device != expected.device:
@@ -135,12 +136,12 @@ def agree(got: object, expected: Tensor, tolerance: float) -> bool:
 
 
 def tolerance_of(exercise: Exercise, case: Case) -> float:
-    """The tolerance, relative to the largest element; rounding is larger in float32."""
+    """Return the tolerance, relative to the largest element. It is larger for float32."""
     return max(exercise.tolerance, 2e-4) if case.corner == FLOAT32 else exercise.tolerance
 
 
 def line_of(error: Exception) -> int | str | None:
-    """The number of the line in the learner's own file where the error came from."""
+    """Return the number of the line in the learner's own file that caused the error."""
     frames = traceback.extract_tb(error.__traceback__)[1:]
     own = [frame for frame in frames if not frame.filename.startswith(OURS)]
     return own[0].lineno if own else "?"

@@ -1,14 +1,15 @@
-"""Exercises: the functions that a learner writes, each with the library's own as the answer.
+"""Exercises: the functions that a learner writes. The library's own function is the answer.
 
-An exercise is declared once, in the file of its layer in the folder cases/, beside the function that
-draws its random inputs:
+An exercise is declared once, in the file of its layer in the folder cases/. The declaration decorates
+the function that draws its random inputs:
 
     @exercise(linear_backward, "dx", "dweight", "dbias", corners=(*PLAIN, "leading axes"))
     def backward_inputs(draw): ...
 
-The inputs are made to show mistakes. Sizes differ from each other, so that a transposition shows. The
-upstream gradient `dy` is random, never all ones. Each corner is a place where wrong functions hide:
-one sample, strides that leave a rest, exact zeros, strided memory. The same seed gives the same case.
+The inputs are made to show mistakes. Sizes differ from each other, so that a transposed result has a
+wrong shape. The upstream gradient `dy` is random, never all ones. Each corner is a kind of input that
+shows some mistakes: one sample, a stride that does not divide the size, exact zeros, strided memory. The
+same seed gives the same case.
 """
 
 from __future__ import annotations
@@ -43,15 +44,15 @@ class Draw:
         self.generator = torch.Generator().manual_seed(seed)
 
     def size(self) -> int:
-        """A small prime."""
+        """Return a small prime number."""
         return self.pick.choice([3, 5, 7])
 
     def batch(self) -> int:
-        """The number of samples: 1 in the corner "one sample"."""
+        """Return the number of samples: 1 in the corner "one sample"."""
         return 1 if self.corner == "one sample" else self.pick.choice([2, 4, 6])
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal float64 numbers; strided or float32 in the corner of that name."""
+        """Return standard normal float64 numbers, strided or float32 in the corner of that name."""
         if self.corner == STRIDED:
             twice = [2 * n + 1 for n in shape]
             wide = torch.randn(twice, generator=self.generator, dtype=torch.float64)
@@ -60,7 +61,7 @@ class Draw:
         return numbers.float() if self.corner == FLOAT32 else numbers
 
     def positive(self, *shape: int) -> Tensor:
-        """Numbers above 0.1."""
+        """Return random numbers above 0.1."""
         return self.normal(*shape).abs() + 0.1
 
 
@@ -78,7 +79,7 @@ class Case:
     seed: int
 
     def arguments(self) -> dict[str, Any]:
-        """Make the arguments anew: {name: value}, in the order of the function."""
+        """Make new arguments: {name: value}, in the order of the function."""
         draw = EXERCISES[self.exercise].draw
         assert draw, f"{self.exercise} has no inputs"
         return draw(Draw(self.corner, self.seed))
@@ -88,11 +89,11 @@ class Case:
 class Exercise:
     """A function to write.
 
-    outputs: the names of its results, in order; if it works in place, those of the arguments that it
+    outputs: the names of its results, in order. If it works in place, the names of the arguments that it
     changes. corners: the kinds of cases, each scored by itself. tolerance: relative to the largest
-    element, in float64. call: calls the function with the arguments, if not as
-    function(*arguments). draw: makes the arguments of a case. parameters: the names of the function's arguments,
-    if `call` calls it with others than those of a case.
+    element, in float64. call: how to call the function with the arguments. None: function(*arguments).
+    draw: makes the arguments of a case. parameters: the names of the function's arguments, if `call`
+    passes other arguments than those of a case.
 
     >>> EXERCISES["relu_backward"].outputs, EXERCISES["relu_backward"].corners[-1]
     (('dx',), 'exact zeros')
@@ -122,7 +123,7 @@ class Exercise:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The names of the arguments that a learner's function needs.
+        """Return the names of the arguments that a learner's function needs.
 
         >>> EXERCISES["train_step"].arguments
         ('model', 'optimizer', 'x')
@@ -136,7 +137,7 @@ EXERCISES: dict[str, Exercise] = {}
 def exercise(
     reference: Callable, *outputs: str, **options: Any
 ) -> Callable[[Callable[[Draw], dict]], Callable[[Draw], dict]]:
-    """Declare an exercise: to write the function `reference`. Decorates the function that draws inputs.
+    """Declare an exercise: to write the function `reference`. Use it to decorate the function that draws inputs.
 
     outputs: the names of the results. options: the other fields of Exercise.
 
@@ -156,7 +157,7 @@ def exercise(
 
 
 def find_exercise(name: str) -> Exercise:
-    """Return the exercise of that name, or the one whose name is a part of it: my_linear_backward.
+    """Return the exercise of that name, or the one whose name is a part of it, as in my_linear_backward.
 
     Raises ScratchaeError if there is none.
 

@@ -1,14 +1,14 @@
-"""gradcheck: is a backward pass the derivative of its forward pass? Only values of forward are used.
+"""gradcheck: test that a backward pass gives the derivative of its forward pass, from values of forward alone.
 
-With a random upstream gradient dy (never ones: these hide a BatchNorm whose dx is zero) the loss is
-L = ⟨dy, f(x)⟩. The elements of every gradient are compared with numeric derivatives of L in float64
-(differences.py): by the complex step, if f accepts complex numbers and agrees with central
-differences along a random direction, else by central differences. If all gradients are right, they
-are computed again for a dy that lies in memory in other ways (layouts.py). A forward pass that
-draws random numbers gets the same ones each time (analytic.py).
+The loss is L = ⟨dy, f(x)⟩ with a random upstream gradient dy. (A dy of ones would hide mistakes: for
+ones, the dx of a BatchNorm is zero.) The elements of every gradient are compared with numeric
+derivatives of L in float64 (differences.py): by the complex step if f accepts complex numbers and the
+result agrees with central differences along a random direction, else by central differences. If all
+gradients are right, they are computed again for a dy with other memory layouts (layouts.py). A
+forward pass that draws random numbers gets the same ones each time (analytic.py).
 
-There is no false alarm: an element counts as wrong only if it is wrong for all step sizes, by more
-than ten times the estimated error of the numeric derivative. All is done on copies.
+To avoid false alarms, an element counts as wrong only if it differs by more than ten times the estimated
+error of the numeric derivative, at the best of all step sizes. Everything is done on copies.
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ LEAST = 20  # of each
 def gradcheck(
     target: Any, *inputs: Any, backward: Callable | None = None, seed: int = 0
 ) -> GradcheckResult:
-    """Check the gradients of `target` at these inputs: of a layer, a model, a loss, or a function.
+    """Check the gradients of a layer, a model, a loss or a function at these inputs.
 
     A layer or model has forward(*inputs) and backward(dy), which returns the gradients of the inputs
     and adds to the `.grad` of its parameters. A loss has backward() without dy, which returns the
-    gradient of its first input. A function comes with `backward`, called as backward(dy, *inputs),
-    which returns one gradient for each floating-point input, in order. inputs: tensors of any layout
-    and dtype (they are checked in float64), and what else forward takes. seed: of dy and the samples.
+    gradient of its first input. For a function, pass `backward` too. It is called as backward(dy,
+    *inputs) and returns one gradient for each floating-point input, in order. inputs: tensors of any
+    layout and dtype (they are checked in float64), and any other arguments of forward. seed: decides dy
+    and the samples.
 
     Large tensors are checked in a random sample of elements, and along a random direction as a
-    whole. The result is true if all is well. Raises ScratchaeError if nothing can be checked.
+    whole. The result is true if nothing is wrong. Raises ScratchaeError if nothing can be checked.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.layers.linear import linear_backward, linear_forward
@@ -87,7 +88,7 @@ def check_gradients(
     if not same(forward(), y):
         raise ProblemError(
             "forward gives another result for contiguous copies of the same numbers: it must not "
-            "depend on how they lie in memory."
+            "depend on how they are stored in memory."
         )
     complexes = [value.to(torch.complex128) for value in values]
     complex_forward, _ = target.bind([value.as_subclass(Complex) for value in complexes])
@@ -144,7 +145,7 @@ def check_count(target: Target, gradients: list) -> None:
 def unusable(
     variable: Variable, got: object, dtype: torch.dtype, fits: Callable[[Tensor], bool]
 ) -> str:
-    """What keeps `got` from being a gradient of the variable, or "". dtype: that of y."""
+    """Return why `got` cannot be a gradient of the variable, or "". dtype: that of y."""
     like, name = torch.empty_like(variable.tensor, dtype=dtype), variable.gradient
     if sentence := wrong_kind(got, like, name):
         return sentence
@@ -153,7 +154,7 @@ def unusable(
 
 
 def row_of(name: str, shape: torch.Size, comparison: NumericComparison) -> GradientRow:
-    """The row of a gradient of this shape."""
+    """Return the row of a gradient of this shape."""
     c = comparison
     row = GradientRow(
         name,

@@ -1,8 +1,8 @@
-"""Layer cases: random arguments for a layer and random inputs for it, to test what it promises.
+"""Layer cases: random arguments and random inputs for a layer, to test its promises.
 
-Sizes are primes where possible, so that two axes are seldom equal by chance, and every argument of
-torch.nn's layer is drawn, as a pair and as a single number. The function that draws a layer's case
-stands in the file of the layer in the folder cases/. For a test with hypothesis:
+Sizes are primes if possible, so that two axes seldom have the same size by chance. Every argument of
+torch.nn's layer is drawn, as a pair and as a single number. The function that draws a layer's case is in
+the file of the layer in the folder cases/. For a test with hypothesis:
 
     @given(case=layer_strategy("Conv2d"))
     def test_my_promise(case):
@@ -36,8 +36,8 @@ SIZES = (1, 2, 3, 5, 7, 11)
 class LayerCase:
     """A layer by its name and arguments, and the shapes of its inputs.
 
-    training: whether the layer trains, for each of the shapes. layouts: how x and dy lie in memory.
-    extremes: whether x has zeros and large numbers in it.
+    training: whether the layer trains, for each of the shapes. layouts: how x and dy are stored in
+    memory. extremes: whether x contains zeros and large numbers.
     """
 
     name: str
@@ -73,7 +73,7 @@ class LayerCase:
         return on(device, x)
 
     def dy(self, y: Tensor) -> Tensor:
-        """Draw an upstream gradient; one of ones would hide half of the mistakes."""
+        """Draw an upstream gradient. It is random, because a gradient of ones hides many mistakes."""
         return on(str(y.device), random_tensor(tuple(y.shape), self.layouts[1], self.generator))
 
 
@@ -96,7 +96,7 @@ def layer_case(*names: str) -> Callable[[Callable], Callable]:
 
 
 def completed(function: Callable, name: str, pick: Random) -> LayerCase:
-    """A case, with the fields that are drawn in the same way for all layers."""
+    """Return a case with the fields that are drawn in the same way for all layers."""
     arguments, rest = function(pick, name)
     fields = rest if isinstance(rest, dict) else {"shapes": [rest]}
     layouts = (pick.choice(LAYOUTS), pick.choice(LAYOUTS))
@@ -114,22 +114,22 @@ def layer_strategy(name: str) -> SearchStrategy[LayerCase]:
 
 
 def some(pick: Random, least: int, most: int) -> list[int]:
-    """A list of `least` to `most` small sizes."""
+    """Return a list of `least` to `most` small sizes."""
     return [pick.choice(FEW) for _ in range(pick.randint(least, most))]
 
 
 def flip(pick: Random) -> bool:
-    """True or False."""
+    """Return True or False at random."""
     return pick.choice((False, True))
 
 
 def pair_or_number(pick: Random, low: int, high: int) -> int | tuple[int, int]:
-    """One number for both axes of an image, or one for each."""
+    """Return one number for both axes of an image, or one number for each axis."""
     if flip(pick):
         return pick.randint(low, high), pick.randint(low, high)
     return pick.randint(low, high)
 
 
 def both(value: int | tuple[int, int]) -> tuple[int, int]:
-    """The numbers of both axes."""
+    """Return the numbers of both axes."""
     return value if isinstance(value, tuple) else (value, value)

@@ -1,6 +1,6 @@
 """Layouts: a tensor can be stored in memory in many ways, and a layer must be correct for all.
 
-The gradient that comes from a later layer is often a view: transposed, sliced or expanded.
+The gradient that comes from the next layer is often a view: transposed, sliced or expanded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TRUST = 1000  # times the effect of a change in the last digits of dy is also ac
 def random_tensor(shape: tuple[int, ...], layout: str, generator: torch.Generator) -> Tensor:
     """Draw standard normal float64 numbers of this shape, in the memory layout of that name.
 
-    strided: every second element of a larger tensor, from an offset. permuted: the axes lie in
+    strided: every second element of a larger tensor, from an offset. permuted: the axes are stored in
     reverse order. expanded: one axis has stride 0.
 
     >>> random_tensor((2, 3), "strided", torch.Generator()).stride()
@@ -59,8 +59,8 @@ def layout_mistake(target: Target, y: Tensor, generator: torch.Generator) -> tup
     """Look for a dy that is not contiguous and for which backward fails or is wrong.
 
     Returns the names of the variables with wrong gradients and a sentence, or ([], ""). Assumes that
-    the gradients are right for a contiguous dy. They may differ from these by rounding. The size of
-    the rounding errors is found by changing the last digits of dy, so that there is no false alarm.
+    the gradients are right for a contiguous dy. The new gradients may differ from them by rounding. To
+    avoid false alarms, the size of the rounding errors is measured by changing the last digits of dy.
     """
     if target.is_loss:
         return [], ""
@@ -79,7 +79,7 @@ def layout_mistake(target: Target, y: Tensor, generator: torch.Generator) -> tup
             what = " ".join(str(error).split())
             return [variable.name for variable in target.checked], (
                 f"backward fails for a dy {description} ({type(error).__name__}: {what}), but not "
-                "for a contiguous copy of it: use reshape in place of view, or dy.contiguous()."
+                "for a contiguous copy of it: use reshape instead of view, or dy.contiguous()."
             )
         triples = zip(target.checked, gradients, expected, nearby, strict=True)
         wrong = [v for v, *gradient in triples if not equal_but_for_rounding(*gradient)]
@@ -99,7 +99,8 @@ def gradients_for(target: Target, dy: Tensor) -> list[Tensor]:
 
 
 def equal_but_for_rounding(got: Tensor, right: Tensor, nearby: Tensor) -> bool:
-    """Compare up to rounding. nearby: the gradient for a dy with other last digits."""
+    """Return whether two gradients are equal up to rounding. nearby: the gradient for a dy with other
+    last digits."""
     if got.shape != right.shape or not right.numel():
         return got.shape == right.shape
     uncertainty = EXACT * float(right.abs().max()) + TRUST * float((nearby - right).abs().max())

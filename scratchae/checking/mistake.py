@@ -1,7 +1,7 @@
 """Mistakes: wrong versions of the exercises, each with a name and a sentence for the learner.
 
-If a learner's function does the same as a wrong version, the learner reads its sentence. It names
-what is wrong and the cure, in one or two short sentences of at most 40 words.
+If a learner's function gives the same results as a wrong version, the learner reads its sentence. The
+sentence names the error and the cure, in at most 40 words.
 
 The mistakes are rows of tables in the folder catalogue/. To add one, add a row to the table of its
 function there, or write a new file with a CHAPTER and a table MISTAKES:
@@ -17,12 +17,12 @@ function there, or write a new file with a CHAPTER and a table MISTAKES:
 
 What the wrong version does is written in one of two ways.
 
-1. Statements. `...` stands for the right function: what comes before it changes the arguments, what
-   comes after it changes the results. Without `...` the statements are the whole function. At the
-   end the results are returned, under the names that EXERCISES gives them.
+1. Statements. `...` stands for the right function: statements before it change the arguments, statements
+   after it change the results. Without `...` the statements are the whole function. The results are
+   returned at the end. Their names are the outputs in EXERCISES.
 2. `old → new`, one replacement per line. The text `old`, which occurs once in the right function, is
-   replaced by `new`. The right function is the library's, or the one of that name in the same file,
-   if there is one: some functions are repeated there in their simplest form.
+   replaced by `new`. The right function is the library's. If the file of the table has a function of
+   that name, it is used instead: some functions are repeated there in their simplest form.
 
 Both may use every name of the catalogue's file and of the right function's own file, and `right`,
 which is the right function. Then run `pytest tests/checking/test_catalogue.py -k NAME`.
@@ -49,8 +49,8 @@ Row = tuple[str, str]  # what the wrong version does, and its sentence
 class Mistake:
     """A wrong version of the function `exercise`.
 
-    chapter: where the tutorials explain it; 0 means nowhere. wrong: the function itself, or what it
-    does, as a row of a table says it. names: what such a row may use.
+    chapter: the tutorial that explains it; 0 means none. wrong: the function itself, or the text of a
+    table's row that describes it. names: the names that such a text may use.
 
     >>> halved = Mistake("tanh_forward", "halved", "y is half of tanh x.", 3, "...; y = y / 2")
     >>> print(halved.source)
@@ -69,7 +69,7 @@ class Mistake:
 
     @cached_property
     def function(self) -> Callable:
-        """The wrong function.
+        """Make the wrong function.
 
         Raises ScratchaeError if it was written as `old → new` and `old` is not in the right function.
         """
@@ -95,7 +95,7 @@ class Mistake:
 
 
 def stated(name: str, statements: str, exercise: Exercise, _: Mapping[str, object]) -> str:
-    """Return the text of a function `name` of these statements, `...` calling the right function."""
+    """Return the text of a function `name` with these statements. `...` becomes a call of the right function."""
     parameters = [
         parameter.replace(annotation=inspect.Parameter.empty)
         for parameter in inspect.signature(exercise.reference).parameters.values()

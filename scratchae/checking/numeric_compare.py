@@ -1,4 +1,4 @@
-"""Compare every element of a gradient with its numeric derivative: which are wrong, and how sure is it?"""
+"""Compare the elements of a gradient with numeric derivatives, and estimate how certain each result is."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLOSE = 1e-5  # relative: how near a mended gradient has to be to numeric ones
 
 @dataclass
 class Function:
-    """forward() computes y from `tensors`, which are contiguous; `point` is the one that varies."""
+    """forward() computes y from `tensors`, which are contiguous. `point` is the one that varies."""
 
     forward: Callable[[], Tensor]
     point: Tensor
@@ -54,10 +54,10 @@ class Function:
 class NumericComparison:
     """One gradient compared with numeric derivatives, at the flat indices `places`.
 
-    error: the difference of got and expected, less what the numeric derivative itself may be wrong
-    by. wrong: elements that are wrong for sure. kink: elements without a derivative, left out.
-    uncertainty: the largest error that a numeric derivative may have itself. direction: (got,
-    expected) along a random direction, if the sample looks right but these two differ.
+    error: the difference of got and expected, minus the possible error of the numeric derivative. wrong:
+    elements that are certainly wrong. kink: elements without a derivative, which are omitted.
+    uncertainty: the largest possible error of a numeric derivative. direction: (got, expected) along a
+    random direction, if the sample looks right but these two differ.
     """
 
     method: str
@@ -73,17 +73,17 @@ class NumericComparison:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Return whether nothing is wrong."""
         return not self.wrong.any() and self.direction is None
 
     @property
     def scale(self) -> float:
-        """The largest expected element."""
+        """Return the size of the largest expected element."""
         kept = self.expected[~self.kink]
         return float(kept.abs().max()) if len(kept) else 0.0
 
     def sentence(self, name: str, gradient: Tensor, arguments: Mapping[str, Tensor]) -> str:
-        """What is wrong with the gradient of that name. arguments: the inputs of forward, by name."""
+        """Say what is wrong with the gradient of that name. arguments: the inputs of forward, by name."""
         if self.direction and not self.wrong.any():
             got, expected = self.direction
             return (
@@ -139,7 +139,7 @@ def compare(
 
 @dataclass
 class NumericDerivatives:
-    """The derivatives of ⟨dy, f⟩ by single elements. units: the size of each element.
+    """The derivatives of ⟨dy, f⟩ with respect to single elements. units: the size of each element.
 
     analytic: f in complex128, or None, if central differences with the relative `step` are used.
     """
@@ -151,13 +151,13 @@ class NumericDerivatives:
     step: float = 0.0
 
     def by(self, i: int) -> float:
-        """The derivative by element i, fast."""
+        """Return the derivative with respect to element i, computed fast."""
         if self.analytic:
             return complex_derivative(self.analytic.curve(i), self.dy, self.units[i])
         return central_difference(self.real.curve(i), self.dy, self.step * self.units[i])
 
     def carefully_by(self, i: int, generator: torch.Generator) -> Derivative:
-        """The derivative by element i with an error that includes the rounding within f."""
+        """Return the derivative with respect to element i. Its error includes the rounding inside f."""
         real, analytic, dy, unit = self.real, self.analytic, self.dy, self.units[i]
         best = derivative(real.curve(i), dy, unit)
         noise = rounding_of(
@@ -179,7 +179,7 @@ class NumericDerivatives:
 def compare_elements(
     gradient: Tensor, places: Tensor, numeric: NumericDerivatives, generator: torch.Generator
 ) -> NumericComparison:
-    """Compare the elements at `places`; those that seem wrong are computed again with all care."""
+    """Compare the elements at `places`; compute those that seem wrong again, more precisely."""
     expected = torch.tensor([numeric.by(i) for i in places.tolist()], dtype=torch.float64)
     got = gradient[places]
     scale = min(float(got.abs().max()), float(expected.nan_to_num(0, 0, 0).abs().max()))
@@ -219,7 +219,7 @@ def compare_elements(
 def rounding_of(
     function: Function, slope: Callable[[], float], generator: torch.Generator
 ) -> float:
-    """How uncertain rounding makes a slope: how much it changes if all tensors change by a few ε."""
+    """Return the rounding error of a slope: how much it changes if all tensors change by a few ε."""
     value, far = slope(), []
     kept = [tensor.clone() for tensor in function.tensors]
     for _ in range(4):
@@ -233,7 +233,7 @@ def rounding_of(
 
 
 def complex_slope(analytic: Function, direction: Tensor, dy: Tensor) -> float | None:
-    """L' along the direction, by the complex step, or None if f does not accept complex numbers."""
+    """Return L' along the direction, by the complex step, or None if f does not accept complex numbers."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # such as "discards the imaginary part"
@@ -243,7 +243,7 @@ def complex_slope(analytic: Function, direction: Tensor, dy: Tensor) -> float | 
 
 
 def is_analytic(slope: float | None, along: Derivative, dy: Tensor) -> bool:
-    """Whether the complex step and central differences give the same slope."""
+    """Return whether the complex step and central differences give the same slope."""
     if slope is None or along.kink:
         return False
     rounding = 1e-12 * float(dy.norm())  # two slopes of 0 may differ by this much
@@ -252,6 +252,6 @@ def is_analytic(slope: float | None, along: Derivative, dy: Tensor) -> bool:
 
 
 def best_step(real: Function, dy: Tensor, probes: list[tuple[int, float]]) -> float:
-    """The relative step of the ladder that is best for a few elements. probes: (element, unit)."""
+    """Return the relative step of the ladder that is best for a few elements. probes: (element, unit)."""
     errors = torch.tensor([[e.error for e in ladder(real.curve(i), dy, u)] for i, u in probes])
     return STEPS[1:][int(errors.median(dim=0).values.argmin())]

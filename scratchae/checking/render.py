@@ -2,8 +2,8 @@
 
 A report is a list of blocks: `Heading`, `Paragraph`, `Table`, `Checklist`, `Picture`. A class that has
 a method `blocks` and inherits from `Rendered` prints itself as text, and a notebook shows it as
-HTML. Whatever text a block holds, it stays text: control characters are removed, and nothing in it
-is taken for markup.
+HTML. The text of a block is always shown as text: control characters are removed, and markup in it is
+escaped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COLOURS = {"ok": "var(--ok, #117733)", "wrong": "var(--wrong, #aa1144)"}
 
 
 def harmless(text: object) -> str:
-    """The text without control characters, terminal escapes and marks that turn its direction.
+    """Return the text without control characters, terminal escapes and marks that reverse its direction.
 
     >>> harmless("a\\x1b[31mb\\u202ec")
     'a[31mbc'
@@ -33,7 +33,7 @@ def harmless(text: object) -> str:
 
 
 def for_html(text: object) -> str:
-    """Text for HTML.
+    """Return text escaped for HTML.
 
     >>> for_html("<b>" + chr(27))
     '&lt;b&gt;'
@@ -42,7 +42,7 @@ def for_html(text: object) -> str:
 
 
 def for_markdown(text: object) -> str:
-    """Text for Markdown, with everything escaped that Markdown could take for markup.
+    """Return text for Markdown, with every character escaped that Markdown could read as markup.
 
     >>> print(for_markdown("<b> *a*"))
     &lt;b&gt; \\*a\\*
@@ -51,12 +51,13 @@ def for_markdown(text: object) -> str:
 
 
 def wrapped(text: str, width: int, first: str = "", other: str = "") -> list[str]:
-    """The text in lines of at most `width` columns; first, other: what the lines begin with."""
+    """Return the text in lines of at most `width` columns. first, other: the prefixes of the first line
+    and the others."""
     return textwrap.wrap(harmless(text), width, initial_indent=first, subsequent_indent=other)
 
 
 def coloured(text: str, kind: str) -> str:
-    """HTML: the words in the colour of "ok" or "wrong"."""
+    """Return HTML: the text in the colour of "ok" or "wrong"."""
     return f'<b class="{kind}" style="color:{COLOURS[kind]}">{text}</b>'
 
 
@@ -111,7 +112,8 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Table:
-    """A table. wrong: the numbers of the rows that are marked; right: of the columns of numbers."""
+    """A table. wrong: the indices of the rows to mark. right: the indices of the columns aligned to the
+    right."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -144,7 +146,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Checklist:
-    """Tests by name, with what is wrong in each, or "" if it passed.
+    """Tests by name. Each has a sentence about what is wrong, or "" if it passed.
 
     Each sentence is shown once, with all tests that have it.
 
@@ -158,7 +160,7 @@ class Checklist:
     results: Sequence[tuple[str, str]]
 
     def groups(self) -> list[tuple[str, str, str]]:
-        """("wrong" or "ok", names of tests, sentence); those that passed come last."""
+        """Return ("wrong" or "ok", names of tests, sentence). The tests that passed come last."""
         names: dict[str, list[str]] = {}
         for test, sentence in self.results:
             names.setdefault(sentence, []).append(test)
@@ -207,12 +209,12 @@ class Picture:
 
 
 def as_text(blocks: Iterable[Block], width: int = WIDTH) -> str:
-    """The blocks as text, in lines of at most `width` columns (tables may be wider)."""
+    """Return the blocks as text, in lines of at most `width` columns (tables may be wider)."""
     return "\n".join(line for block in blocks for line in block.text(width))
 
 
 def as_markdown(blocks: Iterable[Block]) -> str:
-    """The blocks as Markdown.
+    """Return the blocks as Markdown.
 
     >>> print(as_markdown([Paragraph("It is 2 * 3.")]), end="")
     It is 2 \\* 3.
@@ -221,7 +223,7 @@ def as_markdown(blocks: Iterable[Block]) -> str:
 
 
 def as_html(blocks: Iterable[Block]) -> str:
-    """The blocks as HTML, for a notebook or for the body of a page."""
+    """Return the blocks as HTML, for a notebook or for the body of a page."""
     return "\n".join(block.html() for block in blocks)
 
 
@@ -247,7 +249,7 @@ td, th { text-align: left; vertical-align: top; }
 
 
 def as_page(title: str, blocks: Iterable[Block]) -> str:
-    """A whole HTML page, which loads nothing from the network and runs nothing."""
+    """Return a whole HTML page. It loads nothing from the network and runs no scripts."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -262,7 +264,7 @@ class Rendered:
     """A base class for reports: they print as text, and a notebook shows them as HTML."""
 
     def blocks(self) -> list[Block]:
-        """What the report consists of."""
+        """Return the blocks of the report."""
         raise NotImplementedError
 
     def __str__(self) -> str:

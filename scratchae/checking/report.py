@@ -1,4 +1,4 @@
-"""What `check` and `gradcheck` found out: Report and GradcheckResult."""
+"""The results of `check` and `gradcheck`: Report and GradcheckResult."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Row:
 
     @property
     def text(self) -> str:
-        """The sentence; a named mistake adds the chapter that explains it, if there is one."""
+        """Return the sentence, with the chapter that explains the mistake, if there is one."""
         chapter = self.mistake.chapter if self.mistake else 0
         return f"{self.sentence} (chapter {chapter})" if chapter else self.sentence
 
 
 @dataclass(frozen=True, repr=False)
 class Report(Rendered):
-    """The rows of all tests. It is true if all of them passed; print it to read it.
+    """The rows of all tests. The report is true if all tests passed. Print it to read it.
 
     >>> tests = [Row("tanh_forward", "one sample"), Row("tanh_forward", "random sizes")]
     >>> print(Report([*tests, Row("tanh_forward", "float32", "y is late")]))
@@ -53,24 +53,24 @@ class Report(Rendered):
 
     @property
     def score(self) -> float:
-        """The share of rows that passed, from 0 to 1."""
+        """Return the share of rows that passed, from 0 to 1."""
         return sum(row.passed for row in self.rows) / len(self.rows)
 
     @property
     def sentences(self) -> list[str]:
-        """What is wrong: every sentence once, in order."""
+        """Return what is wrong: every sentence once, in order."""
         return list(dict.fromkeys(row.sentence for row in self.rows if row.sentence))
 
     def __bool__(self) -> bool:
         return all(row.passed for row in self.rows)
 
     def exercises(self) -> dict[str, list[Row]]:
-        """The rows of each function, by its name."""
+        """Return the rows of each function, by its name."""
         names = dict.fromkeys(row.exercise for row in self.rows)
         return {name: [row for row in self.rows if row.exercise == name] for name in names}
 
     def blocks(self) -> list[Block]:
-        """For each function its score and its tests."""
+        """Return the score and the tests of each function."""
         blocks: list[Block] = []
         for name, rows in self.exercises().items():
             passed = sum(row.passed for row in rows)
@@ -81,13 +81,14 @@ class Report(Rendered):
 
 @dataclass(frozen=True)
 class GradientRow:
-    """What was found out about one gradient.
+    """The result for one gradient.
 
-    error: the largest difference, divided by the largest expected element. where, got, expected: of
-    the element with that difference (None if nothing could be compared). method: "complex step" or
-    "central differences", with its step, relative to the elements of the tensor. checked of `size`
-    elements were compared; `kinks` of them have no derivative and were left out. uncertainty: how
-    wrong the numeric derivative itself may be, if that is more than the tolerance.
+    error: the largest difference, divided by the largest expected element. where, got, expected: the
+    index and the values of the element with that difference (None if nothing could be compared). method:
+    "complex step" or "central differences". step: the step of the latter, relative to the elements of
+    the tensor. `checked` of `size` elements were compared; `kinks` of them have no derivative and were
+    omitted. uncertainty: the possible error of the numeric derivative, if it is larger than the
+    tolerance.
     """
 
     name: str
@@ -104,7 +105,7 @@ class GradientRow:
     uncertainty: float | None = None
 
     def cells(self) -> tuple[str, ...]:
-        """The row as text, under HEAD."""
+        """Return the row as text, in the columns of HEAD."""
         cells = (
             self.name,
             "ok" if self.ok else "wrong",
@@ -116,23 +117,25 @@ class GradientRow:
         return tuple(shortened(cell, most) for cell, most in zip(cells, LONGEST, strict=True))
 
     def remarks(self) -> list[str]:
-        """How the row was made."""
+        """Return remarks on how the row was computed."""
         remarks = []
         if self.method == "complex step":
             remarks.append("complex step, exact up to rounding")
         elif self.step is not None:
-            why = "rounding and curvature together disturb it least"
+            why = "there the sum of rounding and curvature errors is smallest"
             if self.step > 0.01:
-                why = "the function is nearly straight, so a large step is best against rounding"
+                why = "the function is nearly straight, so a large step has the smallest rounding error"
             remarks.append(f"central differences with relative step {self.step:.0e} ({why})")
         if 0 < self.checked < self.size:
             remarks.append(
-                f"{self.checked} of {self.size} elements, chosen at random, and one direction "
-                "through all of them"
+                f"{self.checked} of {self.size} elements, chosen at random, and one direction that "
+                "moves all of them"
             )
         if self.kinks:
             lie = "lies" if self.kinks == 1 else "lie"
-            remarks.append(f"{self.kinks} of {self.checked} elements {lie} on a kink, left out")
+            remarks.append(
+                f"{self.kinks} of {self.checked} elements {lie} on a kink and were omitted"
+            )
         if self.uncertainty is not None:
             remarks.append(f"some elements are known only to within {self.uncertainty:.0e}")
         return remarks
@@ -142,7 +145,7 @@ class GradientRow:
 class GradcheckResult(Rendered):
     """A row for each gradient, and a diagnosis, which is "" if nothing is wrong.
 
-    It is true if all is well; print it to read it.
+    The result is true if nothing is wrong. Print it to read it.
 
     >>> row = GradientRow("x", ok=False, error=2.0, where=(0, 3), got=-1.5, expected=1.5)
     >>> result = GradcheckResult("Linear(4, 2)", [row], "dx has the wrong sign.")
@@ -164,7 +167,7 @@ class GradcheckResult(Rendered):
 
     @property
     def notes(self) -> list[str]:
-        """How it was found out, and what was left out."""
+        """Return sentences on the methods, and on what was omitted."""
         names: dict[str, list[str]] = {}
         for row in self.rows:
             for text in row.remarks():
@@ -172,7 +175,7 @@ class GradcheckResult(Rendered):
         return [f"{', '.join(of)}: {text}." for text, of in names.items()]
 
     def blocks(self) -> list[Block]:
-        """What was checked, a table with a row for each gradient, the diagnosis and the notes."""
+        """Return the title, a table with a row for each gradient, the diagnosis and the notes."""
         title = shortened(" ".join(self.title.split()), 50)
         blocks: list[Block] = [Heading(f"gradcheck of {title}", "all well" if self else "WRONG")]
         if self.rows:
@@ -184,7 +187,7 @@ class GradcheckResult(Rendered):
 
 
 def shortened(text: str, most: int) -> str:
-    """At most `most` characters: an ellipsis stands for the middle of a longer text."""
+    """Return at most `most` characters. An ellipsis replaces the middle of a longer text."""
     if len(text) <= most:
         return text
     tail = (most - 1) // 2

@@ -1,4 +1,4 @@
-"""Target: what gradcheck differentiates, with every tensor that it depends on."""
+"""Target: the function that gradcheck differentiates, with every tensor that it depends on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Variable(NamedTuple):
 
     @property
     def gradient(self) -> str:
-        """The name of its gradient: "dweight", or "the gradient of 0.weight"."""
+        """Return the name of its gradient: "dweight", or "the gradient of 0.weight"."""
         return f"d{self.name}" if self.name.isidentifier() else f"the gradient of {self.name}"
 
 
@@ -37,10 +37,10 @@ Gradients = Callable[[Tensor], list]
 class Target:
     """A layer, a loss or a function with its backward pass.
 
-    inputs: its floating-point arguments. held: the tensors that a layer itself has. variables: both,
-    the inputs first. from_start: whether every forward pass has to start in the same state, since
-    forward draws random numbers or changes the layer. drawn: the generators that forward draws from,
-    each with its state before.
+    inputs: its floating-point arguments. held: the layer's own tensors. variables: both, the inputs
+    first. from_start: whether every forward pass must start in the same state, because forward draws
+    random numbers or changes the layer. drawn: the generators that forward draws from, each with its
+    state before the draw.
     """
 
     def __init__(self, function: Any, arguments: tuple, backward: Callable | None) -> None:
@@ -68,8 +68,8 @@ class Target:
         self.checked = [variable for variable in self.variables if variable.checked]
         if not self.checked:
             raise ScratchaeError(
-                f"gradcheck of {self.title} got no floating-point tensor to differentiate by: give "
-                "the inputs after the target, as in gradcheck(layer, x)"
+                f"gradcheck of {self.title} got no floating-point tensor as an input: give the "
+                "inputs after the target, as in gradcheck(layer, x)"
             )
         for variable in self.variables:
             if not variable.tensor.isfinite().all():
@@ -79,7 +79,7 @@ class Target:
                 )
 
     def bind(self, values: Sequence[Tensor]) -> tuple[Forward, Gradients]:
-        """Return forward() and gradients(dy) that use these tensors in place of the variables."""
+        """Return forward() and gradients(dy), which use these tensors instead of the variables."""
         inputs, held = values[: len(self.inputs)], values[len(self.inputs) :]
         rest = iter(inputs)
         arguments = [next(rest) if is_real(value) else value for value in self.arguments]
@@ -105,7 +105,7 @@ class Target:
         return forward, gradients
 
     def bind_function(self, arguments: list) -> tuple[Forward, Gradients]:
-        """The same for a function with a separate backward."""
+        """Return the same for a function with a separate backward."""
         backward = self.backward
         assert backward
 
@@ -124,7 +124,7 @@ class Target:
 
 
 def is_real(value: object) -> TypeGuard[Tensor]:
-    """Whether it is a tensor of floating-point numbers."""
+    """Return whether the value is a tensor of floating-point numbers."""
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
@@ -138,7 +138,7 @@ def same_layout(tensor: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def named_arguments(forward: Callable, arguments: tuple) -> list[tuple[str, Any]]:
-    """(name, value) of every argument: the names of forward's signature, else x0, x1, ..."""
+    """Return (name, value) of every argument. The names are those of forward's signature, else x0, x1, ..."""
     try:
         names = list(inspect.signature(forward).bind(*arguments).arguments)
     except (TypeError, ValueError):  # a builtin has no signature
@@ -149,9 +149,9 @@ def named_arguments(forward: Callable, arguments: tuple) -> list[tuple[str, Any]
 
 
 def tensors_held_by(layer: Any) -> list[Variable]:
-    """The floating-point tensors of a layer: its parameters, which are checked, and the others.
+    """Return the floating-point tensors of a layer: its parameters, which are checked, and the others.
 
-    A class without named_parameters: its parameters are the attributes that have a `.grad`.
+    If a class has no named_parameters, its parameters are the attributes that have a `.grad`.
     """
     if hasattr(layer, "named_parameters"):
         parameters = dict(layer.named_parameters())

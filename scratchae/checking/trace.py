@@ -1,8 +1,8 @@
 """trace: the activations and gradients of every layer, in one forward and backward pass.
 
-A copy of the model runs once. If training fails, the table shows in which layer: activations or
-gradients that shrink or grow from layer to layer, and dead units. If a second model is given that
-should be the same, it shows the first layer in which the two differ.
+A copy of the model runs once. If training fails, the table helps to find the layer at fault: it shows
+activations or gradients that shrink or grow from layer to layer, and dead units. If a second model is
+given that should be equal, the trace shows the first layer in which the two differ.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def trace(
     other: Any = None,
     seed: int = 0,
 ) -> Trace:
-    """Run x (N, ...) forward and backward through a copy of the model in its mode; see `Trace`.
+    """Run x (N, ...) forward and backward through a copy of the model, in the model's mode; see `Trace`.
 
-    The target is x; if the output has another shape, it is random, from `seed`. other: a model that
-    should do the same, by hand or of torch.nn, or the outputs of its layers as (name, tensor). Raises
-    ScratchaeError if that is not possible.
+    The target is x. If the output has another shape, the target is random, drawn from `seed`. other: a
+    model that should give the same outputs, by hand or of torch.nn, or a list (name, tensor) with the
+    outputs of its layers. Raises ScratchaeError if the model cannot be traced or compared.
 
     >>> import copy
     >>> from scratchae.layers import Linear, ReLU, Sequential

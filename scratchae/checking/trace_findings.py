@@ -39,7 +39,7 @@ def warnings_of(
     said, names = [], list(table["name"])
     bad = [name for name, y in zip(names, outputs, strict=True) if not y.isfinite().all()]
     if bad:
-        return [f"{bad[0]}: its output has NaN or infinity in it: look here first"]
+        return [f"{bad[0]}: its output contains NaN or infinity: look here first"]
     for name, shape, dead in zip(names, table["shape"], table["dead"], strict=True):
         if dead == 1 or (dead >= MANY_DEAD and shape[0] >= 8):
             said.append(
@@ -48,7 +48,9 @@ def warnings_of(
             )
     for name, (dx, dy) in zip(names, gradients, strict=True):
         if dy.any() and not dx.any():
-            said.append(f"{name}: its dx is 0 everywhere: no layer before it can learn")
+            said.append(
+                f"{name}: its dx is 0 everywhere: no layer before it can learn: look here first"
+            )
     for column, what in [("spread", "activations"), ("dy_spread", "gradients")]:
         sizes = table[table[column] > 0].set_index("name")[column]
         ends = [sizes.idxmin(), sizes.idxmax()] if len(sizes) else []
@@ -56,6 +58,7 @@ def warnings_of(
             first, last = sorted(ends, key=names.index)
             said.append(
                 f"the standard deviation of the {what} is {sizes[first]:.1g} at {first} and "
-                f"{sizes[last]:.1g} at {last}: look at the initialisation, or put BatchNorm between"
+                f"{sizes[last]:.1g} at {last}: look at the initialisation, or put BatchNorm layers "
+                "between them"
             )
     return said

@@ -1,4 +1,4 @@
-"""Trace: the result of `trace`, as a table in text or HTML, and sentences."""
+"""Trace: the result of `trace`, as a table and sentences, in text or HTML."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Trace(Rendered):
         dweight/weight, ...   |gradient| / |parameter|, norms; NaN if there is no parameter or it is 0
         difference            |y - y_other| / |y_other|, norms; only with a second model
     parted: the name of the first layer whose outputs differ, or None.
-    warnings: one sentence each.
+    warnings: a list of sentences.
 
     >>> import torch
     >>> from scratchae.checking import trace

@@ -1,7 +1,8 @@
-"""Data parallel training: each process works on its shard of every batch; the gradients are summed.
+"""Data parallel training: each process works on its part (shard) of every batch; the gradients are summed.
 
-Start the same program several times, as `torchrun --nproc-per-node 4 -m scratchae train fc` does,
-and `fit` finds the other processes. A program need not call anything in here.
+A process is called a worker. If the same program is started several times, as by
+`torchrun --nproc-per-node 4 -m scratchae train fc`, `fit` finds the other workers. A program does not
+have to call this package itself.
 """
 
 from scratchae.distributed.batchnorm import join_statistics, join_sums, joined

@@ -1,23 +1,24 @@
-"""What BatchNorm joins over several workers, so that each normalises with the whole batch.
+"""BatchNorm on several workers: every worker normalises with the statistics of the whole batch.
 
-Worker r holds m_r values of a channel, with mean μ_r and variance σ²_r. All m = Σ m_r values have
+Worker r has m_r values of a channel, with mean μ_r and variance σ²_r. All m = Σ m_r values together have
 
     μ = Σ m_r μ_r / m        σ² = Σ m_r (σ²_r + (μ_r − μ)²) / m
 
-since Σ (x − μ)² over the values of worker r is m_r σ²_r + m_r (μ_r − μ)² (Chan, Golub and LeVeque
-1983). Summing x² and subtracting μ² would need no second term, but loses digits if μ is large. One
-all-gather of three numbers per channel, m_r, μ_r and σ²_r, gives every worker the sums.
+because Σ (x − μ)² over the values of worker r is m_r σ²_r + m_r (μ_r − μ)² (Chan, Golub and LeVeque
+1983). The formula σ² = mean(x²) − μ² would be shorter, but it loses digits if μ is large. One all-gather
+sends m_r, μ_r and σ²_r of every channel to all workers. Then each worker computes these sums.
 
 The backward pass of scratchae.layers.batchnorm,
 
     dx = (w / s) (dy − db / m − x̂ · dw / m)        db = Σ dy    dw = Σ dy x̂
 
-needs db and dw over the values of all workers, because each x of each worker changes the μ and σ²
-that all of them use: one all-reduce. The gradients of weight and bias that a worker keeps are those of
-its own values; DataParallel sums them with all other gradients.
+needs db and dw over the values of all workers, because every x of every worker changes the μ and σ²
+that all of them use. One all-reduce sums them. But each worker returns the gradients of weight and bias
+for its own values only, because DataParallel sums them later, with all other gradients.
 
-The loss of a worker is a mean over its own images, so its dy is too large by the factor m / m_r.
-The sums for worker r must have the same factor: they are (Σ m_k db_k) / m_r, over all workers k.
+The loss of worker r is a mean over its own images only, so its dy is too large, by the factor m / m_r.
+The sums for worker r must have the same factor. So db is (Σ m_k db_k) / m_r, summed over all workers k,
+and dw is computed in the same way.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ from scratchae.layers.batchnorm import BatchNorm
 def join_statistics(
     workers: Workers, m: int, mean: Tensor, var: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (m, mean, var) over the values of all workers, from those of this worker.
+    """Return (m, mean, var) of the whole batch, given those of this worker's part; mean and var are (C,).
 
-    A worker without values (m = 0) takes part, but its mean and var are not used.
+    A worker with m = 0 must also call this function; its mean and var are not used.
 
     >>> m, mean, var = join_statistics(Workers(), 2, torch.tensor([4.0]), torch.tensor([4.0]))
     >>> m.item(), mean.item(), var.item()
@@ -54,7 +55,9 @@ def join_statistics(
 def join_sums(
     workers: Workers, m: int, dbias: Tensor, dweight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (m, dbias, dweight) over the values of all workers, scaled as this worker's dy.
+    """Return (m, dbias, dweight) of the whole batch, with the factor of this worker's dy (see above).
+
+    m, dbias, dweight: those of this worker's part; dbias and dweight are (C,).
 
     >>> m, dbias, dweight = join_sums(Workers(), 4, torch.tensor([12.0]), torch.tensor([4.0]))
     >>> m.item(), dbias.item(), dweight.item()
@@ -67,9 +70,9 @@ def join_sums(
 
 @contextmanager
 def joined(layers: Sequence[BatchNorm], workers: Workers, counts: bool = True) -> Iterator[None]:
-    """Train these layers with the statistics of all workers' batches inside the block.
+    """Inside the block, let these layers use the statistics of the whole batch, from all workers.
 
-    counts: False if the batch of this worker must not count.
+    counts: False if the part of this worker must not count.
 
     >>> from scratchae.layers import BatchNorm1d
     >>> layer = BatchNorm1d(1)

@@ -1,11 +1,11 @@
-"""DataParallel: the step of another engine on several workers, which sum their gradients in between.
+"""DataParallel: run another engine on several workers, which sum their gradients before the update.
 
-The loss is a mean over images. With shards of n_r images, N = Σ n_r in all,
+The loss is a mean over images. If worker r has n_r images, and all workers together have N = Σ n_r,
 
     L = Σ n_r L_r / N        dL = Σ n_r dL_r / N
 
-Every worker multiplies its gradients and its loss by n_r and puts n_r behind them. One all-reduce of
-that message gives all workers the three sums. All divide by N and make the same update.
+Every worker multiplies its gradients and its loss by n_r and appends n_r itself. One all-reduce of this
+message gives all workers the three sums. All workers divide by N and make the same update.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from scratchae.step import loss_of
 
 
 class DataParallel(Engine):
-    """Wraps an engine, whose model and optimizer have to be equal on all workers (`broadcast_state`).
+    """An engine that runs another engine on several workers.
 
-    `pick` and `epoch` take the indices of whole batches, of which each worker uses its shard; `step`
-    and `gradients` take the shard, which may be empty. Losses are those of whole batches. BatchNorm
-    uses the statistics of whole batches.
+    The model and the optimizer must be equal on all workers: call `broadcast_state` first. `pick` and
+    `epoch` take the indices of whole batches, and each worker uses its shard of them. `step` and
+    `gradients` take a shard, which may be empty. The losses and BatchNorm's statistics are those of whole
+    batches.
 
-    Raises ScratchaeError if the engine cannot stop between gradients and update, or if the loss is
-    not a mean over images.
+    Raises ScratchaeError if the engine cannot be interrupted between gradients and update, or if the loss
+    is not a mean over images.
 
     >>> from scratchae.engines import make_engine
     >>> from scratchae.layers import Linear, Sequential
@@ -44,15 +45,15 @@ class DataParallel(Engine):
     >>> model[0].weight.fill_(3.0)
     tensor([[3.]])
     >>> engine = DataParallel(make_engine("eager", model, SGD(model.parameters(), lr=0.25)), Workers())
-    >>> engine.step(torch.ones(1, 1)).item(), model[0].weight.item()  # alone: as without it
+    >>> engine.step(torch.ones(1, 1)).item(), model[0].weight.item()  # with one worker: as `eager`
     (4.0, 2.0)
     """
 
     def __init__(self, engine: Engine, workers: Workers) -> None:
         if not engine.in_halves:
             raise ScratchaeError(
-                f"the {engine.name} engine makes whole steps, but several workers have to sum their "
-                "gradients between its two halves: use the eager or the buffered engine"
+                f"the {engine.name} engine makes whole steps, but several workers must sum their "
+                "gradients before the update: use the eager or the buffered engine"
             )
         loss = loss_of(engine.model)
         if getattr(loss, "reduction", "mean") != "mean":
@@ -76,7 +77,7 @@ class DataParallel(Engine):
             if n:
                 loss = self.engine.gradients(model, self.optimizer, x, target)
                 self.message[-2], self.message[-1] = loss, 1.0
-            else:  # the other workers' BatchNorms wait for this one's: an image that counts for nothing
+            else:  # run one blank image, which does not count: the other workers' BatchNorms wait for it
                 y = model.forward(x.new_zeros(1, *x.shape[1:]))
                 model.backward(torch.zeros_like(y))
                 self.message.zero_()
@@ -110,9 +111,10 @@ class DataParallel(Engine):
 
 
 def with_room_behind(flat: Tensor, more: int) -> Tensor:
-    """Return a view of the tensor flat (P,), which owns its storage, and of `more` numbers behind it.
+    """Make room for `more` numbers after the tensor flat (P,); return a view (P + more,) of both.
 
-    The storage grows in place, so that all views of it stay views of it.
+    flat must fill its storage, so that the new numbers come directly after it. The storage grows in place,
+    so flat and all views of it remain valid.
 
     >>> flat = torch.ones(2)
     >>> longer = with_room_behind(flat, 1)

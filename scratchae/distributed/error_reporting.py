@@ -1,11 +1,12 @@
-"""Report an error once: however many workers there are, one of them prints why training ended.
+"""Report an error once: if training ends, only one of the workers prints the reason.
 
-If a worker dies, the others notice it: gloo's connections to it break, the launcher (torchrun) sends
-them SIGTERM, or they read in the store that another worker is ending. Each then leaves a note in the
-store that it is still there. The first to ask is the one that reports; it names those whose note is
-missing.
+The workers share a store of keys and values, torch.distributed's Store. If a worker dies, the others
+notice it in one of three ways: their connection to it breaks, the launcher (torchrun) sends them SIGTERM,
+or they read in the store that another worker is ending. Then each writes a note into the store, which
+says that it is still there. The first of them reports the error, and names the workers without a note.
 
-A thread of its own waits for all of this, since the main one may be inside a sum that never ends.
+A second thread waits for the signal and for the store, because the main thread may be waiting in a sum
+that never ends.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ PATIENCE = 3.0  # seconds to wait for the other workers' notes
 
 
 class ErrorReporter:
-    """Ends this process, and prints the reason if no other worker has done so.
+    """Ends this process, and prints the reason if no other worker prints it.
 
-    advice: how to go on; it ends the sentence about a lost worker.
+    advice: what the user can do; it is the end of the sentence about a lost worker.
 
     >>> reporter = ErrorReporter(Workers())
     >>> reporter.advice = "continue with: scratchae train fc --resume"
@@ -41,23 +42,23 @@ class ErrorReporter:
 
     def __init__(self, workers: Workers) -> None:
         self.workers, self.advice = workers, "start all of them again"
-        self.lock = threading.Lock()  # the main thread and the listening one must not both end it
+        self.lock = threading.Lock()  # only one of the two threads may end the process
 
     @property
     def store(self) -> dist.Store:
-        """Where the workers leave their notes."""
+        """The store in which the workers leave their notes."""
         assert self.workers.store is not None
         return self.workers.store
 
     def end(
         self, text: str | None, code: int, otherwise: str = "training was told to stop"
     ) -> None:
-        """End this process with exit code `code`; one worker alone prints `text`.
+        """End this process with exit code `code`; only one worker prints `text`.
 
-        text None: say which workers are missing, or `otherwise` if none is.
+        text None: name the workers that are missing; if none is missing, print `otherwise`.
         """
         self.lock.acquire()
-        with suppress(RuntimeError):  # without the store every worker reports by itself
+        with suppress(RuntimeError):  # if the store is gone, every worker prints its own report
             self.store.set(f"here/{self.workers.rank}", "")
             self.store.set("ending", "")
             if self.store.add("reporters", 1) > 1:
@@ -74,12 +75,12 @@ class ErrorReporter:
             self.store.set("reported", "")
             self.store.set(f"done/{self.workers.rank}", "")
             if self.workers.is_rank_0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
-                # the store lives in this process, not in torchrun: stay until nobody needs it
+                # the store is in this process, not in torchrun: wait until no worker needs it
                 self.wait_for([f"done/{rank}" for rank in range(self.workers.size)], PATIENCE)
-        os._exit(code)  # nothing else can end a sum that waits for a dead worker
+        os._exit(code)  # a normal exit would wait for the sum that never ends
 
     def missing(self) -> str:
-        """Return which workers have left no note, as half a sentence; empty if all have."""
+        """Return a clause that names the workers without a note; "" if all have left one."""
         ranks = range(self.workers.size)
         try:
             self.wait_for([f"here/{rank}" for rank in ranks], PATIENCE)
@@ -93,13 +94,16 @@ class ErrorReporter:
         return f"{who} of {self.workers.size} died or cannot be reached, so training stopped"
 
     def wait_for(self, notes: list[str], seconds: float) -> None:
-        """Wait until all notes are there, or so many seconds have passed."""
+        """Wait until all these notes are in the store, but at most so many seconds."""
         until = time.monotonic() + seconds
         while not self.store.check(notes) and time.monotonic() < until:
             time.sleep(0.02)
 
     def listen(self, inbox: int) -> None:
-        """Run in a thread: end this process at a signal, or if another worker is ending."""
+        """End this process at a signal, or if another worker is ending. This runs in the second thread.
+
+        inbox: the end of the pipe from which the numbers of the signals are read.
+        """
         while True:
             ready, _, _ = select.select([inbox], [], [], 1.0)
             if ready:
@@ -117,10 +121,11 @@ class ErrorReporter:
 
 @contextmanager
 def report_errors_once(workers: Workers) -> Iterator[ErrorReporter]:
-    """Inside, an error, a signal or the death of a worker ends all workers, with one message.
+    """Inside the block, let an error, a signal or the death of a worker end all workers with one message.
 
-    For a command, not for a library call: the process ends. Its exit code is 2 for a ScratchaeError,
-    1 if a worker is lost, and 128 + the number of a signal. With one worker nothing is changed.
+    This is for a command, not for a library function, because the process ends. The exit code is 2 for a
+    ScratchaeError, 1 if a worker is lost, and 128 + the number of the signal. If there is only one
+    worker, nothing changes.
 
     >>> with report_errors_once(Workers()) as reporter:
     ...     reporter.advice = "continue with: scratchae train fc --resume"
@@ -133,7 +138,7 @@ def report_errors_once(workers: Workers) -> Iterator[ErrorReporter]:
     store.set(f"home/{workers.rank}", f"process {os.getpid()} on {socket.gethostname()}")
     with signals_in_a_pipe() as inbox, warnings.catch_warnings():
         if not workers.is_rank_0:
-            warnings.simplefilter("ignore")  # rank 0 prints the same ones
+            warnings.simplefilter("ignore")  # rank 0 prints the same warnings
         threading.Thread(target=reporter.listen, args=(inbox,), daemon=True).start()
         try:
             yield reporter
@@ -143,7 +148,7 @@ def report_errors_once(workers: Workers) -> Iterator[ErrorReporter]:
             reporter.end(str(error), 2)
         except Exception:
             with suppress(RuntimeError):
-                store.add("reporters", 1)  # the traceback is the report
+                store.add("reporters", 1)  # Python prints the traceback, which is the report
                 store.set("reported", "")
             raise
         with suppress(RuntimeError):
@@ -152,8 +157,8 @@ def report_errors_once(workers: Workers) -> Iterator[ErrorReporter]:
 
 @contextmanager
 def signals_in_a_pipe() -> Iterator[int]:
-    """Inside, signals only arrive in the pipe whose end is yielded, one byte each."""
-    outbox, inbox = (socket_end.detach() for socket_end in reversed(socket.socketpair()))
+    """Inside the block, let each signal only write its number, as a byte, into a pipe; yield the other end."""
+    outbox, inbox = (socket_end.detach() for socket_end in socket.socketpair())
     os.set_blocking(outbox, False)
     before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
     old = signal.set_wakeup_fd(outbox, warn_on_full_buffer=False)
@@ -163,4 +168,4 @@ def signals_in_a_pipe() -> Iterator[int]:
         signal.set_wakeup_fd(old)
         for number, handler in before.items():
             signal.signal(number, handler)
-        os.close(outbox)  # ends the thread
+        os.close(outbox)  # `listen` then reads the end of the pipe, and its thread ends

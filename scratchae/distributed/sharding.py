@@ -1,4 +1,4 @@
-"""Sharding: which worker works on which images of a batch, and on which batches of the test images."""
+"""Sharding: divide the images of a batch, and the batches of the test images, among the workers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from scratchae.errors import ScratchaeError
 
 
 def shard_of(batch: Tensor, rank: int, size: int) -> Tensor:
-    """Return the rows of batch (N, ...) that worker `rank` of `size` works on: a view, maybe empty.
+    """Return the shard of worker `rank` of `size`: some rows of batch (N, ...), as a view. It may be empty.
 
-    The shards follow one another, make up the batch, and differ by one row at most.
+    The shards of all workers, one after the other, are the batch. Their sizes differ by at most one row.
 
     >>> [shard_of(torch.arange(7), rank, 3).tolist() for rank in range(3)]
     [[0, 1], [2, 3], [4, 5, 6]]
@@ -21,10 +21,10 @@ def shard_of(batch: Tensor, rank: int, size: int) -> Tensor:
 
 
 def shard_by_batches(images: Tensor, rank: int, size: int, batch_size: int = 500) -> Tensor:
-    """Return every size-th batch of images (N, ...), from number `rank` on: what a worker evaluates.
+    """Return the images that worker `rank` of `size` evaluates: the batches rank, rank + size, and so on.
 
-    The batches are those that one process would evaluate, so that the joined result is the same even
-    if a BatchNorm has no running statistics.
+    images: (N, ...). The batches are those of a single process, so that the result for all workers is
+    the same even if a BatchNorm has no running statistics.
 
     >>> shard_by_batches(torch.arange(7), rank=1, size=2, batch_size=2).tolist()
     [2, 3, 6]

@@ -1,8 +1,8 @@
-"""Workers: the processes that train together, and what they send to each other.
+"""Workers: the processes that train together, and the messages between them.
 
-The environment says which processes there are: RANK (this worker's number, from 0), WORLD_SIZE (how
-many), LOCAL_RANK and LOCAL_WORLD_SIZE (the same on this machine), MASTER_ADDR and MASTER_PORT (where
-they meet). torchrun sets them all.
+Environment variables describe the workers: RANK (the number of this worker, from 0), WORLD_SIZE (the
+number of workers), LOCAL_RANK and LOCAL_WORLD_SIZE (the same two for this machine alone), and
+MASTER_ADDR and MASTER_PORT (the address to which all connect). torchrun sets these variables.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer
 from scratchae.optim import Optimizer
 
-# Longer than a slow download or a laptop that sleeps. A worker that dies is noticed at once anyway.
+# Long enough for a slow download or a laptop that sleeps. If a worker dies, the others notice it at once.
 TIMEOUT = timedelta(minutes=5)
 CPU = torch.device("cpu")
 T = TypeVar("T")
 
 
 class WorkerLostError(ScratchaeError):
-    """Another worker did not take part: it has died, or its machine cannot be reached.
+    """Another worker did not answer: it has died, or its machine cannot be reached.
 
     >>> print(WorkerLostError("worker 1 of 2 cannot be reached"))
     worker 1 of 2 cannot be reached
@@ -38,12 +38,12 @@ class WorkerLostError(ScratchaeError):
 
 
 class Workers:
-    """This process among those that train together. With size 1 it is alone and nothing is sent.
+    """The connection of this process to the other workers. If size is 1, there are none, and nothing is sent.
 
-    rank: its number; rank 0 writes files and prints. store: a torch.distributed Store, in which
-    workers can leave notes that outlive them, or None.
+    rank: the number of this process; rank 0 writes files and prints. size: the number of workers. store:
+    None, or a torch.distributed Store, in which a worker can leave notes that remain after its end.
 
-    All workers have to call the methods that send something, in the same order.
+    All workers must call the methods that send something, and in the same order.
 
     >>> alone = Workers()
     >>> alone.sum(torch.tensor([1.0, 2.0])).tolist(), alone.all_gather(torch.tensor([3.0])).tolist()
@@ -56,23 +56,23 @@ class Workers:
         self.rank, self.size, self.store = rank, size, store
 
     def __deepcopy__(self, memo: dict) -> Workers:
-        """Return this object: a copy of a model sends to the same workers."""
+        """Return this object itself: the copy of an object that uses it sends to the same workers."""
         return self
 
     @property
     def is_rank_0(self) -> bool:
-        """Is this the worker that writes and prints?"""
+        """True if this is the worker that writes files and prints."""
         return self.rank == 0
 
     def sum(self, x: Tensor) -> Tensor:
-        """Replace x by the sum of all workers' x, in place, and return it: one all-reduce."""
+        """Replace x, in place, by the sum of all workers' x, and return it. This is an all-reduce."""
         if self.size > 1:
             with lost_workers():
                 dist.all_reduce(x)
         return x
 
     def all_gather(self, x: Tensor) -> Tensor:
-        """Return every worker's x, (size, *x.shape), in order of rank."""
+        """Return the x of all workers, in the order of their ranks, as one tensor (size, *x.shape)."""
         if self.size == 1:
             return x[None]
         gathered = x.new_empty(self.size, *x.shape)
@@ -87,7 +87,7 @@ class Workers:
                 dist.broadcast(x, 0)
 
     def mean(self, value: Callable[[], float], count: int) -> float:
-        """Return the mean of all workers' values, each with weight `count`, which may be 0."""
+        """Return the weighted mean of all workers' values. count: this worker's weight; it may be 0."""
         if self.size == 1:
             return value()
         total = self.sum(
@@ -96,7 +96,10 @@ class Workers:
         return (total[0] / total[1]).item()
 
     def from_rank_0(self, work: Callable[[], T]) -> T:
-        """Return what `work` gives on rank 0, to all; if it raises ScratchaeError there, all raise it."""
+        """Call `work` on rank 0 only; return its result on all workers.
+
+        If it raises ScratchaeError, all workers raise this error.
+        """
         if self.size == 1:
             return work()
         sent: list[Any] = [None, None]  # the result, or the text of the error
@@ -112,14 +115,17 @@ class Workers:
         return sent[0]
 
     def rank_0_first(self, work: Callable[[], T]) -> T:
-        """Return what `work` gives here. Rank 0 does it first; the others find the files it wrote."""
+        """Call `work` on rank 0, and then on the other workers; return this worker's own result.
+
+        So the files that rank 0 writes are there when the others look for them.
+        """
         own: list[T] = []
         self.from_rank_0(lambda: own.append(work()))
         return own[0] if own else work()
 
     @property
     def launcher(self) -> str:
-        """The beginning of the command that starts as many workers again.
+        """The beginning of the command that starts the same number of workers again.
 
         >>> Workers().launcher
         'scratchae'
@@ -131,13 +137,16 @@ class Workers:
         return f"torchrun {machines}--nproc-per-node {here} -m scratchae"
 
     def own_device(self, device: torch.device) -> torch.device:
-        """Return the device of this worker: each worker of a machine takes a GPU of its own."""
+        """Return the device of this worker. On CUDA, each worker of a machine gets a different GPU.
+
+        Raises ScratchaeError if the machine has too few GPUs.
+        """
         if self.size == 1 or device.type != "cuda":
             return device
         here, gpus = int(os.environ.get("LOCAL_RANK", self.rank)), torch.cuda.device_count()
         if here >= gpus:
             raise ScratchaeError(
-                f"worker {self.rank} finds no GPU of its own, because this machine has {gpus}: start "
+                f"there is no GPU for worker {self.rank}, because this machine has only {gpus}: start "
                 "as many workers as there are GPUs, or use --device cpu"
             )
         torch.cuda.set_device(here)
@@ -146,19 +155,19 @@ class Workers:
 
 @contextmanager
 def lost_workers() -> Iterator[None]:
-    """Raises WorkerLostError if another worker does not answer."""
+    """Inside the block, raise WorkerLostError if another worker does not answer."""
     try:
         yield
-    except RuntimeError as error:  # torch's own subclasses of it, and gloo's, which is a plain one
+    except RuntimeError as error:  # torch raises subclasses of it, but gloo raises it itself
         first_line = str(error).partition("\n")[0]
         raise WorkerLostError(
             "another worker has ended or cannot be reached: start all of them again with --resume "
-            f"(resume=True) to go on from the last checkpoint ({first_line})"
+            f"(resume=True) to continue from the last checkpoint ({first_line})"
         ) from error
 
 
 def broadcast_state(model: Layer, optimizer: Optimizer, workers: Workers) -> None:
-    """Copy rank 0's parameters, buffers and optimizer state to all workers, bit for bit.
+    """Copy the parameters, the buffers and the optimizer's state of rank 0 to all workers, bit for bit.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import Adam
@@ -173,9 +182,10 @@ def broadcast_state(model: Layer, optimizer: Optimizer, workers: Workers) -> Non
 
 @functools.cache
 def init_workers() -> Workers:
-    """Return this process among those that the environment names; alone if it names no others.
+    """Connect this process to the workers that the environment variables describe; return its Workers.
 
-    Waits until all of them are there. Raises ScratchaeError if they cannot meet.
+    If they describe no others, size is 1. Waits until all workers are connected. Raises ScratchaeError
+    if they cannot be connected.
 
     >>> init_workers().size
     1
@@ -202,8 +212,8 @@ def init_workers() -> Workers:
         )
     except (RuntimeError, ValueError) as error:
         raise ScratchaeError(
-            f"the {size} workers that WORLD_SIZE asks for could not meet: start them by torchrun "
-            f"--nproc-per-node {size} ({str(error).partition(chr(10))[0]})"
+            f"WORLD_SIZE is {size}, but this worker could not connect to the others: start them by "
+            f"torchrun --nproc-per-node {size} ({str(error).partition(chr(10))[0]})"
         ) from error
     atexit.register(close_workers)
     return Workers(rank, size, dist.PrefixStore("notes", store))
@@ -217,12 +227,12 @@ def close_workers() -> None:
 
 
 def divide_cores() -> None:
-    """Divide the machine's cores among its workers, unless OMP_NUM_THREADS says otherwise.
+    """Divide the machine's cores among its workers, unless OMP_NUM_THREADS is set.
 
-    torchrun sets it to 1 if it is not set, so 1 says nothing.
+    The value 1 counts as not set, because torchrun itself sets it to 1 if the user does not set it.
     """
     here = int(os.environ.get("LOCAL_WORLD_SIZE", 0))
     if here and os.environ.get("OMP_NUM_THREADS", "1") == "1":
-        can_tell = hasattr(os, "sched_getaffinity")  # which of them this process may use
+        can_tell = hasattr(os, "sched_getaffinity")  # the cores that this process may use
         cores = len(os.sched_getaffinity(0)) if can_tell else os.cpu_count() or 1
         torch.set_num_threads(max(1, cores // here))

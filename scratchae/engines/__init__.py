@@ -1,8 +1,8 @@
-"""Engines: ways to carry out a training step. `eager` runs the layers as they are written.
+"""Engines: ways to carry out a training step. The `eager` engine calls the layers one by one.
 
-Read base.py (the eager engine, and what every engine has) and registry.py first. After that, the
-engines can be read in any order: buffered/, device/ with compiled.py and graph.py. The docstring of
-each folder says in which order to read its files.
+Read base.py (the eager engine, which is the base class of all engines) and registry.py first. After
+that, read buffered/, or device/ and then compiled.py and graph.py. The docstring of each folder says in
+which order to read its files.
 """
 
 from scratchae.engines.base import Engine, NotFiniteError

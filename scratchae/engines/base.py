@@ -1,7 +1,7 @@
-"""Engine: a way to run a training step. The `eager` engine runs the layers as they are written.
+"""Engine: a way to run a training step. The `eager` engine calls the layers one by one.
 
 Every engine makes the same step, `scratchae.step.train_step`, up to rounding. Engines differ in where
-the tensors are stored and in how much of the step Python runs. All are tested against `eager`.
+the tensors are stored, and in how much of the step runs in Python. All are tested against `eager`.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class NotFiniteError(ScratchaeError):
 
 @register_engine
 class Engine:
-    """The `eager` engine, and the base of all engines.
+    """The `eager` engine, which is also the base class of all engines.
 
-    model: the model, which is trained in place. optimizer: the optimizer of the model's parameters.
-    precision: one of the engine's `precisions`.
+    model: the model to train, in place. optimizer: the optimizer of the model's parameters. precision:
+    one of the engine's `precisions`.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import SGD
@@ -60,21 +60,21 @@ class Engine:
 
     @torch.inference_mode()
     def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
-        """Make one step towards `target` (None: x itself); return the loss before it, shape ().
+        """Make one step for x (B, ...) and target (None: x itself); return the loss before it, shape ().
 
-        If the loss is not finite, no parameter changes. The loss is valid until the next step.
+        If the loss is not finite, no parameter changes. The next step may overwrite the returned tensor.
         """
         batch = (x,) if target is None else (x, target)
         return train_step(self.model, self.optimizer, *batch, **self.halves())
 
     def halves(self) -> dict[str, Any]:
-        """Return the halves of `train_step` that this engine carries out in its own way, by name."""
+        """Return the arguments `gradients` and `update` for `train_step`, if this engine replaces them."""
         return {}
 
     def gradients(
         self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
     ) -> Tensor:
-        """Fill every parameter's `.grad`; return the loss. This is the first half of a step."""
+        """Set every parameter's `.grad`; return the loss, shape (). This is the first half of a step."""
         return fill_gradients(model, optimizer, x, target)
 
     def update(self, optimizer: Optimizer, loss: Tensor) -> None:
@@ -82,7 +82,7 @@ class Engine:
         update_if_finite(optimizer, loss)
 
     def pick(self, images: Tensor, index: Tensor) -> Tensor:
-        """Return the images (B, ...) at index (B,), valid until the next step."""
+        """Return the images (B, ...) at index (B,). The next step may overwrite this tensor."""
         return images.index_select(0, index)
 
     def pick_targets(self, targets: Tensor, index: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """CompiledEngine: the device step, compiled by torch.compile as one function.
 
-The compiler does not see the Python code of the layers. The step runs once, and its operations on
-tensors are recorded in one list (a graph of torch.fx): forward pass, loss, backward pass and update.
-The compiler fuses neighbouring operations of this list.
+The compiler does not read the Python code of the layers. The step runs once. Meanwhile, all its
+operations on tensors are recorded in one list (a graph of torch.fx): forward pass, loss, backward pass
+and update. The compiler joins neighbouring operations of this list into one.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from scratchae.optim import Optimizer
 class CompiledEngine(DeviceEngine):
     """The steps of `eager`, up to rounding, compiled; on CUDA also recorded as a CUDA graph.
 
-    Each batch size is compiled separately. This takes tens of seconds on a CPU the first time (torch
-    keeps the compiled code on disk). The short batch at the end of an epoch is not compiled. A step
-    cannot be compiled if there is no C++ compiler, or if a layer needs a value in Python that is
-    known only when the step runs. Then the engine gives a warning and makes the steps of `eager`.
-    Layers of your own must not count their calls or draw random numbers in Python.
+    Each batch size is compiled separately. The first time, this takes tens of seconds on a CPU. Later it
+    is faster, because torch keeps the compiled code on disk. If an epoch has only one batch of some size,
+    such as the short batch at its end, this batch is not compiled. A step cannot be compiled if there is
+    no C++ compiler, or if a layer needs a value in Python that is known only when the step runs. Then the
+    engine gives a warning and makes the steps of `eager`. Your own layers must not count their calls or
+    draw random numbers in Python.
 
     >>> from scratchae.engines import make_engine
     >>> from scratchae.layers import Linear
@@ -61,7 +62,7 @@ class CompiledEngine(DeviceEngine):
                 warnings.simplefilter("ignore", DeprecationWarning)
                 compiled(list(copies(tensors).values()))  # compile now, so that errors appear here
         except ScratchaeError:
-            raise  # an error of a layer about its input
+            raise  # a layer does not accept its input
         except Exception as error:  # the compiler raises errors of many types
             self.fall_back(f"cannot compile this step ({first_line(error)})")
             return None
@@ -69,7 +70,7 @@ class CompiledEngine(DeviceEngine):
 
 
 def operations_of(step: Step, tensors: dict[str, Tensor]) -> GraphModule:
-    """Return the operations of a step on its tensors as a list. The step runs on copies.
+    """Return the list of the operations of a step on its tensors. To find them, run it on copies.
 
     >>> from scratchae.layers import ReLU
     >>> def step(tensors):

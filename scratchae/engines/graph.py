@@ -14,13 +14,13 @@ from scratchae.optim import Optimizer
 class GraphEngine(DeviceEngine):
     """Whole steps in a CUDA graph. Raises ScratchaeError if the model is not on a CUDA device.
 
-    The losses and weights are those of `eager`, up to rounding. Only the sum of the losses is copied
-    to the host: once for the full batches of an epoch, and once for a shorter last batch. The layers
-    run in Python only once, while the step is recorded. So a layer of your own must not count its
-    calls or draw random numbers in Python.
+    The losses and weights are those of `eager`, up to rounding. The host does not wait for single steps:
+    it reads the number of steps and checks the sum of the losses once after the full batches of an epoch,
+    and once more after a shorter last batch. The Python code of the layers runs only while a step is
+    recorded. So your own layers must not count their calls or draw random numbers in Python.
 
-    This engine has not run on a GPU yet. The recorded step is tested on a CPU, and so is the
-    bookkeeping of replays. tests/engines/test_cuda.py contains the tests for a GPU.
+    This engine has not run on a GPU yet. On a CPU, the step that it records is tested, and the code that
+    counts the replays. tests/engines/test_cuda.py contains the tests for a GPU.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import Adam
@@ -46,9 +46,9 @@ class GraphEngine(DeviceEngine):
 
 
 def averages_plainly(layer: object) -> bool:
-    """Return whether the layer is a BatchNorm with momentum=None.
+    """Return whether the layer is a BatchNorm with momentum=None and with running statistics.
 
-    Its running statistics are plain averages, for which it reads its count of batches in Python.
+    They are then averages of all batches, and the layer reads its count of batches in Python.
 
     >>> from scratchae.layers import BatchNorm1d
     >>> averages_plainly(BatchNorm1d(2)), averages_plainly(BatchNorm1d(2, momentum=None))

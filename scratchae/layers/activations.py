@@ -1,15 +1,15 @@
-"""Activations: each output depends on one input only, so dx is dy times the slope there.
+"""Activations: each output depends on one input only, so dx is dy times the slope at this input.
 
     y = f(x)      dx = dy · f'(x)
 
             f(x)                          f'(x)
-    ReLU    max(x, 0)                     sign(y): 1 where x > 0, else 0
-    Leaky   x where x > 0, else a·x       1 where x > 0, else a
+    ReLU    max(x, 0)                     sign(y): 1 if x > 0, else 0
+    Leaky   x if x > 0, else a·x          1 if x > 0, else a
     Tanh    (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)       1 − y²
     Sigmoid 1 / (1 + e⁻ˣ)                 y (1 − y)
 
-ReLU has no slope at 0; we take 0 there, as torch does. The slopes of ReLU, Tanh and Sigmoid follow
-from the output alone, so x need not be kept: a ReLU's y is positive exactly where x is.
+ReLU has no slope at 0. We use 0, as torch does. The slopes of ReLU, Tanh and Sigmoid can be computed
+from y alone, so x does not have to be kept. For ReLU, y is positive exactly if x is positive.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def relu_forward(x: Tensor) -> Tensor:
 
 
 def relu_backward(dy: Tensor, y: Tensor) -> Tensor:
-    """Return dx, given the output y: the slope is 1 where y > 0, and 0 where y = 0.
+    """Return dx, given the output y: the slope is 1 if y > 0, and 0 if y = 0.
 
     >>> relu_backward(torch.tensor([5.0, 6.0, 7.0]), torch.tensor([0.0, 0.0, 3.0])).tolist()
     [0.0, 0.0, 7.0]
@@ -40,7 +40,7 @@ def relu_backward(dy: Tensor, y: Tensor) -> Tensor:
 
 
 def leaky_relu_forward(x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """Return x where x > 0, else negative_slope · x, for x of any shape.
+    """Return x if x > 0, else negative_slope · x, for each element of x of any shape.
 
     >>> leaky_relu_forward(torch.tensor([-2.0, 0.0, 3.0]), 0.5).tolist()
     [-1.0, 0.0, 3.0]
@@ -49,7 +49,7 @@ def leaky_relu_forward(x: Tensor, negative_slope: float = 0.01) -> Tensor:
 
 
 def leaky_relu_backward(dy: Tensor, x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """Return dx, given the input x. (With a slope <= 0 the sign of y is not that of x.)
+    """Return dx, given the input x. (y is not enough: if negative_slope <= 0, y does not show the sign of x.)
 
     >>> leaky_relu_backward(torch.tensor([6.0, 7.0]), torch.tensor([-2.0, 3.0]), 0.5).tolist()
     [3.0, 7.0]
@@ -94,7 +94,7 @@ def sigmoid_backward(dy: Tensor, y: Tensor) -> Tensor:
 
 
 class ReLU(Layer):
-    """max(x, 0).
+    """The activation max(x, 0), for x of any shape.
 
     >>> layer = ReLU()
     >>> layer(torch.tensor([-2.0, 3.0])).tolist(), layer.backward(torch.tensor([6.0, 7.0])).tolist()
@@ -117,7 +117,7 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """x where x > 0, else negative_slope · x.
+    """The activation x if x > 0, else negative_slope · x, for x of any shape.
 
     >>> layer = LeakyReLU(0.5)
     >>> layer(torch.tensor([-2.0, 3.0])).tolist(), layer.backward(torch.tensor([6.0, 7.0])).tolist()
@@ -146,7 +146,7 @@ class LeakyReLU(Layer):
 
 
 class Tanh(Layer):
-    """tanh x, in [-1, 1].
+    """The activation tanh x, for x of any shape. Its values are in [-1, 1].
 
     >>> layer = Tanh()
     >>> layer(torch.tensor([0.0, 100.0])).tolist(), layer.backward(torch.tensor([6.0, 7.0])).tolist()
@@ -164,7 +164,7 @@ class Tanh(Layer):
 
 
 class Sigmoid(Layer):
-    """1 / (1 + e⁻ˣ), in [0, 1].
+    """The activation 1 / (1 + e⁻ˣ), for x of any shape. Its values are in [0, 1].
 
     >>> layer = Sigmoid()
     >>> layer(torch.tensor([0.0, 100.0])).tolist(), layer.backward(torch.tensor([8.0, 8.0])).tolist()
@@ -182,7 +182,7 @@ class Sigmoid(Layer):
 
 
 def refuse_inplace(name: str, inplace: bool) -> None:
-    """Raise ScratchaeError for torch.nn's `inplace=True`.
+    """Raise ScratchaeError if `inplace` is True, which only torch.nn supports.
 
     >>> refuse_inplace("ReLU", False)
     """

@@ -1,8 +1,8 @@
-"""Layer: what every layer has in common. It knows nothing of any layer's mathematics.
+"""Layer: the base class of all layers. It contains what they share, but no layer's formulas.
 
-A layer is a pair of methods, `forward(x) -> y` and `backward(dy) -> dx`, around a pair of
-pure functions. Between the two calls it remembers what the backward pass will need.
-Its parameters are plain tensors; the gradient of `weight` is collected in `weight.grad`.
+A layer has two methods, `forward(x) -> y` and `backward(dy) -> dx`. They call two pure functions.
+`forward` also saves the tensors that `backward` needs. The parameters are plain tensors; `backward`
+adds the gradient of `weight` to `weight.grad`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scratchae.errors import ScratchaeError
 
 
 class LossFunction(Protocol):
-    """What a model needs from its loss. The losses of scratchae.losses have it."""
+    """The methods that a model's loss must have. All losses of scratchae.losses have them."""
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor: ...
 
@@ -30,19 +30,19 @@ class LossFunction(Protocol):
 class Layer:
     """Base of all layers and models.
 
-    A subclass lists its tensors in `parameter_names` (trained) and `buffer_names` (kept, not
-    trained). An attribute that is itself a Layer is a child, and its tensors are found under
-    the attribute's name, as in torch.nn: `state_dict` has torch.nn's keys.
+    A subclass lists the names of its trained tensors in `parameter_names`, and the names of its other
+    tensors, such as running statistics, in `buffer_names`. An attribute that is itself a Layer is a
+    child. The keys in `state_dict` are those of torch.nn: a child's keys begin with its name.
 
     loss: the loss that a model is trained with; None means the mean squared error.
-    penalty: a term that a layer adds to the loss, shape (). Its forward pass sets it, and its
-    backward pass adds the gradient of it to dx or to its parameters' gradients.
+    penalty: a term that a layer adds to the loss, shape (). The layer's forward pass sets it. The
+    layer's backward pass adds the penalty's gradient to dx or to the gradients of the parameters.
 
     >>> class Double(Layer):
     ...     def forward(self, x):
     ...         return self.remember(2 * x)
     ...     def backward(self, dy):
-    ...         self.recall(dy)  # sees that dy fits
+    ...         self.recall(dy)  # checks the shape of dy
     ...         return 2 * dy
     >>> layer = Double()
     >>> layer(torch.tensor([3.0])).item(), layer.backward(torch.tensor([5.0])).item()
@@ -62,21 +62,28 @@ class Layer:
         return self.forward(input)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return y for x; remember what `backward` needs."""
+        """Return the output y for the input x; save what `backward` needs."""
         raise NotImplementedError
 
     def backward(self, dy: Tensor) -> Tensor:
-        """Return dx = ∂L/∂x, given dy = ∂L/∂y of the last forward; add to every parameter's `.grad`."""
+        """Return dx = ∂L/∂x, given dy = ∂L/∂y for the y of the last `forward`.
+
+        Add the gradient of every parameter to its `.grad`.
+        """
         raise NotImplementedError
 
     # ------------------------------------------------- from forward to backward, with checks
     def remember(self, y: Tensor, *saved) -> Tensor:
-        """Keep `saved` for the backward pass and return y."""
+        """Save these values for the backward pass and return y."""
         self.saved = (y.shape, y.dtype, y.device, saved)
         return y
 
     def recall(self, dy: Tensor) -> tuple:
-        """Return what `remember` kept. Raises ScratchaeError if dy does not fit the last output."""
+        """Return what `remember` saved.
+
+        Raises ScratchaeError if there was no forward pass, or if dy differs from its output in shape,
+        dtype or device.
+        """
         if self.saved is None:
             raise ScratchaeError(
                 f"{self!r}.backward was called before forward: call forward(x) first, then "
@@ -93,19 +100,22 @@ class Layer:
 
     # ------------------------------------------------------------------ parameters and state
     def children(self) -> Iterator[tuple[str, Layer]]:
-        """Yield (name, layer) of the layers that this one holds, in order."""
+        """Yield (name, layer) of the layers directly inside this one, in order."""
         for name, value in vars(self).items():
             if isinstance(value, Layer):
                 yield name, value
 
     def modules(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        """Yield (dotted name, layer) of this layer and of all layers inside it, in order."""
+        """Yield (name, layer) of this layer and of all layers inside it, in order.
+
+        The names are paths with dots, such as "encoder.0"; this layer's own name is `prefix`.
+        """
         yield prefix, self
         for name, child in self.children():
             yield from child.modules(f"{prefix}.{name}" if prefix else name)
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Yield (name, tensor) of every parameter, own ones first, named as in torch.nn.
+        """Yield (name, tensor) of every parameter. The names and their order are those of torch.nn.
 
         A parameter that two layers share is yielded once, under its first name.
         """
@@ -129,7 +139,7 @@ class Layer:
         return [tensor for _, tensor in self.named_parameters()]
 
     def penalties(self) -> Iterator[Tensor]:
-        """Yield the penalties of the last forward pass, of this layer and of all inside it."""
+        """Yield the penalties of the last forward pass, for this layer and all layers inside it."""
         for _, layer in self.modules():
             if layer.penalty is not None:
                 yield layer.penalty
@@ -141,7 +151,7 @@ class Layer:
                 parameter.grad.zero_()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return every parameter and buffer by torch.nn's keys: the tensors themselves, not copies."""
+        """Return {key: tensor} of every parameter and buffer, with torch.nn's keys and without copying."""
         return {
             f"{path}.{name}" if path else name: tensor
             for path, layer in self.modules()
@@ -150,9 +160,10 @@ class Layer:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Copy `state` into this layer's tensors; nothing is copied unless everything fits.
+        """Copy the values of `state` into this layer's parameters and buffers.
 
-        Raises ScratchaeError if a key is missing or unknown, or if a shape differs.
+        Raises ScratchaeError, before anything is copied, if a key is missing or unknown, or if a shape
+        differs.
         """
         own = self.state_dict()
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
@@ -176,14 +187,20 @@ class Layer:
             tensor.copy_(state[key].detach())
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training (BatchNorm uses the batch's statistics), here and in all children."""
+        """Put this layer and all layers inside it into training mode; with mode=False, into evaluation mode.
+
+        In training mode BatchNorm uses the batch's statistics. Returns this layer.
+        """
         self.training = mode
         for _, child in self.children():
             child.train(mode)
         return self
 
     def eval(self) -> Self:
-        """Switch to evaluation (BatchNorm uses its running statistics)."""
+        """Put this layer and all layers inside it into evaluation mode. Returns this layer.
+
+        In evaluation mode BatchNorm uses its running statistics.
+        """
         return self.train(False)
 
     def to(
@@ -191,10 +208,10 @@ class Layer:
         device: torch.device | str | torch.dtype | None = None,
         dtype: torch.dtype | None = None,
     ) -> Self:
-        """Move to a device, a floating-point dtype, or both; `to(torch.float64)` works as in torch.
+        """Move the tensors to a device, convert them to a floating-point dtype, or both. Return this layer.
 
-        Gradients go along; whole-number buffers keep their dtype. Make optimisers after the move:
-        they hold views of where the parameters were.
+        `to(torch.float64)` works as in torch. Gradients are moved too. Integer buffers keep their dtype.
+        Make the optimiser after this call: its flat tensors hold the parameters, and a move separates them.
         """
         if isinstance(device, torch.dtype):
             device, dtype = None, device
@@ -207,7 +224,7 @@ class Layer:
         return self
 
     def forget(self) -> None:
-        """Drop what forward kept for backward, here and in all children."""
+        """Delete what `forward` saved for `backward`, in this layer and all layers inside it."""
         self.saved = self.penalty = None
         if self.loss is not None:
             self.loss.forget()
@@ -216,13 +233,13 @@ class Layer:
 
     # ----------------------------------------------------------------------------- description
     def arguments(self) -> dict[str, object]:
-        """Return the constructor's arguments by name, read from the attributes of the same names.
+        """Return {name: value} of the constructor's arguments, read from the attributes of the same names.
 
-        The name of a parameter, such as `bias`, gives True or False. Arguments that say how the
-        tensors are made (generator, device, dtype) are omitted. `repr`, the torch.nn twin and all
-        other code that describes or rebuilds a layer use this.
+        If the name is that of a parameter, such as `bias`, the value is True or False. The arguments
+        generator, device and dtype are omitted: they say only how the tensors are made. `repr` and all
+        code that describes or rebuilds a layer use this method.
 
-        Raises ScratchaeError if an argument is not kept as an attribute.
+        Raises ScratchaeError if an argument has no attribute of its name.
 
         >>> from scratchae.layers import Linear
         >>> Linear(3, 2).arguments()
@@ -240,7 +257,7 @@ class Layer:
         return values
 
     def extra_repr(self) -> str:
-        """Return the arguments as one writes them: required ones by position, defaults omitted."""
+        """Return the arguments as in a call: required ones by position, without those equal to defaults."""
         try:
             values = self.arguments()
         except ScratchaeError:
@@ -249,7 +266,7 @@ class Layer:
         for name, argument in constructor_parameters(type(self)).items():
             value = values[name]
             if isinstance(value, Layer):
-                continue  # a child: `repr` shows it on a line of its own
+                continue  # a child: `repr` shows it on a separate line
             by_position = argument.kind is not argument.KEYWORD_ONLY
             if argument.default is argument.empty and by_position:
                 written.append(repr(value))
@@ -267,7 +284,7 @@ class Layer:
 
 
 def constructor_parameters(kind: type[Layer]) -> dict[str, inspect.Parameter]:
-    """Return the arguments that define a layer: not *args, **kwargs, generator, device or dtype.
+    """Return the constructor's arguments, without *args, **kwargs, generator, device and dtype.
 
     >>> list(constructor_parameters(Layer))
     []
@@ -281,7 +298,7 @@ def constructor_parameters(kind: type[Layer]) -> dict[str, inspect.Parameter]:
 
 
 def parameter(value: Tensor) -> Tensor:
-    """Return the tensor as a parameter: its `.grad` exists from the start and is filled by hand.
+    """Make the tensor a parameter, with a `.grad` of zeros, and return it. Autograd is not used.
 
     >>> weight = parameter(torch.tensor([1.0, 2.0]))
     >>> weight.grad.tolist(), weight.requires_grad
@@ -292,7 +309,7 @@ def parameter(value: Tensor) -> Tensor:
 
 
 def accumulate(parameter: Tensor, gradient: Tensor) -> None:
-    """Add the gradient to `parameter.grad`. As in torch, gradients add up until `zero_grad`.
+    """Add the gradient to `parameter.grad`. As in torch, gradients are summed until `zero_grad`.
 
     >>> weight = parameter(torch.tensor([1.0, 2.0]))
     >>> for gradient in (torch.tensor([3.0, 4.0]), torch.tensor([10.0, 20.0])):
@@ -300,7 +317,7 @@ def accumulate(parameter: Tensor, gradient: Tensor) -> None:
     >>> weight.grad.tolist()
     [13.0, 24.0]
     """
-    if parameter.grad is None:  # torch.optim's zero_grad leaves None behind
+    if parameter.grad is None:  # torch.optim's zero_grad sets it to None
         parameter.grad = gradient.contiguous()
     else:
         parameter.grad += gradient
@@ -315,7 +332,8 @@ def check_tensor(
 ) -> None:
     """Raise ScratchaeError if x is not a floating-point tensor of this dtype on this device.
 
-    dtype, device: None allows any. who: a layer or its name; it is turned into text only for the error.
+    dtype, device: None allows any. who: a layer or its name, for the error text. call: the method, such as
+    ".backward".
 
     >>> check_tensor("ReLU()", torch.tensor([1, 2]), None, None)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -344,7 +362,7 @@ def check_tensor(
 
 
 def short(dtype: torch.dtype) -> str:
-    """'float32' for torch.float32.
+    """Return the name of a dtype without "torch.".
 
     >>> short(torch.float64)
     'float64'

@@ -1,9 +1,9 @@
-"""BatchNorm: shift and scale every channel to mean 0 and variance 1, then to a learned b and w.
+"""BatchNorm: normalise every channel to mean 0 and variance 1; then scale by w and shift by b (learned).
 
     μ = mean(x)   σ² = mean((x − μ)²)   x̂ = (x − μ) / √(σ² + ε)   y = w x̂ + b
 
 x is (N, C), (N, C, L) or (N, C, H, W); μ, σ², w and b are (C,). The means are over the m values of
-a channel, that is over every axis but C (Ioffe and Szegedy 2015).
+a channel, that is, over all axes except C (Ioffe and Szegedy 2015).
 
 Backward. b and w reach the loss through y alone: db = Σ dy and dw = Σ dy x̂. For x, let
 dx̂ = w dy and s = √(σ² + ε). x reaches the loss in three ways: through x̂ directly, through μ,
@@ -14,13 +14,13 @@ and through σ². Since ∂x̂ᵢ/∂μ = −1/s and ∂x̂ᵢ/∂σ² = −x̂�
         = (dx̂ − mean(dx̂) − x̂ · mean(dx̂ x̂)) / s
         = (w / s) (dy − db / m − x̂ · dw / m)
 
-The last line says: of dy, the part that shifts x and the part that scales x are removed, because
-normalising undoes both. With running statistics (evaluation) μ and σ² do not depend on x, so
-dx = (w / s) dy.
+In words: if all x of a channel are shifted or scaled together, x̂ stays the same. So the last line
+removes from dy the part that would shift x and the part that would scale it. With running statistics
+(evaluation), μ and σ² do not depend on x, so dx = (w / s) dy.
 
-Several workers that hold parts of one batch need the statistics of the whole batch. The two
-functions of the training pass take `join`, which turns a worker's own sums into those of all
-workers (scratchae.distributed.batchnorm). One worker has nothing to join.
+In data parallel training, each worker (process) has a part of the batch, but needs the statistics of
+the whole batch. So batchnorm_forward and batchnorm_backward take a function `join`. It gets values of
+one worker's part and returns those of the whole batch (scratchae.distributed.batchnorm).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from torch import Tensor
 from scratchae.errors import ScratchaeError
 from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
 
-# (m, two tensors (C,)) of one worker -> the same of all workers
+# (m, tensor (C,), tensor (C,)) of one worker's part -> the same three of the whole batch
 Join = Callable[[int, Tensor, Tensor], tuple[int | Tensor, Tensor, Tensor]]
 
 
 def one_worker(m: int, first: Tensor, second: Tensor) -> tuple[int, Tensor, Tensor]:
-    """The `join` of a worker that is alone: return the arguments.
+    """Return the arguments unchanged. This is `join` if there is only one worker.
 
     >>> one_worker(2, torch.tensor([4.0]), torch.tensor([8.0]))
     (2, tensor([4.]), tensor([8.]))
@@ -53,10 +53,11 @@ def batchnorm_forward(
     eps: float = 1e-5,
     join: Join = one_worker,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return (y, x̂, mean, var), normalised by the batch's own statistics.
+    """Normalise x (N, C, ...) with the statistics of the batch; return (y, x̂, mean, var).
 
-    var is the biased variance, the mean over m. join gets (m, mean, var) of x and returns those of
-    the whole batch.
+    weight, bias: (C,) or None. y and x̂ have the shape of x; mean and var are (C,). var is the biased
+    variance: the sum of squares is divided by m. join gets (m, mean, var) of x and returns those of the
+    whole batch.
 
     >>> y, xhat, mean, var = batchnorm_forward(torch.tensor([[2.0], [6.0]]), None, None, eps=0.0)
     >>> xhat.tolist(), mean.tolist(), var.tolist()  # (2 − 4) / √4 and (6 − 4) / √4
@@ -78,14 +79,14 @@ def batchnorm_backward(
     eps: float = 1e-5,
     join: Join = one_worker,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (dx, dweight, dbias) after a forward pass with the batch's own statistics.
+    """Return (dx, dweight, dbias) after `batchnorm_forward`, for dy and xhat (N, C, ...), var (C,).
 
-    join gets (m, dbias, dweight) of dy and returns those of the whole batch, which dx needs; the
-    returned dweight and dbias are those of dy alone.
+    weight, dweight, dbias: (C,); weight may be None. join gets (m, dbias, dweight) of dy and returns
+    those of the whole batch. Only dx uses them. The returned dweight and dbias are those of dy alone.
 
     >>> dy, xhat = torch.tensor([[1.0], [5.0], [3.0], [3.0]]), torch.tensor([[-1.0], [1.0], [1.0], [-1.0]])
     >>> dx, dweight, dbias = batchnorm_backward(dy, xhat, torch.tensor([2.0]), torch.tensor([4.0]), 0.0)
-    >>> dx.tolist(), dweight.tolist(), dbias.tolist()  # dy without its shift (3) and its scale (1)
+    >>> dx.tolist(), dweight.tolist(), dbias.tolist()  # dx = dy − 3 − 1 · x̂, since w / s is 1
     ([[-1.0], [1.0], [-1.0], [1.0]], [4.0], [12.0])
     """
     axes = other_axes(dy)
@@ -93,7 +94,7 @@ def batchnorm_backward(
     dweight = (dy * xhat).sum(axes)  # (C,)
     m, db, dw = join(values_per_channel(dy), dbias, dweight)
     w_over_s = (var + eps).rsqrt() if weight is None else weight * (var + eps).rsqrt()
-    # the last line of the derivation; each (C,) is shaped to stand beside dy (N, C, ...)
+    # the last line of the derivation; each (C,) is reshaped so that it broadcasts with dy (N, C, ...)
     w_over_s, db_over_m, dw_over_m = (per_channel(v, dy) for v in (w_over_s, db / m, dw / m))
     dx = w_over_s * (dy - db_over_m - xhat * dw_over_m)
     return dx, dweight, dbias
@@ -107,7 +108,9 @@ def batchnorm_eval_forward(
     var: Tensor,
     eps: float = 1e-5,
 ) -> tuple[Tensor, Tensor]:
-    """Return (y, x̂), normalised by given statistics such as the running ones.
+    """Normalise x (N, C, ...) with given statistics, such as the running ones; return (y, x̂).
+
+    weight, bias: (C,) or None. mean, var: (C,). y and x̂ have the shape of x.
 
     >>> mean, var = torch.tensor([1.0]), torch.tensor([4.0])
     >>> y, xhat = batchnorm_eval_forward(torch.tensor([[7.0]]), None, None, mean, var, eps=0.0)
@@ -121,7 +124,9 @@ def batchnorm_eval_forward(
 def batchnorm_eval_backward(
     dy: Tensor, xhat: Tensor, weight: Tensor | None, var: Tensor, eps: float = 1e-5
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (dx, dweight, dbias) for statistics that were given and do not depend on x.
+    """Return (dx, dweight, dbias) after `batchnorm_eval_forward`, for dy and xhat (N, C, ...), var (C,).
+
+    weight, dweight, dbias: (C,); weight may be None.
 
     >>> dy, xhat, var = torch.tensor([[8.0]]), torch.tensor([[3.0]]), torch.tensor([4.0])
     >>> [gradient.item() for gradient in batchnorm_eval_backward(dy, xhat, torch.tensor([5.0]), var, 0.0)]
@@ -140,11 +145,11 @@ def running_statistics(
     m: int,
     momentum: float = 0.1,
 ) -> tuple[Tensor, Tensor]:
-    """Return the running mean and variance (C,), moved by the fraction `momentum` to the batch's.
+    """Return the running mean and variance (C,), moved towards the batch's by the fraction `momentum`.
 
-    mean, var: the batch's own, over m values a channel, var the biased one. The running variance
-    takes the unbiased estimate, over m − 1: the values of a sample lie closer to the mean of the
-    sample than to the true mean.
+    mean, var: (C,), of a batch with m values per channel; var is the biased variance. The running
+    variance moves towards the unbiased variance, which divides by m − 1 instead of m: the values of a
+    batch are closer to their own mean than to the true mean, so dividing by m gives too small a variance.
 
     >>> start, batch = torch.tensor([0.0]), torch.tensor([8.0])
     >>> running_statistics(start, start, batch, batch, m=2, momentum=0.5)  # 8 · 2 / (2 − 1) = 16
@@ -158,7 +163,7 @@ def running_statistics(
 
 
 def other_axes(x: Tensor) -> tuple[int, ...]:
-    """Return every axis except the channels' (axis 1).
+    """Return all axes of x except axis 1, which counts the channels.
 
     >>> other_axes(torch.zeros(64, 16, 14, 14))
     (0, 2, 3)
@@ -176,7 +181,7 @@ def values_per_channel(x: Tensor) -> int:
 
 
 def per_channel(v: Tensor, x: Tensor) -> Tensor:
-    """Return v (C,) shaped to stand beside x (N, C, ...).
+    """Return v (C,) as (C, 1, ...), so that it broadcasts with x (N, C, ...).
 
     >>> per_channel(torch.zeros(16), torch.zeros(64, 16, 14, 14)).shape
     torch.Size([16, 1, 1])
@@ -185,7 +190,7 @@ def per_channel(v: Tensor, x: Tensor) -> Tensor:
 
 
 def affine(xhat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """Return y = w x̂ + b as a new tensor; None stands for w = 1 or b = 0.
+    """Return y = w x̂ + b as a new tensor. bias None: b = 0. weight None: y = x̂, and bias is not used.
 
     >>> affine(torch.tensor([[-1.0], [1.0]]), torch.tensor([3.0]), torch.tensor([10.0])).tolist()
     [[7.0], [13.0]]
@@ -198,19 +203,20 @@ def affine(xhat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
 
 
 class BatchNorm(Layer):
-    """What BatchNorm1d and BatchNorm2d share; they differ in the shapes that they take.
+    """The base class of BatchNorm1d and BatchNorm2d, which differ only in the shapes they accept.
 
-    Training uses the batch's statistics and moves the running ones towards them by `momentum`
-    (None: the plain average of all batches so far), the variance unbiased (over m − 1).
-    Evaluation uses the running statistics, or the batch's if there are none. An empty batch leaves
-    the running statistics as they are, as in torch.nn.
+    In training mode, normalise with the batch's statistics and move the running statistics towards
+    them by the fraction `momentum` (None: use the average of all batches so far). The running variance
+    is unbiased (divided by m − 1). In evaluation mode, normalise with the running statistics, or with
+    the batch's if there are no running ones. An empty batch does not change the running statistics, as
+    in torch.nn.
 
-    join_statistics, join_sums: the `join` of the two functions of the training pass. Data parallel
-    training sets them for as long as it lasts; None: this worker is alone.
+    join_statistics, join_sums: `join` for batchnorm_forward and batchnorm_backward. Data parallel
+    training sets them during each step. None means that there is only one worker.
 
     >>> layer = BatchNorm1d(1, momentum=0.5)
     >>> y = layer(torch.tensor([[2.0], [6.0]]))
-    >>> layer.running_mean.item(), layer.running_var.item()  # from 0 and 1 half way to 4 and 8
+    >>> layer.running_mean.item(), layer.running_var.item()  # halfway from 0 to 4, and from 1 to 8
     (2.0, 4.5)
     """
 
@@ -257,7 +263,7 @@ class BatchNorm(Layer):
     def forward(self, x: Tensor) -> Tensor:
         self.check_input(x)
         if not self.training and self.running_mean is not None and self.running_var is not None:
-            var = self.running_var.clone()  # backward needs it as it is now
+            var = self.running_var.clone()  # for backward: training changes it in place
             y, xhat = batchnorm_eval_forward(
                 x, self.weight, self.bias, self.running_mean, var, self.eps
             )
@@ -271,14 +277,14 @@ class BatchNorm(Layer):
         return self.remember(y, xhat, var, True)
 
     def joined(self, m: int, mean: Tensor, var: Tensor) -> tuple[int, Tensor, Tensor]:
-        """Return the statistics of all workers' batches, and keep their m."""
+        """Return (m, mean, var) of the whole batch, and set `self.m` to its m."""
         assert self.join_statistics is not None
         total, mean, var = self.join_statistics(m, mean, var)
         self.m = int(total)
         return self.m, mean, var
 
     def track(self, mean: Tensor, var: Tensor, m: int) -> None:
-        """Move the running statistics, in place, towards those of a batch of m values a channel."""
+        """Move the running statistics, in place, towards those of a batch with m values per channel."""
         if self.running_mean is None or self.running_var is None:
             return
         assert self.num_batches_tracked is not None
@@ -304,7 +310,7 @@ class BatchNorm(Layer):
         return dx
 
     def check_spread(self, m: int) -> None:
-        """Raises ScratchaeError if there is one value a channel, m = 1."""
+        """Raise ScratchaeError if there is only one value per channel, m = 1."""
         if m == 1:
             raise ScratchaeError(
                 f"{self!r} got one value a channel, which has no spread: "
@@ -312,7 +318,7 @@ class BatchNorm(Layer):
             )
 
     def check_input(self, x: Tensor) -> None:
-        """Raises ScratchaeError if x has the wrong dtype, device or shape."""
+        """Raise ScratchaeError if x has the wrong dtype, device or shape."""
         own = next((t for t in (self.weight, self.running_mean) if t is not None), None)
         dtype, device = (None, None) if own is None else (own.dtype, own.device)
         check_tensor(self, x, dtype, device)
@@ -323,12 +329,12 @@ class BatchNorm(Layer):
             )
 
     def arguments(self) -> dict[str, object]:
-        bias = self.bias is not None or not self.affine  # without affine there is nothing to choose
+        bias = self.bias is not None or not self.affine  # without affine, `bias` has no effect
         return {**super().arguments(), "bias": bias}
 
 
 class BatchNorm1d(BatchNorm):
-    """Over (N, C) or (N, C, L); arguments and keys as torch.nn.BatchNorm1d.
+    """BatchNorm for (N, C) or (N, C, L), with the arguments and keys of torch.nn.BatchNorm1d.
 
     >>> y = BatchNorm1d(1)(torch.tensor([[2.0], [6.0]]))
     >>> [round(value, 3) for value in y.flatten().tolist()]
@@ -339,7 +345,7 @@ class BatchNorm1d(BatchNorm):
 
 
 class BatchNorm2d(BatchNorm):
-    """Over (N, C, H, W); arguments and keys as torch.nn.BatchNorm2d.
+    """BatchNorm for (N, C, H, W), with the arguments and keys of torch.nn.BatchNorm2d.
 
     >>> layer = BatchNorm2d(16)
     >>> layer(torch.zeros(64, 16, 14, 14)).shape, layer.weight.shape

@@ -3,13 +3,16 @@
     y[n,o,p,q] = b[o] + Σ x[n, c, s·p + d·i − pad, s·q + d·j − pad] · w[o,c,i,j]
 
     x (N, C, H, W)   w (O, C/G, kH, kW)   b (O,)   y (N, O, P, Q)
-    P = ⌊(H + 2·pad − d·(kH − 1) − 1) / s⌋ + 1        and Q likewise
+    P = ⌊(H + 2·pad − d·(kH − 1) − 1) / s⌋ + 1        and Q in the same way
+
+s is the stride, d the dilation, pad the padding and G the number of groups. The sum is over the
+channels c and the taps (i, j), the entries of the kernel.
 
 y is ∂T/∂y, one of the three partial derivatives of the trilinear form T(x, w, y) in convolution.py.
 The gradients are the other two:
 
-    dx = ∂T/∂x (w, dy)        every pixel collects from the windows that hold it
-    dw = ∂T/∂w (x, dy)        every tap collects from all positions
+    dx = ∂T/∂x (w, dy)        for every pixel, a sum over the windows that contain it
+    dw = ∂T/∂w (x, dy)        for every tap, a sum over all positions
     db[o] = Σ dy[n,o,p,q]     b is used at every position of every image
 """
 
@@ -92,7 +95,7 @@ def conv2d_geometry(
     dilation: Pair,
     groups: int,
 ) -> tuple[Geometry, tuple[int, int]]:
-    """Return where the windows lie, and how many of them fit: (P, Q).
+    """Return the geometry of the windows, and the numbers of their positions (P, Q).
 
     >>> conv2d_geometry((64, 1, 28, 28), (16, 1, 3, 3), 2, 1, 1, 1)[1]
     (14, 14)
@@ -110,10 +113,11 @@ def conv2d_geometry(
 
 
 class Conv2d(Layer):
-    """Convolution of images; arguments, initialisation and keys as torch.nn.Conv2d (zero padding).
+    """Convolution, with the arguments, the initialisation and the keys of torch.nn.Conv2d.
 
-    Input (N, in_channels, H, W), output (N, out_channels, P, Q); a single image needs no N.
-    `padding` is a number, a pair, 'valid' (none) or 'same' (y as large as x; stride 1 only).
+    Input (N, in_channels, H, W), output (N, out_channels, P, Q), or both without N for a single image.
+    padding: a number, a pair, 'valid' (no padding) or 'same' (y has the size of x; only for stride 1).
+    The padding is always with zeros.
 
     >>> layer = Conv2d(1, 16, 3, stride=2, padding=1)
     >>> layer(torch.zeros(64, 1, 28, 28)).shape, layer.weight.shape

@@ -1,16 +1,17 @@
-"""ConvTranspose2d: every input pixel stamps the kernel, times its value, onto a larger output.
+"""ConvTranspose2d: every input pixel adds the kernel, times the pixel's value, to a larger output.
 
-    y[n, c, s·p + d·i − pad, s·q + d·j − pad]  gets  x[n,o,p,q] · w[o,c,i,j]    and then + b[c]
+    y[n, c, s·p + d·i − pad, s·q + d·j − pad]  +=  x[n,o,p,q] · w[o,c,i,j]    and then  y[n,c] += b[c]
 
     x (N, O, P, Q)   w (O, C/G, kH, kW)   b (C,)   y (N, C, H, W)
-    H = s·(P − 1) − 2·pad + d·(kH − 1) + 1 + output_padding        and W likewise
+    H = s·(P − 1) − 2·pad + d·(kH − 1) + 1 + output_padding        and W in the same way
 
-A convolution of stride s makes the same P from several H; output_padding says which H is meant.
+The letters are those of conv2d.py. A convolution of stride s gives the same P for several H;
+output_padding selects one of these H.
 
 y is ∂T/∂x of the trilinear form in convolution.py: the input gradient of Conv2d, used as a forward
-pass. Read conv2d.py as in a mirror, with image and output exchanged:
+pass. So the formulas are those of conv2d.py, with input and output exchanged:
 
-    dx = ∂T/∂y (dy, w)        what Conv2d does forward
+    dx = ∂T/∂y (dy, w)        the forward pass of Conv2d
     dw = ∂T/∂w (dy, x)
     db[c] = Σ dy[n,c,h,w]
 """
@@ -51,7 +52,7 @@ def conv_transpose2d_forward(
     """Return y (N, C, H, W) for x (N, O, P, Q), weight (O, C/G, kH, kW), bias (C,) or None.
 
     >>> x, weight = torch.tensor([[[[1.0, 2.0, 3.0]]]]), torch.tensor([[[[1.0, 10.0]]]])
-    >>> conv_transpose2d_forward(x, weight).tolist()  # the stamps 1 10, 2 20 and 3 30 overlap
+    >>> conv_transpose2d_forward(x, weight).tolist()  # 1 · (1, 10), 2 · (1, 10), 3 · (1, 10) overlap
     [[[[1.0, 12.0, 23.0, 30.0]]]]
     >>> conv_transpose2d_forward(x, weight, stride=2).tolist()
     [[[[1.0, 10.0, 2.0, 20.0, 3.0, 30.0]]]]
@@ -73,7 +74,7 @@ def conv_transpose2d_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return (dx, dweight, dbias) for dy (N, C, H, W); the other arguments as in the forward pass.
 
-    output_padding follows from the shape of dy.
+    output_padding is not an argument: it has no effect on the gradients except through the shape of dy.
 
     >>> x, weight = torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[[[1.0, 10.0]]]])
     >>> dx, dweight, dbias = conv_transpose2d_backward(torch.tensor([[[[1.0, 2.0, 3.0]]]]), x, weight)
@@ -92,7 +93,7 @@ def conv_transpose2d_backward(
 def conv_transpose2d_geometry(
     weight_shape: Sequence[int], stride: Pair, padding: Pair, groups: int, dilation: Pair
 ) -> Geometry:
-    """Return where the windows lie.
+    """Return the geometry of the windows.
 
     >>> conv_transpose2d_geometry((16, 1, 3, 3), stride=2, padding=1, groups=1, dilation=1).stride
     (2, 2)
@@ -104,7 +105,7 @@ def conv_transpose2d_geometry(
 def conv_transpose2d_size(
     positions: Sequence[int], geometry: Geometry, output_padding: tuple[int, int]
 ) -> tuple[int, int]:
-    """Return (H, W) of the output.
+    """Return the size (H, W) of the output for an input of size positions = (P, Q).
 
     >>> geometry = Geometry(kernel_size=(3, 3), stride=(2, 2), padding=(1, 1))
     >>> conv_transpose2d_size((14, 14), geometry, output_padding=(1, 1))
@@ -126,10 +127,10 @@ def conv_transpose2d_size(
 
 
 class ConvTranspose2d(Layer):
-    """Transposed convolution; arguments, initialisation and keys as torch.nn.ConvTranspose2d.
+    """Transposed convolution, with the arguments, initialisation and keys of torch.nn.ConvTranspose2d.
 
-    Input (N, in_channels, P, Q), output (N, out_channels, H, W); a single image needs no N.
-    `layer(x, output_size=(H, W))` chooses the size for this call, instead of output_padding.
+    Input (N, in_channels, P, Q), output (N, out_channels, H, W), or both without N for a single image.
+    `layer(x, output_size=(H, W))` sets the output size for this call; it replaces output_padding.
 
     >>> layer = ConvTranspose2d(16, 1, 3, stride=2, padding=1, output_padding=1)
     >>> layer(torch.zeros(64, 16, 14, 14)).shape, layer.weight.shape
@@ -174,7 +175,7 @@ class ConvTranspose2d(Layer):
                     f"{stride} or dilation={dilation}: it chooses among the sizes that they leave open"
                 )
         shape = (in_channels, out_channels // groups, *self.kernel_size)
-        fan_in = shape[1] * shape[2] * shape[3]  # as torch.nn counts it
+        fan_in = shape[1] * shape[2] * shape[3]  # as in torch.nn
         made = (generator, device, dtype)
         self.weight = parameter(default_weight(shape, fan_in, *made))
         self.bias = parameter(default_bias(out_channels, fan_in, *made)) if bias else None
@@ -207,14 +208,15 @@ class ConvTranspose2d(Layer):
         return self.remember(like_input(y, x), batch)
 
     def size_of(self, positions: Sequence[int], output_padding: tuple[int, int]) -> tuple[int, int]:
-        """Return (H, W) of the output for images of that size."""
+        """Return the size (H, W) of the output for an input of size positions = (P, Q)."""
         geometry = Geometry(self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
         return conv_transpose2d_size(positions, geometry, output_padding)
 
     def padding_for(self, output_size: Sequence[int], positions: Sequence[int]) -> tuple[int, int]:
-        """Return the output_padding that makes an output of that size: (H, W), or y's whole shape.
+        """Return the output_padding that gives an output of size output_size.
 
-        Raises ScratchaeError if none does.
+        output_size: (H, W), or the whole shape of y. positions: the size (P, Q) of the input. Raises
+        ScratchaeError if no output_padding below the stride gives this size.
         """
         least = self.size_of(positions, (0, 0))
         size = tuple(output_size)[-2:]

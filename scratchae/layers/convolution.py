@@ -1,34 +1,38 @@
-"""Convolution is one trilinear form. Everything that both convolutions need follows from it.
+"""The trilinear form of convolution. Conv2d and ConvTranspose2d are computed from its derivatives.
 
-A kernel w (O, C, kH, kW) slides over an image x (N, C, H, W) and links it to y (N, O, P, Q):
+A kernel w (O, C, kH, kW) slides over an image x (N, C, H, W). Its positions (p, q) are the pixels of
+y (N, O, P, Q). The form multiplies all three and adds up the products:
 
     T(x, w, y) = Σ  x[n, c, s·p + d·i − pad, s·q + d·j − pad] · w[o, c, i, j] · y[n, o, p, q]
 
-summed over n, o, c, the positions (p, q) of the kernel and its taps (i, j); s is the stride, d
-the dilation, and x is zero outside its border. T is linear in each of the three, so each
-partial derivative is a product of the other two:
+The sum is over n, o, c, the positions (p, q) and the kernel's entries (i, j), called taps. s is the
+stride, d the dilation, and x is zero outside its border. T is trilinear: it is linear in x, in w and
+in y. So each partial derivative is a sum of products of the other two:
 
-    ∂T/∂y (x, w)    for every output, the sum over its window           partial_y
-    ∂T/∂w (x, y)    for every tap, the sum over all positions           partial_w
-    ∂T/∂x (w, y)    for every pixel, the sum over windows that hold it  partial_x
+    ∂T/∂y (x, w)    for every output, the sum over its window                   partial_y
+    ∂T/∂w (x, y)    for every tap, the sum over all positions                   partial_w
+    ∂T/∂x (w, y)    for every pixel, the sum over the windows that contain it   partial_x
 
                        forward        dx             dw
     Conv2d             ∂T/∂y (x, w)   ∂T/∂x (w, dy)  ∂T/∂w (x, dy)
     ConvTranspose2d    ∂T/∂x (w, x)   ∂T/∂y (dy, w)  ∂T/∂w (dy, x)
 
-The second row is the first with the parts of image and output exchanged, and that is all
-there is to a transposed convolution.
+The second row is the first row with the image x and the output y exchanged. Nothing else is different
+in a transposed convolution.
 
-T needs of x only its patches: the matrix `cols` has a row for each position (n, p, q) and a column
-for each value (i, j, c) of the window there. Let W be w as a matrix with the same columns. Then
+T depends on x only through its patches, the matrix `cols`. It has a row for each position (n, p, q)
+and a column for each value (i, j, c) of the window at this position. Let W be w as a matrix with the
+same columns, and Y be y as a matrix with a row for each position. T is the sum of the products of the
+entries of cols Wᵀ and Y. So its partial derivatives are
 
-    T = ⟨cols Wᵀ, Y⟩    so    Y = cols Wᵀ     dW = Yᵀ cols     dcols = Y W
+    ∂T/∂Y = cols Wᵀ     ∂T/∂W = Yᵀ cols     ∂T/∂cols = Y W
 
-and dx adds every entry of dcols to the pixel that it was copied from. With groups, the channels are
-cut into G parts that do not meet: there are G such matrices, one for each part.
+For ∂T/∂x, every entry of ∂T/∂cols is added to the pixel from which the entry of cols was copied. With
+groups, the channels are divided into G groups that are computed independently, and there are G such
+matrices, one for each group.
 
-In this file channels come last, so that one copy moves a whole pixel. Outside, all images are
-(N, C, H, W).
+The four functions below take and return images as (N, C, H, W). Between them and in the helper
+functions, the channels are the last axis, so that one copy moves all channels of a pixel.
 """
 
 from __future__ import annotations
@@ -40,9 +44,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the windows lie. Pairs are (vertical, horizontal), in pixels.
+    """The size and the places of the windows. Pairs are (vertical, horizontal), in pixels.
 
-    `padding` is what is added above the first row and left of the first column; what is added
+    padding: the rows above the first row and the columns to the left of the first column. The padding
     below and to the right follows from the sizes.
 
     >>> Geometry(kernel_size=(3, 3), padding=(1, 1)).padded_size((28, 28), positions=(28, 28))
@@ -56,7 +60,10 @@ class Geometry:
     groups: int = 1
 
     def padded_size(self, size: tuple[int, int], positions: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns of an image with its padding, so that every window lies inside."""
+        """Return the (rows, columns) of an image with padding, so that it contains every window.
+
+        size: (H, W) of the image. positions: (P, Q).
+        """
         rows, columns = (
             max(pad + n, (count - 1) * stride + dilation * (k - 1) + 1)
             for pad, n, count, stride, dilation, k in zip(
@@ -73,7 +80,7 @@ class Geometry:
 
 
 def patches(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
-    """The windows of x (N, C, H, W) as rows: cols (G, N·P·Q, kH·kW·C/G).
+    """Return the windows of x (N, C, H, W) as the rows of cols (G, N·P·Q, kH·kW·C/G).
 
     >>> import torch
     >>> x = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 1, 3)
@@ -85,7 +92,7 @@ def patches(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor
 
 
 def partial_y(cols: Tensor, w: Tensor, positions: tuple[int, int]) -> Tensor:
-    """∂T/∂y: (N, O, P, Q), from the patches of x and w (O, C/G, kH, kW).
+    """Return ∂T/∂y (N, O, P, Q), given cols, the patches of x, and w (O, C/G, kH, kW).
 
     >>> import torch
     >>> cols, w = torch.tensor([[[1.0, 2.0], [2.0, 3.0]]]), torch.tensor([[[[1.0, 10.0]]]])
@@ -98,7 +105,7 @@ def partial_y(cols: Tensor, w: Tensor, positions: tuple[int, int]) -> Tensor:
 
 
 def partial_w(cols: Tensor, y: Tensor, kernel_size: tuple[int, int]) -> Tensor:
-    """∂T/∂w: (O, C/G, kH, kW), from the patches of x and y (N, O, P, Q).
+    """Return ∂T/∂w (O, C/G, kH, kW), given cols, the patches of x, and y (N, O, P, Q).
 
     >>> import torch
     >>> cols, y = torch.tensor([[[1.0, 2.0], [2.0, 3.0]]]), torch.tensor([[[[1.0, 10.0]]]])
@@ -111,7 +118,7 @@ def partial_w(cols: Tensor, y: Tensor, kernel_size: tuple[int, int]) -> Tensor:
 
 
 def partial_x(w: Tensor, y: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
-    """∂T/∂x: (N, C, H, W) of that size (H, W), from w (O, C/G, kH, kW) and y (N, O, P, Q).
+    """Return ∂T/∂x (N, C, H, W), given w (O, C/G, kH, kW), y (N, O, P, Q) and size = (H, W).
 
     >>> import torch
     >>> w, y = torch.tensor([[[[1.0, 10.0]]]]), torch.tensor([[[[1.0, 2.0]]]])
@@ -123,7 +130,7 @@ def partial_x(w: Tensor, y: Tensor, size: tuple[int, int], geometry: Geometry) -
     dcols = Y @ W  # (G, N·P·Q, kH·kW·C/G)
     dcols = dcols.view(G, N, P, Q, kH, kW, w.shape[1])
 
-    # every entry goes to its pixel: one tap (i, j) at a time, since within a tap no pixel comes twice
+    # add every entry to its pixel, one tap (i, j) at a time: within one tap no pixel occurs twice
     padded = y.new_zeros(N, *geometry.padded_size(size, (P, Q)), w.shape[1] * G)  # (N, H, W, C)
     pixels = windows(padded, (P, Q), geometry)  # a view (G, N, P, Q, kH, kW, C/G)
     for i in range(kH):
@@ -135,7 +142,7 @@ def partial_x(w: Tensor, y: Tensor, size: tuple[int, int], geometry: Geometry) -
 
 
 def windows(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
-    """Every window of the padded x (N, H, W, C), as a view (G, N, P, Q, kH, kW, C/G): no copy.
+    """Return all windows of the padded x (N, H, W, C) as a view (G, N, P, Q, kH, kW, C/G).
 
     >>> import torch
     >>> pixels = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 3, 1)
@@ -154,7 +161,7 @@ def windows(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor
 
 
 def zero_padded(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
-    """x (N, H, W, C) with its padding of zeros; x itself if it needs none.
+    """Return x (N, H, W, C) with zeros around it; return x itself if it needs no padding.
 
     >>> import torch
     >>> pixels = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 3, 1)
@@ -171,7 +178,7 @@ def zero_padded(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Te
 
 
 def kernel_matrix(w: Tensor, groups: int) -> Tensor:
-    """W: w (O, C/G, kH, kW) as matrices (G, O/G, kH·kW·C/G), columns in the order of `patches`.
+    """Return W: w (O, C/G, kH, kW) as matrices (G, O/G, kH·kW·C/G), with the columns of `patches`.
 
     >>> import torch
     >>> kernel_matrix(torch.zeros(32, 16, 3, 3), groups=1).shape
@@ -181,7 +188,7 @@ def kernel_matrix(w: Tensor, groups: int) -> Tensor:
 
 
 def image_to_rows(y: Tensor, groups: int) -> Tensor:
-    """Y: y (N, O, P, Q) as matrices (G, N·P·Q, O/G), one row for each position.
+    """Return Y: y (N, O, P, Q) as matrices (G, N·P·Q, O/G), with one row for each position.
 
     >>> import torch
     >>> image_to_rows(torch.zeros(64, 16, 14, 14), groups=1).shape  # 64 · 14 · 14 rows
@@ -192,7 +199,7 @@ def image_to_rows(y: Tensor, groups: int) -> Tensor:
 
 
 def rows_to_image(rows: Tensor, positions: tuple[int, int]) -> Tensor:
-    """The inverse of `image_to_rows`.
+    """Return matrices (G, N·P·Q, O/G) as an image (N, O, P, Q): the inverse of `image_to_rows`.
 
     >>> import torch
     >>> rows_to_image(torch.zeros(1, 12544, 16), (14, 14)).shape
@@ -204,10 +211,10 @@ def rows_to_image(rows: Tensor, positions: tuple[int, int]) -> Tensor:
 
 
 def copied_in_long_runs(view: Tensor) -> Tensor:
-    """A view of windows (G, N, P, Q, kH, kW, C/G) copied to rows (G, N·P·Q, kH·kW·C/G).
+    """Copy a view of windows (G, N, P, Q, kH, kW, C/G) to rows (G, N·P·Q, kH·kW·C/G).
 
-    The plain way is the last line. For speed, groups of a single channel are copied one tap at a
-    time: the runs in memory are longer, and the copy takes a quarter of the time.
+    The last line alone gives the same result. But if a group has only one channel, the copy goes tap by
+    tap: then longer runs of memory are copied at once, which takes a quarter of the time.
 
     >>> import torch
     >>> copied_in_long_runs(torch.zeros(1, 64, 14, 14, 3, 3, 16)).shape

@@ -1,4 +1,4 @@
-"""What both convolutions share: pairs, padding, single images, and the errors about them."""
+"""Helpers of both convolutions: read pairs and padding, accept single images, check the arguments."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ Padding = Pair | str
 def counts(
     value: Pair, layer: str = "convolution", name: str = "argument", least: int = 1
 ) -> tuple[int, int]:
-    """(vertical, horizontal) for a number or a pair of whole numbers >= least.
+    """Return (vertical, horizontal) for a whole number >= least, or for a pair of such numbers.
 
-    layer, name: what the error says. Raises ScratchaeError if value is anything else.
+    layer, name: of the layer and the argument, for the error text. Raises ScratchaeError if value is
+    anything else.
 
     >>> counts(3), counts((3, 5))
     ((3, 3), (3, 5))
@@ -33,7 +34,7 @@ def counts(
 
 
 def plain(value: object) -> object:
-    """3 for the pair (3, 3), as one would write it; anything else as it is.
+    """Return n for a pair (n, n), and any other value unchanged.
 
     >>> plain((3, 3)), plain((3, 5)), plain("same")
     (3, (3, 5), 'same')
@@ -44,9 +45,10 @@ def plain(value: object) -> object:
 def padding_of(
     padding: Padding, kernel_size: tuple[int, int], dilation: tuple[int, int]
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The pixels that are added: (above, left) and (below, right).
+    """Return the numbers of added rows and columns: (above, left) and (below, right).
 
-    'same' keeps the size: an odd pixel goes below or to the right, as in torch.
+    'same' keeps the size of the image. If the number to add is odd, the last one goes below or to the
+    right, as in torch. Raises ScratchaeError if padding is another text, or not >= 0.
 
     >>> padding_of(1, (3, 3), (1, 1)), padding_of("same", (2, 3), (1, 1))
     (((1, 1), (1, 1)), ((0, 1), (1, 1)))
@@ -66,7 +68,7 @@ def padding_of(
 
 
 def check_channels(layer: str, in_channels: int, out_channels: int, groups: int) -> None:
-    """Raise ScratchaeError if the channels cannot be cut into that many groups.
+    """Raise ScratchaeError if the channels cannot be divided into `groups` equal groups.
 
     >>> check_channels("Conv2d", in_channels=3, out_channels=16, groups=2)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -87,7 +89,7 @@ def check_channels(layer: str, in_channels: int, out_channels: int, groups: int)
 
 
 def check_padding_mode(layer: str, padding_mode: str) -> None:
-    """Raise ScratchaeError for torch.nn's other ways to pad: here padding is always with zeros.
+    """Raise ScratchaeError if padding_mode is not 'zeros', the only mode that is supported.
 
     >>> check_padding_mode("Conv2d", "reflect")
     Traceback (most recent call last):
@@ -125,7 +127,7 @@ def check_image(who: object, x: Tensor, channels: int) -> None:
 
 
 def as_batch(x: Tensor) -> Tensor:
-    """A single image (C, H, W) as a batch of one; a batch (N, C, H, W) as it is.
+    """Return a single image (C, H, W) as a batch (1, C, H, W), and a batch (N, C, H, W) unchanged.
 
     >>> import torch
     >>> as_batch(torch.zeros(1, 28, 28)).shape
@@ -135,7 +137,7 @@ def as_batch(x: Tensor) -> Tensor:
 
 
 def like_input(y: Tensor, x: Tensor) -> Tensor:
-    """The inverse of `as_batch`: y (N, C, H, W), or its only image if x was a single one.
+    """Return y (N, C, H, W), or its only image (C, H, W) if x is a single image.
 
     >>> import torch
     >>> like_input(torch.zeros(1, 16, 14, 14), x=torch.zeros(1, 28, 28)).shape

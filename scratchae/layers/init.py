@@ -1,14 +1,15 @@
-"""Initialisation: how large the first, random weights are.
+"""Initialisation: the random values with which weights and biases start.
 
-A weight that adds up `fan_in` inputs of spread 1 gives an output of spread √fan_in · std(W).
-He's rule (He et al. 2015, "Delving deep into rectifiers") keeps the spread from layer to
-layer: a uniform draw from [-bound, bound] has standard deviation bound / √3, so
+An output is a sum of `fan_in` products of an input and a weight. If the inputs have mean square 1, it
+has standard deviation √fan_in · std(W). He's rule (He et al. 2015, "Delving deep into rectifiers")
+chooses std(W) = gain / √fan_in, so that the size of the values stays the same from layer to layer. The
+factor `gain` corrects for the ReLU. Uniform numbers in [-bound, bound] have standard deviation
+bound / √3, so
 
     bound = √3 · gain / √fan_in        gain = √(2 / (1 + a²)) for a ReLU of negative slope a
 
-torch.nn draws weights with a = √5, which makes bound = 1 / √fan_in, and biases from the
-same bound. Here the random numbers are the same too: the same seed gives the same weights
-as torch.nn, bit for bit.
+torch.nn draws weights with a = √5, which gives bound = 1 / √fan_in, and biases with the same bound. The
+functions of this file draw the same numbers: the same seed gives the same weights, bit for bit.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ def kaiming_uniform(
     a: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Draw uniformly from ±√3 · √(2 / (1 + a²)) / √fan_in (He et al. 2015).
+    """Return a tensor of this shape, uniform in ±√3 · √(2 / (1 + a²)) / √fan_in (He et al. 2015).
 
-    The dtype is torch's default.
+    Its dtype is torch's default dtype.
 
     >>> weight = kaiming_uniform((100, 6), fan_in=6)  # √3 · √2 / √6 = 1
     >>> weight.shape, bool(0.9 < weight.max() <= 1)
@@ -45,7 +46,7 @@ def default_weight(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Draw torch.nn's first weights of Linear and the convolutions.
+    """Return a new weight as in torch.nn's Linear and convolutions: uniform in ±1 / √fan_in.
 
     >>> bool(default_weight((100, 25), fan_in=25).abs().max() <= 1 / 5)
     True
@@ -60,7 +61,7 @@ def default_bias(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Draw torch.nn's first bias: uniform in ±1 / √fan_in.
+    """Return a new bias (size,) as in torch.nn: uniform in ±1 / √fan_in.
 
     >>> bool(default_bias(100, fan_in=25).abs().max() <= 1 / 5)
     True
@@ -69,7 +70,7 @@ def default_bias(
 
 
 def kaiming_bound(fan_in: int, a: float) -> float:
-    """√3 · gain / √fan_in, rounded as torch rounds it.
+    """Return √3 · gain / √fan_in, computed in the same order as in torch, so that it is rounded alike.
 
     >>> round(kaiming_bound(6, a=0), 12)
     1.0
@@ -86,7 +87,9 @@ def uniform(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Draw uniformly from [-bound, bound]. Raises ScratchaeError if dtype has no fractions.
+    """Return a tensor of this shape, uniform in [-bound, bound].
+
+    Raises ScratchaeError if dtype is not a floating-point type.
 
     >>> bool(uniform((100,), 0.5).abs().max() <= 0.5)
     True

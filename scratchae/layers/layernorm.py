@@ -1,31 +1,32 @@
-"""LayerNorm: shift and scale every sample to mean 0 and variance 1, then to a learned b and w.
+"""LayerNorm: normalise every sample to mean 0 and variance 1; then scale by w and shift by b (learned).
 
     μ = mean(x)   σ² = mean((x − μ)²)   s = √(σ² + ε)   x̂ = (x − μ) / s   y = w x̂ + b
 
-x is (..., *S) with S = normalized_shape. The means are over the m values of a sample, that is over
-the last axes, those of S (Ba, Kiros and Hinton 2016). μ, σ² and s are (..., 1), one for each sample;
-w and b are S, the same for all samples. No sample sees another one, so that, unlike BatchNorm's, the
-formula is the same in training and in evaluation, and a batch of one is enough.
+x is (..., *S) with S = normalized_shape. A sample is one entry of the axes before S. The means are over
+its m values, that is, over the last axes, those of S (Ba, Kiros and Hinton 2016). μ, σ² and s have one
+value for each sample, and an axis of size 1 for each axis of S: (..., 1) if S has one axis. w and b have
+shape S and are the same for all samples. Samples do not influence one another. So, unlike BatchNorm,
+LayerNorm has the same formula in training and in evaluation, and a batch of one sample is enough.
 
 Backward. w and b are used by every sample, so their gradients are summed over the samples:
 
-    db = Σ dy         dw = Σ dy x̂         over all axes but those of S
+    db = Σ dy         dw = Σ dy x̂         over all axes except those of S
 
 For x, let dx̂ = w dy. The sums and means below are over the m values of one sample. x reaches the
 loss in three ways.
 
 1. Through x̂ = (x − μ) / s directly, with μ and s held fixed:                          dx̂ / s
 2. Through μ. Each x̂ᵢ has ∂x̂ᵢ/∂μ = −1/s, so dμ = −Σ dx̂ / s. (σ² depends on μ as well, but
-   ∂σ²/∂μ = −2 mean(x − μ) = 0.) Each x is one of m in the mean, ∂μ/∂x = 1/m:     −mean(dx̂) / s
+   ∂σ²/∂μ = −2 mean(x − μ) = 0.) μ is the mean of m values, so ∂μ/∂x = 1/m:       −mean(dx̂) / s
 3. Through σ². Since ∂s/∂σ² = 1 / (2 s), each x̂ᵢ has ∂x̂ᵢ/∂σ² = −x̂ᵢ / (2 s²), so
    dσ² = −Σ dx̂ x̂ / (2 s²). With ∂σ²/∂x = 2 (x − μ) / m = 2 s x̂ / m:       −x̂ · mean(dx̂ x̂) / s
 
-Added up:
+The sum of the three is
 
     dx = (dx̂ − mean(dx̂) − x̂ · mean(dx̂ x̂)) / s
 
-BatchNorm's dx has the same form. There w is one number for all values of a mean and can be taken out
-of it; here w differs from value to value, so it stays inside.
+BatchNorm's dx has the same form. There, all values in one mean have the same w, so w can be written in
+front of the mean. Here each value has its own w, so w stays inside.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def layernorm_forward(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (y, x̂, s) for x (..., *S), weight and bias S or None; s is (..., 1).
+    """Return (y, x̂, s) for x (..., *S), weight and bias of shape S or None, S = normalized_shape.
+
+    s has the shape of x with 1 for each axis of S.
 
     >>> y, xhat, s = layernorm_forward(torch.tensor([[2.0, 6.0]]), (2,), torch.tensor([1.0, 10.0]), eps=0)
     >>> y.tolist(), xhat.tolist(), s.tolist()  # the mean is 4, the deviation 2
@@ -69,11 +72,11 @@ def layernorm_backward(
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (dx, dweight, dbias) for dy and x̂ (..., *S), s (..., 1), weight S or None.
+    """Return (dx, dweight, dbias) for dy and x̂ (..., *S), weight of shape S or None, and s of the forward.
 
     >>> dy, xhat = torch.tensor([[1.0, 5.0, 0.0, 0.0]]), torch.tensor([[-1.0, 1.0, 1.0, -1.0]])
     >>> dx, dweight, dbias = layernorm_backward(dy, xhat, torch.tensor([[0.5]]), (4,))
-    >>> dx.tolist()  # of dy its mean 1.5 and x̂ times 1 are taken away; what remains is divided by s
+    >>> dx.tolist()  # (dy − 1.5 − x̂ · 1) / s: the mean of dy is 1.5, and that of dy x̂ is 1
     [[1.0, 5.0, -5.0, -1.0]]
     >>> dweight.tolist(), dbias.tolist()
     ([-1.0, 5.0, 0.0, 0.0], [1.0, 5.0, 0.0, 0.0])
@@ -90,7 +93,7 @@ def layernorm_backward(
 
 
 def sample_axes(normalized_shape: Sequence[int]) -> tuple[int, ...]:
-    """The axes of one sample's values, counted from the end.
+    """Return the axes of one sample's values, counted from the end.
 
     >>> sample_axes((16, 14, 14))
     (-3, -2, -1)
@@ -99,9 +102,10 @@ def sample_axes(normalized_shape: Sequence[int]) -> tuple[int, ...]:
 
 
 class LayerNorm(Layer):
-    """Over the last axes of x; arguments, initialisation and keys as torch.nn.LayerNorm.
+    """LayerNorm over the last axes, with the arguments, initialisation and keys of torch.nn.LayerNorm.
 
-    Input and output (..., *normalized_shape); a number stands for one axis of that size.
+    Input and output (..., *normalized_shape). normalized_shape: the sizes of these axes; a single number
+    is the size of the last axis.
 
     >>> layer = LayerNorm((16, 14, 14))
     >>> layer(torch.zeros(64, 16, 14, 14)).shape, layer.weight.shape

@@ -5,10 +5,10 @@
 Backward, given dy = ∂L/∂y (N, O). Written out, y[n,o] = Σᵢ x[n,i] W[o,i] + b[o]. So
 
     dx[n,i] = Σₒ dy[n,o] W[o,i]     dx = dy W        each input feeds every output
-    dW[o,i] = Σₙ dy[n,o] x[n,i]     dW = dyᵀ x       W is used by every sample, so the batch is summed
+    dW[o,i] = Σₙ dy[n,o] x[n,i]     dW = dyᵀ x       every sample uses W, so we sum over the batch
     db[o]   = Σₙ dy[n,o]
 
-If x has more axes, (..., I), all but the last one are counted as one long batch.
+If x has more axes, (..., I), all axes except the last one are treated as one batch axis.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def linear_backward(dy: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tens
 
 
 class Linear(Layer):
-    """y = x Wᵀ + b; arguments, initialisation and keys as torch.nn.Linear.
+    """y = x Wᵀ + b, with the arguments, the initialisation and the keys of torch.nn.Linear.
 
     Input (..., in_features), output (..., out_features).
 

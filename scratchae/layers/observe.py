@@ -15,10 +15,11 @@ from torch import Tensor
 
 @contextmanager
 def observed(parts: Iterable[tuple[str, Any]], around: Callable[..., Tensor]) -> Iterator[None]:
-    """Inside, around(name, which, call, *arguments) runs instead of the forward and backward passes.
+    """Inside the block, call around(name, which, call, *arguments) instead of every forward and backward.
 
-    parts: (name, layer) pairs, or other objects with the methods forward and backward, such as a loss.
-    which: "forward" or "backward". around must return call(*arguments).
+    parts: pairs (name, layer). Instead of a layer, a pair may have another object with the methods forward
+    and backward, such as a loss. which: "forward" or "backward". call: the method that is replaced. around
+    must call it and return its result.
 
     >>> import torch
     >>> from scratchae.layers import ReLU, Sequential
@@ -37,7 +38,7 @@ def observed(parts: Iterable[tuple[str, Any]], around: Callable[..., Tensor]) ->
     parts = list(parts)
     for name, part in parts:
         for which in ("forward", "backward"):
-            # the attribute of the object hides the method of its class
+            # an attribute of the object is found before the method of its class
             setattr(part, which, partial(around, name, which, getattr(part, which)))
     try:
         yield

@@ -1,4 +1,4 @@
-"""Flatten and Unflatten: the same numbers in another shape, so dx is dy in the old shape."""
+"""Flatten and Unflatten: y has the numbers of x in another shape, so dx is dy in the shape of x."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scratchae.layers.base import Layer, check_tensor
 
 
 class Flatten(Layer):
-    """(N, C, H, W) -> (N, C·H·W): axes start_dim to end_dim become one, as torch.nn.Flatten.
+    """(N, C, H, W) -> (N, C·H·W): join the axes start_dim to end_dim into one, as torch.nn.Flatten.
 
     >>> import torch
     >>> layer = Flatten()
@@ -46,7 +46,7 @@ class Flatten(Layer):
 
 
 class Unflatten(Layer):
-    """(N, C·H·W) -> (N, C, H, W): axis `dim` becomes `unflattened_size`, as torch.nn.Unflatten.
+    """(N, C·H·W) -> (N, C, H, W): split axis `dim` into axes of these sizes, as torch.nn.Unflatten.
 
     >>> import torch
     >>> layer = Unflatten(1, (1, 28, 28))

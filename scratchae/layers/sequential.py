@@ -1,7 +1,7 @@
 """Sequential: layers in a row. Forward runs them in order, backward in the reverse order.
 
-This is the chain rule: each layer turns the gradient of its output into the gradient of its input,
-which is the output of the layer before.
+This is the chain rule: each layer turns the gradient of its output into the gradient of its input.
+Its input is the output of the previous layer.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from scratchae.layers.base import Layer
 
 
 class Sequential(Layer):
-    """`Sequential(a, b, ...)`, or `Sequential({"name": a, ...})`; may hold other Sequentials.
+    """Layers that run one after the other: `Sequential(a, b, ...)`, or `Sequential({"name": a, ...})`.
 
-    Index by number or slice, iterate, ask for `len`. Keys of its state are those of
-    torch.nn.Sequential: "0.weight", or "name.weight".
+    A layer may be a Sequential, too. Like a list, a Sequential supports indices, slices, iteration and
+    `len`. The keys of its state are those of torch.nn.Sequential: "0.weight", or "name.weight".
 
     >>> from scratchae.layers import Linear, ReLU
     >>> model = Sequential(Linear(4, 3), ReLU(), Linear(3, 2))
@@ -79,7 +79,10 @@ class Sequential(Layer):
         return ""  # the layers follow, one per line
 
     def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        """Yield (dotted name, layer) of every layer that is not a Sequential, in order."""
+        """Yield (name, layer) of every layer inside that is not a Sequential, in order.
+
+        The names are paths with dots, such as "encoder.0", after `prefix`.
+        """
         for name, layer in self.layers.items():
             if isinstance(layer, Sequential):
                 yield from layer.leaves(f"{prefix}{name}.")
@@ -89,8 +92,8 @@ class Sequential(Layer):
     def summary(self, input_shape: tuple[int, ...]) -> str:
         """Return a table of every layer's output shape and number of parameters.
 
-        input_shape: the shape of one sample, without the batch: (784,) or (1, 28, 28). A copy of
-        the model runs on zeros, in evaluation mode.
+        input_shape: the shape of one sample, without the batch axis, such as (784,) or (1, 28, 28). To
+        find the shapes, a copy of the model runs on zeros in evaluation mode.
         """
         first = next(iter(self.parameters()), torch.zeros(()))
         x = torch.zeros(1, *input_shape, dtype=first.dtype, device=first.device)

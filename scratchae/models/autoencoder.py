@@ -9,7 +9,7 @@ from scratchae.losses import Loss
 
 
 class Autoencoder(Sequential):
-    """`Autoencoder(encoder, decoder)`; forward(x) = decode(encode(x)).
+    """A model with forward(x) = decode(encode(x)). The output of the encoder is called the code.
 
     input_shape: the shape of one sample, such as (784,) or (1, 28, 28). loss: the loss for training;
     None means the mean squared error.
@@ -48,16 +48,16 @@ class Autoencoder(Sequential):
         return part
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return the latent code of x (N, *input_shape)."""
+        """Return the code (N, ...) of x (N, *input_shape)."""
         return self.encoder.forward(x)
 
     def decode(self, code: Tensor) -> Tensor:
-        """Return the decoder's output (N, *input_shape) for a latent code."""
+        """Return the decoder's output (N, *input_shape) for a code (N, ...)."""
         return self.decoder.forward(code)
 
     def target(self, x: Tensor) -> Tensor:
         """Return the training target for the input x (N, *input_shape): x itself.
 
-        A model with another target overrides this method.
+        Override this method in a model with another target.
         """
         return x

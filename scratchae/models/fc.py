@@ -1,4 +1,4 @@
-"""fc: the fully connected autoencoder. It encodes 784 pixels as `latent` numbers, normally 3."""
+"""fc: the fully connected autoencoder. It encodes 784 pixels as `latent` numbers, by default 3."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from scratchae.models.autoencoder import Autoencoder
 
 
 def fc(generator: torch.Generator | None = None, latent: int = 3) -> Autoencoder:
-    """784-128-64-32-16-12-3-12-16-32-64-128-784: ReLU between, none after the code, Tanh at the end.
+    """Linear layers 784-128-64-32-16-12-3-12-16-32-64-128-784, with ReLU between them and Tanh at the end.
 
-    Input and output (N, 784) in [-1, 1]; code (N, latent). Raises ScratchaeError if latent < 1.
+    There is no ReLU after the code. Input and output (N, 784) in [-1, 1]; code (N, latent), by default
+    (N, 3). Raises ScratchaeError if latent is not an integer of at least 1.
 
     >>> model = fc()
     >>> model.encode(torch.zeros(2, 784)).shape, len(model.encoder), len(model.decoder)

@@ -1,7 +1,7 @@
-"""Models by name: `register` adds a model, `build` builds it.
+"""Models by name: `register` adds a name, `build` builds the model.
 
-A builder may have options: integers with a default. A name can set them: "fc,latent=8" is fc with a
-code of 8 numbers. A run folder stores this name, so that the model can be built again.
+A builder may have options, which are integers with defaults. A name can set them: "fc,latent=8" is fc
+with a code of 8 numbers. A run folder stores this name, so that the model can be built again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _builders: dict[str, Builder] = {}
 
 
 def register(name: str, builder: Builder) -> None:
-    """Register `builder(generator, **options)` under a name.
+    """Register a function `builder(generator, **options)`, which returns a new model, under a name.
 
     Raises ScratchaeError if another builder has this name.
 
@@ -61,7 +61,9 @@ def build(name: str, seed: int = 0, **options: int) -> Autoencoder:
 
 
 def options_of(name: str) -> dict[str, int]:
-    """Return the options of a model, with the values that the name sets, or else their defaults.
+    """Return {option: value} of a model. Options that the name does not set have their defaults.
+
+    Raises ScratchaeError if there is no such model or option, or if a value is not an integer.
 
     >>> options_of("fc"), options_of("fc,latent=8"), options_of("conv")
     ({'latent': 3}, {'latent': 8}, {})

@@ -1,14 +1,15 @@
-"""Adam: the step of each parameter is divided by the size of its recent gradients.
+"""Adam: the step of each parameter is divided by the average size of its recent gradients.
 
     g ← g + λθ     m ← β₁ m + (1 − β₁) g     v ← β₂ v + (1 − β₂) g²
     m̂ = m / (1 − β₁ᵗ)     v̂ = v / (1 − β₂ᵗ)     θ ← θ − η m̂ / (√v̂ + ε)
 
     AdamW: θ ← θ − ηλθ instead of g ← g + λθ; the other formulas are the same
 
-g is the gradient, θ the parameters, η the learning rate (`lr`), λ the `weight_decay`, t the number
-of this step, from 1. m and v start at 0, so the first averages are too small by the factor 1 − βᵗ.
-m̂ and v̂ are divided by this factor. With amsgrad, v̂ comes from the largest v so far. (Kingma and Ba
-2015; Loshchilov and Hutter 2019; Reddi et al. 2018.) Formulas and defaults are torch.optim's.
+g is the gradient, θ the parameters, η the learning rate (`lr`), λ the `weight_decay`, and t the number
+of this step, counted from 1. m and v start at 0, so in the first steps they are too small, by the factor
+1 − βᵗ. Division by this factor gives m̂ and v̂. With amsgrad, v̂ is computed from the largest v so far.
+(Kingma and Ba 2015; Loshchilov and Hutter 2019; Reddi et al. 2018.) The formulas and the defaults are
+those of torch.optim.
 """
 
 from __future__ import annotations
@@ -36,14 +37,15 @@ def adam_update(
 ) -> None:
     """Make step t of Adam: change value and the averages m = exp_avg and v = exp_avg_sq in place.
 
-    grad does not change. These tensors have the same shape. t, lr: numbers, or tensors of shape (); lr
-    may also have the shape of value. max_exp_avg_sq: the largest v so far, for amsgrad, or None.
-    maximize: move along the gradient instead of against it.
+    value, grad, exp_avg and exp_avg_sq have the same shape; grad does not change. t, lr: numbers, or
+    tensors of shape (); lr may also have the shape of value. max_exp_avg_sq: the largest v so far, which
+    is also changed in place; None means no amsgrad. maximize: move along the gradient instead of
+    against it.
 
     >>> import torch
     >>> value, grad, m, v = torch.ones(2), torch.tensor([4.0, -400.0]), torch.zeros(2), torch.zeros(2)
     >>> adam_update(value, grad, m, v, t=1, lr=0.5)
-    >>> value  # the first step is lr, up or down, however large the gradient is
+    >>> value  # the first step is lr or -lr, for gradients of any size
     tensor([0.5000, 1.5000])
     """
     (beta1, beta2), m, v = betas, exp_avg, exp_avg_sq
@@ -59,7 +61,7 @@ def adam_update(
 
 
 class Adam(Optimizer):
-    """Adam, in which `weight_decay` adds to the gradient, as in torch.optim.Adam.
+    """Adam, as torch.optim.Adam: weight_decay times the parameter is added to the gradient.
 
     >>> import torch
     >>> weight = torch.tensor([1.0, 1.0])
@@ -121,12 +123,12 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam, in which `weight_decay` shrinks the parameters directly, as in torch.optim.AdamW.
+    """Adam, as torch.optim.AdamW: `weight_decay` makes the parameters smaller without changing the gradient.
 
     >>> import torch
     >>> weight = torch.tensor([8.0])
     >>> optimizer = AdamW([weight], lr=0.5, weight_decay=0.5)
-    >>> optimizer.step()  # without a gradient: only the decay, 8 − 0.5 · 0.5 · 8
+    >>> optimizer.step()  # the gradient is 0, so only the decay changes the weight: 8 − 0.5 · 0.5 · 8
     >>> weight.tolist()
     [6.0]
     """

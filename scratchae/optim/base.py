@@ -1,8 +1,8 @@
-"""Optimizer: what all optimisers have in common. They work on one flat buffer.
+"""Optimizer: the base class of all optimisers. It stores all parameters in one flat tensor.
 
 All parameters of a model are stored one after the other in one tensor, and all gradients in another.
-The layers hold views of these two tensors. A step then takes a few operations for the whole model
-instead of a few for every parameter.
+The layers hold views of these two tensors. So a step needs a few operations for the whole model, and not
+a few for every parameter.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from torch import Tensor
 from scratchae.errors import ScratchaeError
 
 Number = float | Tensor  # a number, or a tensor of shape ()
-# How many parameters a CPU updates at a time, so that all tensors of a piece fit into its cache.
+# A CPU updates this many parameters at a time, so that all tensors of such a piece fit into its cache.
 PIECE = 2**17
 
 
 class Optimizer:
-    """Base of all optimisers. All parameters become views of the flat tensor `value`.
+    """Base of all optimisers. The parameters become views of the flat tensor `value`.
 
-    Their gradients become views of the flat tensor `grad`. A subclass defines `update`. lr: a number,
-    a tensor of shape (), or a tensor of the shape of `value` with one learning rate for each element.
+    Their gradients become views of the flat tensor `grad`. A subclass defines `update`. lr: a number, a
+    tensor with one element, or a tensor of the shape of `value` with one learning rate for each element.
+    Raises ScratchaeError if the parameters or the settings are wrong.
 
     >>> class SignSGD(Optimizer):
     ...     def update(self, value, grad, t, lr, state):
@@ -52,7 +53,7 @@ class Optimizer:
                     f"{type(self).__name__} expects lr as one number, or as one for each of the "
                     f"{self.value.numel():,} parameters, got a tensor {tuple(lr.shape)}"
                 )
-            self.lr = lr.reshape(())  # a view: lr can be changed in place
+            self.lr = lr.reshape(())  # a view, so the caller can still change lr in place
         self.grad = torch.zeros_like(self.value)
         self.views = list(zip(self._cut(self.value), self._cut(self.grad), strict=True))
         for p, (value, grad) in zip(self.parameters, self.views, strict=True):
@@ -62,7 +63,10 @@ class Optimizer:
         self.state = {name: torch.zeros_like(self.value) for name in self.slots}
 
     def step(self) -> None:
-        """Update the parameters once, with their gradients."""
+        """Update the parameters once, with their gradients.
+
+        Raises ScratchaeError if a parameter has no gradient, or is no longer a view of `value`.
+        """
         self._relink()
         self.steps += 1
         for value, grad, lr, state in self._pieces():
@@ -73,8 +77,9 @@ class Optimizer:
     ) -> None:
         """Make step t, counted from 1: change `value` and `state` in place, but not `grad`.
 
-        value, grad and the tensors of `state` have the same shape. They hold all parameters or a part
-        of them, so each element must be updated independently. t, lr: as in `adam_update`.
+        value, grad and the tensors of `state` have the same shape. They contain all parameters or only
+        some of them, so each element must be updated independently of the others. t, lr: as in
+        `adam_update`.
         """
         raise NotImplementedError
 
@@ -147,7 +152,7 @@ class Optimizer:
                 raise ScratchaeError(f"{who} expects {name} >= 0 and finite, got {value!r}")
 
     def _pieces(self) -> Iterator[tuple[Tensor, Tensor, Number, dict[str, Tensor]]]:
-        """Yield (value, grad, lr, state). On a CPU, cut them into pieces, which is faster."""
+        """Yield (value, grad, lr, state) as a whole; on a CPU, in pieces, because this is faster."""
         total = self.value.numel()
         size = PIECE if self.value.device.type == "cpu" else total
         for start in range(0, total, size):
@@ -163,7 +168,7 @@ class Optimizer:
         return [piece.view(p.shape) for piece, p in zip(pieces, self.parameters, strict=True)]
 
     def _relink(self) -> None:
-        """Check that the parameters still are views of `value`; copy gradients set by hand."""
+        """Check that the parameters are still views of `value`. Copy gradients that were set by hand to `grad`."""
         for i, (p, (value, grad)) in enumerate(zip(self.parameters, self.views, strict=True)):
             if p.data_ptr() != value.data_ptr() or p.dtype != value.dtype:
                 raise ScratchaeError(
@@ -181,7 +186,7 @@ class Optimizer:
 
 
 def short_kind(value: object) -> str:
-    """Return what kind of thing a value is, for an error message.
+    """Return the kind of a value in words, for an error text.
 
     >>> short_kind(torch.tensor([1, 2])), short_kind("weight")
     ('a tensor of int64', 'a str')

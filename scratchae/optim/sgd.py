@@ -3,8 +3,8 @@
     g ← g + λθ      v ← μ v + (1 − dampening) g      (v = g in the first step)
     θ ← θ − η v,    or with nesterov   θ ← θ − η (g + μ v)
 
-g is the gradient, θ the parameters, η the learning rate (`lr`), μ the `momentum`, λ the
-`weight_decay` (Sutskever et al. 2013). Formulas and defaults are torch.optim.SGD's.
+g is the gradient, θ the parameters, η the learning rate (`lr`), μ the `momentum`, and λ the
+`weight_decay` (Sutskever et al. 2013). The formulas and the defaults are those of torch.optim.SGD.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def sgd_update(
 ) -> None:
     """Make step t of SGD: change value and v = momentum_buffer in place.
 
-    grad does not change. These tensors have the same shape. momentum_buffer: zeros before the first
-    step; None without momentum. t, lr: numbers, or tensors of shape (); lr may also have the shape of
-    value. maximize: move along the gradient instead of against it.
+    value, grad and momentum_buffer have the same shape; grad does not change. momentum_buffer: zeros
+    before the first step; None means no momentum. t, lr: numbers, or tensors of shape (); lr may also
+    have the shape of value. maximize: move along the gradient instead of against it.
 
     >>> import torch
     >>> value, v = torch.tensor([10.0]), torch.zeros(1)

@@ -1,15 +1,15 @@
 """Many models at once: models of one shape, trained in one batched step.
 
 `sweep` trains every combination of learning rates, latent sizes and seeds. The tensors of M models
-are joined, so that a layer computes all M models in one operation: M models are M times as many
-groups of channels (`batched_layers`). This is faster if one model does not use the whole machine, as
-with small models or small batches on many cores or on a GPU. It is not faster if one model keeps the
-machine busy, such as conv on a single core.
+are joined, so that each layer needs one operation for all M models (see `batched_layers`). This is
+faster if one model alone does not use the whole machine, as with small models or small batches on many
+cores or on a GPU. It is not faster if one model alone keeps the machine busy, such as conv on a single
+core.
 
-A trial of a sweep is equal to a single run with its settings up to rounding: one step agrees to
-1e-5, and in float64 whole runs agree to 1e-5. In float32 the differences grow over many steps. In
-conv, the gradient of a bias before a BatchNorm is only rounding errors, which Adam scales up to full
-steps.
+Up to rounding, a trial of a sweep is equal to a single run with the same settings: one step agrees to
+1e-5, and in float64 whole runs agree to 1e-5. In float32 the differences grow over many steps. For
+example, the gradient of a bias before a BatchNorm, as in conv, consists only of rounding errors, but
+Adam makes steps of full size from it.
 """
 
 import sys
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class _CallableModule(ModuleType):
-    """Make `scratchae.sweep(...)` call the function, although the package has the same name."""
+    """Let `scratchae.sweep(...)` call the function `sweep`, although the package has the same name."""
 
     def __call__(self, *args, **kwargs) -> Sweep:
         return sweep(*args, **kwargs)

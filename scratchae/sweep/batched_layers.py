@@ -1,15 +1,15 @@
-"""Layers for M models at once: one layer (M, N, ...) in place of M layers of the same kind.
+"""Layers for M models at once: one layer for (M, N, ...) instead of M layers of the same kind.
 
-The models do not meet: entry m of the output depends on entry m of the input and on the tensors of
-layer m alone. No formula of a layer is written again here, but for Linear's. There are four ways:
+The models are independent: entry m of the output depends only on entry m of the input and on the
+tensors of layer m. No formula of a layer is repeated here, except Linear's. There are five ways:
 
-    Folded          M models are M times as many channels, or M times as many groups of channels.
-                    (M, N, C, ...) is folded to (N, M·C, ...), and one wide layer of the same type
-                    does the work.
-    BatchedLinear   y[m] = x[m] W[m]ᵀ + b[m], a batched product.
-    the layer       A layer that treats every number by itself and holds nothing, such as ReLU, does
-    itself          not notice the new axis.
-    Looped          The M layers one after the other: for every layer that is not in BATCHED_FORMS.
+    Folded           For layers with channels: one layer of the same type, with M times as many channels
+                     or groups of channels. Its input (N, M·C, ...) is made from (M, N, C, ...).
+    BatchedLinear    For Linear: y[m] = x[m] W[m]ᵀ + b[m], a batched matrix product.
+    the same layer   For a layer that computes each element separately and has no tensors, such as ReLU:
+                     the axis M makes no difference.
+    a shifted axis   For Flatten and Unflatten: the same layer, with its axes counted after the axis M.
+    Looped           For all other layers: the M layers run one after the other.
 
 `batched` chooses among them.
 """
@@ -44,7 +44,7 @@ from scratchae.layers import (
 
 
 class BatchedLayer(Layer):
-    """Base of the layers that hold the tensors of M layers. Input and output are (M, ...).
+    """Base of the layers that compute M layers at once. Input and output are (M, ...).
 
     >>> BatchedLayer([Linear(3, 2), Linear(3, 2)])
     BatchedLayer(2 x Linear(3, 2))
@@ -68,7 +68,7 @@ class BatchedLayer(Layer):
         raise NotImplementedError
 
     def state_of(self, index: int) -> dict[str, Tensor]:
-        """Return the parameters and buffers of layer `index`, by its own names: views."""
+        """Return {name: tensor} of layer `index`, with the names in that layer. The tensors are views."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -76,9 +76,9 @@ class BatchedLayer(Layer):
 
 
 class Folded(BatchedLayer):
-    """Layers of channels, as one layer of the same type with the channels of all of them.
+    """M layers with channels as one layer of the same type, which has the channels of all of them.
 
-    channels: the arguments that count channels or groups of them.
+    channels: the names of the arguments that are numbers of channels or of groups.
 
     >>> layers = [Conv2d(1, 4, 3), Conv2d(1, 4, 3)]
     >>> folded = Folded(layers, channels=("in_channels", "out_channels", "groups"))
@@ -95,7 +95,7 @@ class Folded(BatchedLayer):
         for name in channels:
             setattr(self.layer, name, self.models * getattr(self.layer, name))
         for name, tensor in own_tensors(self.layer):
-            if tensor.ndim:  # one number, such as a count of batches, is the same for all
+            if tensor.ndim:  # a tensor (), such as the count of batches, is the same in all layers
                 joined = torch.cat([getattr(layer, name) for layer in layers])
                 setattr(self.layer, name, joined)
         for tensor in self.layer.parameters():
@@ -135,7 +135,7 @@ def unfold(y: Tensor, models: int) -> Tensor:
 class BatchedLinear(BatchedLayer):
     """M Linear layers of one size: x (M, ..., I), weight (M, O, I), bias (M, O), y (M, ..., O).
 
-    The gradients are those of scratchae.layers.linear for each model, and no sum is over m:
+    The gradients of each model m are those of scratchae.layers.linear:
 
         dx[m] = dy[m] W[m]       dW[m] = dy[m]ᵀ x[m]       db[m] = Σₙ dy[m,n]
 
@@ -171,7 +171,7 @@ class BatchedLinear(BatchedLayer):
 
 
 def in_rows(x: Tensor) -> Tensor:
-    """Return x (M, ..., I) as (M, N, I): all axes between the models' and the last are one batch.
+    """Return x (M, ..., I) as (M, N, I): the axes between the first and the last become one batch axis.
 
     >>> in_rows(torch.zeros(2, 4, 5, 3)).shape
     torch.Size([2, 20, 3])
@@ -180,7 +180,7 @@ def in_rows(x: Tensor) -> Tensor:
 
 
 class Looped(BatchedLayer):
-    """Copies of any M layers that are built alike, run one after the other.
+    """Copies of M layers, which run one after the other. They can be of any type.
 
     >>> class Double(Layer):
     ...     def forward(self, x):
@@ -216,18 +216,18 @@ def own_tensors(layer: Layer) -> list[tuple[str, Tensor]]:
 
 
 def itself(layers: Sequence[Layer]) -> Layer:
-    """Return a copy of the first layer, which does for (M, ...) what each layer does for its part."""
+    """Return a copy of the first layer. For (M, ...), it computes the same as the M layers."""
     return copy.deepcopy(layers[0])
 
 
 def flatten(layers: Sequence[Flatten]) -> Flatten:
-    """Return a Flatten of the same axes. Those counted from the front are one further back."""
+    """Return a Flatten of the same axes. Axes counted from the front move back by one, for the axis M."""
     start, end = layers[0].start_dim, layers[0].end_dim
     return Flatten(start + (start >= 0), end + (end >= 0))
 
 
 def unflatten(layers: Sequence[Unflatten]) -> Unflatten:
-    """Return an Unflatten of the same axis."""
+    """Return an Unflatten of the same axis. An axis counted from the front moves back by one."""
     dim = layers[0].dim
     return Unflatten(dim + (dim >= 0), layers[0].unflattened_size)
 
@@ -235,7 +235,7 @@ def unflatten(layers: Sequence[Unflatten]) -> Unflatten:
 convolutions = partial(Folded, channels=("in_channels", "out_channels", "groups"))
 batchnorms = partial(Folded, channels=("num_features",))
 
-# By type, exactly: a class derived from one of these may compute something else.
+# By the exact type of the layer, because a subclass may compute something else.
 BATCHED_FORMS: dict[type[Layer], Callable[[Sequence], Layer]] = {
     Linear: BatchedLinear,
     Conv2d: convolutions,
@@ -252,10 +252,11 @@ BATCHED_FORMS: dict[type[Layer], Callable[[Sequence], Layer]] = {
 
 
 def batched(layers: Sequence[Layer], name: str = "") -> Layer:
-    """Return one layer that does for (M, N, ...) what each of M layers does for its (N, ...).
+    """Return one layer that computes for (M, N, ...) what M layers compute for M inputs (N, ...).
 
-    The tensors of the layers are copied. A Sequential becomes a Sequential of such layers. Raises
-    ScratchaeError if the layers are not built alike; name: where they stand, for that sentence.
+    The tensors of the layers are copied. A Sequential becomes a Sequential of such layers. name: the
+    place of the layers in the model, for the error text. Raises ScratchaeError if the layers differ in
+    type, arguments or shapes.
 
     >>> batched([Sequential(Linear(3, 2), ReLU()) for _ in range(5)])
     Sequential(
@@ -276,7 +277,7 @@ def batched(layers: Sequence[Layer], name: str = "") -> Layer:
 
 
 def is_row(layer: Layer) -> bool:
-    """Is this a Sequential that only calls its layers in a row?"""
+    """Return whether the layer is a Sequential that only calls its layers one after the other."""
     kind = type(layer)
     return (
         isinstance(layer, Sequential)
@@ -286,24 +287,27 @@ def is_row(layer: Layer) -> bool:
 
 
 def check_alike(one: Layer, other: Layer, name: str) -> None:
-    """Raises ScratchaeError if two layers differ in type, arguments or shapes of tensors."""
+    """Raise ScratchaeError if two layers differ in type, arguments or shapes of tensors."""
     for describe in (outline, shapes):
         if describe(one) != describe(other):
             where = f" {name}" if name else ""
             raise ScratchaeError(
-                f"only models that are built alike can be trained as one, but layer{where} is "
-                f"{describe(one)} in one and {describe(other)} in another: train each shape by itself"
+                f"only models with the same layers can be trained together, but layer{where} is "
+                f"{describe(one)} in one and {describe(other)} in another: train them separately"
             )
 
 
 def outline(layer: Layer) -> str:
-    """Return a layer with its arguments, or a Sequential with the names of its layers."""
+    """Return in words: a layer with its arguments, or a Sequential with the names of its layers."""
     if is_row(layer):
         return f"Sequential({', '.join(name for name, _ in layer.children())})"
     return repr(layer)
 
 
 def shapes(layer: Layer) -> str:
-    """Return the names and shapes of a layer's tensors; of a Sequential each layer shows its own."""
+    """Return in words: the names and shapes of a layer's tensors; "" for a Sequential.
+
+    `check_alike` compares the layers of a Sequential one by one.
+    """
     tensors = {} if is_row(layer) else layer.state_dict()
     return ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())

@@ -1,4 +1,4 @@
-"""A model of M models: the tree of their layers in batched form, and the loss of each."""
+"""BatchedModel: one model that computes M models at once, and BatchedLoss, which computes M losses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from scratchae.sweep.batched_layers import BatchedLayer, Looped, batched, own_te
 
 
 class BatchedModel(Layer):
-    """Does for (M, N, ...) what each of M models does for its own (N, ...).
+    """One model that computes for (M, N, ...) what M models compute for M inputs (N, ...).
 
-    The models have to be built alike; their numbers are copied. Its loss is each model's own, (M,),
-    with the penalties of its layers. Raises ScratchaeError if the models differ.
+    The models must have the same layers; their tensors are copied. Losses and penalties are (M,), one for
+    each model. Raises ScratchaeError if the models differ.
 
     >>> from scratchae.models import build
     >>> model = BatchedModel([build("fc", seed) for seed in range(5)])
@@ -43,7 +43,7 @@ class BatchedModel(Layer):
         return self.body.backward(dy)
 
     def penalties(self) -> Iterator[Tensor]:
-        """Yield, for each layer that may have penalties, those of every model together: (M,)."""
+        """Yield a tensor (M,) for each layer with penalties: the sum of each model's penalties in it."""
         for _, layer in self.modules():
             if isinstance(layer, Looped):
                 found = [list(one.penalties()) for one in layer.copies]
@@ -51,11 +51,11 @@ class BatchedModel(Layer):
                     yield torch.stack([torch.stack(own).sum() for own in found])
 
     def state_of(self, index: int) -> dict[str, Tensor]:
-        """Return the state of model `index` by its own keys; views, so that they can be written to."""
+        """Return the state of model `index`, with its own keys. The tensors are views, not copies."""
         return dict(states(self.body, index, ""))
 
     def copy_to(self, index: int, model: Layer) -> None:
-        """Copy the numbers of model `index` into an ordinary model.
+        """Copy the parameters and buffers of model `index` into an ordinary model.
 
         >>> from scratchae.layers import Linear
         >>> models, one = [Linear(3, 2) for _ in range(4)], Linear(3, 2)
@@ -67,7 +67,7 @@ class BatchedModel(Layer):
 
 
 class BatchedLoss(Loss):
-    """The losses of M models: for predictions and targets (M, ...), the loss of each, (M,).
+    """The losses of M models: a tensor (M,) for predictions and targets (M, ...).
 
     >>> from scratchae.losses import MSELoss
     >>> loss = BatchedLoss([MSELoss(), MSELoss()])
@@ -78,7 +78,7 @@ class BatchedLoss(Loss):
     """
 
     def __init__(self, losses: Sequence[LossFunction]) -> None:
-        self.losses = [copy.deepcopy(loss) for loss in losses]  # models may share one
+        self.losses = [copy.deepcopy(loss) for loss in losses]  # because models may share one loss
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         triples = zip(self.losses, prediction, target, strict=True)
@@ -93,7 +93,10 @@ class BatchedLoss(Loss):
 
 
 def states(layer: Layer, index: int, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    """Yield (name, tensor) of model `index`, from a tree of layers in batched form."""
+    """Yield (name, tensor) of model `index`, found in a batched layer and all layers inside it.
+
+    The names begin with `prefix`.
+    """
     if isinstance(layer, BatchedLayer):
         yield from ((prefix + name, tensor) for name, tensor in layer.state_of(index).items())
         return
@@ -102,7 +105,7 @@ def states(layer: Layer, index: int, prefix: str) -> Iterator[tuple[str, Tensor]
 
 
 def has_shared_parameters(model: Layer) -> bool:
-    """Do two layers of the model hold one parameter?
+    """Return whether two layers of the model share a parameter or a buffer.
 
     >>> from scratchae.layers import Linear, Sequential
     >>> model = Sequential(Linear(3, 3), Linear(3, 3))

@@ -1,4 +1,4 @@
-"""Train many models of one shape in one batched step, each as if it were alone."""
+"""Train many models of one shape in one batched step. Each is trained as it would be alone."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from scratchae.training.run import COLUMNS
 
 @dataclass
 class Trial:
-    """One model of a sweep, with the run that `fit` would have made of it.
+    """One model of a sweep, in a run like that of `fit` with the same settings.
 
-    diverged: the epoch in which its train or test loss was no longer a finite number, or None. The
-    run of a diverged trial ends with the epoch before, and its model is the one that had that loss.
+    diverged: the epoch in which the train or test loss became NaN or infinite, or None. If a trial
+    diverged, its run ends with the epoch before, and its model is the one that had this loss.
 
     >>> from scratchae.models import build
     >>> from scratchae.training import Settings
@@ -38,18 +38,18 @@ class Trial:
     diverged: int | None = None
 
     def loss(self, which: str) -> float:
-        """Return the "train" or "test" loss of the last epoch; NaN if there is none, or it diverged."""
+        """Return the "train" or "test" loss of the last epoch; NaN if there is none or the trial diverged."""
         if self.diverged is not None or not self.run.rows:
             return math.nan
         return self.run.rows[-1][f"{which}_loss"]
 
 
 class BatchedTrainer:
-    """Trains the models of all trials together. They have to be built alike.
+    """Trains the models of all trials together. The models must have the same layers.
 
     A step is `train_step` on one BatchedModel, with an ordinary Adam that has a learning rate for
-    each parameter. The models do not meet in it: if the loss of one is no longer finite, its trial
-    keeps the model as it was, and the others go on unharmed.
+    each parameter. The models are independent. If the loss of one model is not finite, its trial keeps
+    the model from before this step, and the training of the others does not change.
 
     >>> from scratchae.models import build
     >>> from scratchae.training import Settings
@@ -60,7 +60,7 @@ class BatchedTrainer:
     >>> losses.shape, bool(losses[0] == losses[1])
     (torch.Size([2]), True)
     >>> losses = trainer.step(torch.ones(2, 64, 784))
-    >>> bool(losses[0] > losses[1])  # the larger rate came further
+    >>> bool(losses[0] > losses[1])  # the larger learning rate gives the smaller loss
     True
     """
 
@@ -80,21 +80,21 @@ class BatchedTrainer:
         return rates
 
     def parameters_of(self, index: int, flat: Tensor) -> list[Tensor]:
-        """Return views of what a buffer of the optimiser holds for model `index`.
+        """Return views of the parts of `flat` that belong to the parameters of model `index`.
 
-        flat: a tensor of the shape of `optimizer.value`. The views are in the order of the model's
-        own parameters.
+        flat: a tensor of the shape of `optimizer.value`. The views have the order and the shapes of the
+        model's own parameters.
         """
         state = self.model.state_of(index)
         own = [state[name] for name, _ in self.trials[index].run.model.named_parameters()]
         return [flat.as_strided(p.shape, p.stride(), p.storage_offset()) for p in own]
 
     def step(self, x: Tensor) -> Tensor:
-        """Train every model on its own x[m] for one step; return the losses before it, (M,)."""
+        """Make one step for x (M, B, ...), model m on x[m]; return the losses before it, (M,)."""
         return train_step(self.model, self.optimizer, x, self.targets(x), update=self.update)
 
     def targets(self, x: Tensor) -> Tensor | None:
-        """Return what each model should give for its x[m]; None if that is x itself."""
+        """Return the targets (M, B, ...) of the models for x (M, B, ...); None if they are x itself."""
         pairs = [
             (part, trial.run.model.target(part)) for part, trial in zip(x, self.trials, strict=True)
         ]
@@ -103,20 +103,20 @@ class BatchedTrainer:
         return torch.stack([target for _, target in pairs])
 
     def update(self, optimizer: SupportsStep, losses: Tensor) -> None:
-        """Move all models. Those whose loss is not finite are taken out before that."""
+        """Update all models. Before that, copy each model whose loss is not finite into its trial."""
         if not losses.isfinite().all():
             self.take_out(losses)
         optimizer.step()
 
     def take_out(self, losses: Tensor) -> None:
-        """Keep the models whose losses are not finite as they are now, in their trials."""
+        """Mark the trials whose losses (M,) are not finite as diverged, and copy their models into them."""
         for index, (trial, loss) in enumerate(zip(self.trials, losses.tolist(), strict=True)):
             if not math.isfinite(loss) and trial.diverged is None:
                 trial.diverged = self.epoch
                 self.model.copy_to(index, trial.run.model)
 
     def train(self, pool: ImagePool, progress: Callable[[], object]) -> None:
-        """Train for one epoch; afterwards the trials' own models and histories are up to date.
+        """Train for one epoch. Then copy the models to their trials and add the epoch to the runs.
 
         progress is called after each step.
         """
@@ -134,9 +134,9 @@ class BatchedTrainer:
         self.record((total / pool.n).tolist(), pool, started)
 
     def record(self, train_losses: list[float], pool: ImagePool, started: float) -> None:
-        """Add the epoch to the runs of the trials that still train.
+        """Add the epoch to the runs of the trials that have not diverged.
 
-        Each gets an equal part of the seconds since `started`.
+        train_losses: one for each trial. The time since `started` is divided equally among all trials.
         """
         found = []
         for trial, train_loss in zip(self.trials, train_losses, strict=True):
@@ -155,7 +155,7 @@ class BatchedTrainer:
             run.rows.append(dict(zip(COLUMNS, (self.epoch, *losses, seconds), strict=True)))
 
     def optimizer_of(self, trial: Trial) -> Adam:
-        """Return the optimiser that the trial's own run would have, around the trial's model."""
+        """Return an Adam for the trial's own model, with the trial's part of the state of `optimizer`."""
         index = next(i for i, own in enumerate(self.trials) if own is trial)
         own, model = self.settings[index], trial.run.model
         optimizer = Adam(model.parameters(), lr=own.lr, weight_decay=own.weight_decay)

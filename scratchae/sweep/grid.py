@@ -1,4 +1,7 @@
-"""sweep: every combination of learning rates, latent sizes and seeds, in one batched run per shape."""
+"""sweep: train every combination of learning rates, latent sizes and seeds.
+
+All models of the same shape, that is, of one latent size, train together in one batched run.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +37,8 @@ COLUMNS = ["lr", "latent", "seed", "train_loss", "test_loss", "seconds", "diverg
 class Sweep:
     """The result of a sweep.
 
-    best: the trial of the lowest test loss, or of the lowest train loss if there are no test images;
-    None if all trials diverged.
+    trials: all trials. rows: the rows of `table`. best: the trial with the lowest test loss, or with the
+    lowest train loss if there are no test images; None if all trials diverged.
 
     >>> Sweep().table.columns.tolist()
     ['lr', 'latent', 'seed', 'train_loss', 'test_loss', 'seconds', 'diverged']
@@ -47,10 +50,11 @@ class Sweep:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row for each trial.
+        """A table with one row for each trial.
 
-        train_loss, test_loss: of the last epoch, empty if the trial diverged. seconds: of the batched
-        run that the trial was part of. diverged: the epoch in which it did, if it did.
+        train_loss, test_loss: those of the last epoch; empty if the trial diverged. seconds: the time of
+        the batched run, for all its trials together. diverged: the epoch in which the trial diverged, or
+        empty.
         """
         table = pd.DataFrame(self.rows, columns=COLUMNS)
         return table.astype({"latent": "Int64", "diverged": "Int64"})
@@ -70,13 +74,14 @@ def sweep(
     out: str | Path | None = None,
     progress: bool = True,
 ) -> Sweep:
-    """Train a model for every learning rate, latent size and seed. Equal sizes train together.
+    """Train a model for every combination of learning rate, latent size and seed.
 
-    Each trial is what `fit` gives for the same settings, up to rounding. data: one data set, or one
-    for each seed. latent: None means the model's own size. out: a folder for sweep.csv, written
-    whenever a size is finished, and for `best`, the run folder of the best trial.
+    Models of the same latent size train together. Up to rounding, each trial is equal to a run of `fit`
+    with the same settings. data: one data set for all seeds, or {seed: data set}. latent: None means the
+    model's own latent size. out: the folder for sweep.csv, which is written after each latent size, and
+    for `best`, the run folder of the best trial.
 
-    Raises ScratchaeError, before anything is trained, if a setting is not possible.
+    Raises ScratchaeError, before anything is trained, if a setting is wrong.
 
     >>> from scratchae.data import Images
     >>> data = Dataset("blank", Images(torch.zeros(20, 28, 28, dtype=torch.uint8)))
@@ -109,7 +114,7 @@ def sweep(
             ]
             trainer = BatchedTrainer(trials)
             started = time.perf_counter()
-            words = f"{name}, {len(trials)} model{'s'[: len(trials) > 1]}"
+            words = f"{name}, {len(trials)} {'models' if len(trials) > 1 else 'model'}"
             words += f" ({place}/{len(names)})" if len(names) > 1 else ""
             train_epochs(trainer, pool, epochs, words, progress)
             adam = add(found, trainer, time.perf_counter() - started) or adam
@@ -168,18 +173,18 @@ def train_epochs(
             loss = decisive_loss(min(training, key=decisive_loss))
             words = f"epoch {epoch}/{epochs}, best {loss:.4f}"
             bar.set_postfix_str(words)
-            if progress and bar.disable:  # there is no terminal to draw in
+            if progress and bar.disable:  # there is no terminal to draw the bar in
                 print(f"{name}: {words}", file=sys.stderr)
 
 
 def decisive_loss(trial: Trial) -> float:
-    """Return the loss by which trials are compared: the test loss, or the train loss without it."""
+    """Return the loss by which trials are compared: the test loss; without test images, the train loss."""
     test = trial.loss("test")
     return trial.loss("train") if math.isnan(test) else test
 
 
 def add(found: Sweep, trainer: BatchedTrainer, seconds: float) -> Adam | None:
-    """Add the trials to the result. If one of them is the best so far, return its optimiser."""
+    """Add the trials to the result. If one of them is now the best of all, return its optimiser."""
     for trial in trainer.trials:
         own = trial.run.settings
         row = {
@@ -211,7 +216,7 @@ def keep_best(trial: Trial, adam: Adam, folder: Path) -> None:
 def check_values(
     lr: Sequence[float], seeds: Sequence[int], latent: Sequence[int] | None, weight_decay: float
 ) -> None:
-    """Raise ScratchaeError if a list is empty or has a value twice, or a number is out of range."""
+    """Raise ScratchaeError if a list is empty or contains a value twice, or if a number is out of range."""
     for name, values in (("lr", lr), ("seeds", seeds), ("latent", latent)):
         if values is None:
             continue

@@ -1,4 +1,4 @@
-"""Read the values of a sweep: a number 1e-3, a list 1e-4,1e-3 or a range 1e-4..1e-2."""
+"""Read the values of a sweep from text: a number 1e-3, a list 1e-4,1e-3 or a range 1e-4..1e-2."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from scratchae.errors import ScratchaeError
 def numbers(text: str, name: str) -> list[float]:
     """Return the positive numbers in a text.
 
-    A range goes up in equal factors, two for each factor of ten. A number after a colon sets the
-    number of its values instead. The inner values are rounded to three digits, so that the value
-    shown is the value used. name: the option, for error messages. Raises ScratchaeError if the text
-    has another form.
+    In a range, each value is the one before times a fixed factor, with two steps for each factor of ten.
+    A number after a colon sets the number of values instead. The values between the ends are rounded to
+    three digits, so that they can be printed exactly. name: the option, for the error text. Raises
+    ScratchaeError if the text has another form.
 
     >>> numbers("1e-4..1e-2", "--lr")
     [0.0001, 0.000316, 0.001, 0.00316, 0.01]
@@ -70,7 +70,7 @@ def whole_numbers(text: str, name: str) -> list[int]:
 
 
 def seed_numbers(text: str, name: str) -> list[int]:
-    """Return the seeds: a single number n means 0, ..., n - 1; a list or a range gives the seeds.
+    """Return the seeds. A single number n means 0, ..., n - 1. A list or a range contains the seeds.
 
     >>> seed_numbers("5", "--seeds"), seed_numbers("7..7", "--seeds")
     ([0, 1, 2, 3, 4], [7])
@@ -83,7 +83,7 @@ def seed_numbers(text: str, name: str) -> list[int]:
 
 
 def number(text: str, name: str, whole: str) -> float:
-    """Return the positive finite number in `text`, which is a part of `whole`."""
+    """Return the number in `text`, a part of `whole`. Raises ScratchaeError if it is not a number above 0."""
     try:
         value = float(text)
     except ValueError:

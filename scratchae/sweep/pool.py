@@ -1,4 +1,4 @@
-"""The images of a sweep: one pool on the device, from which every trial takes its own batches."""
+"""The images of a sweep: one pool on the device, from which each trial takes its batches."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from scratchae.training.preparation import checksum, keepsakes, pixels_for
 class SeedImages:
     """The images on which the trials of one seed are trained and tested.
 
-    start: where its n training images begin in the pool. test: (K, *input_shape), or None.
-    kept: the digits whose reconstructions are kept.
+    start: the index in the pool of the first of its n training images. test: (K, *input_shape), or None.
+    kept: (k, *input_shape), the images whose reconstructions are stored after each epoch.
     """
 
     data: Dataset
@@ -30,10 +30,11 @@ class SeedImages:
 
 
 class ImagePool:
-    """The training images of all seeds, (n or more, *input_shape); equal images are stored once.
+    """The training images of all seeds, in one tensor `images` (K n, *input_shape).
 
-    data: one data set for all seeds, or one for each, if a held-out part depends on the seed.
-    Raises ScratchaeError if the data sets differ in size.
+    There are n images for each of K different data sets; equal data sets are stored once. data: one data
+    set for all seeds, or {seed: data set}, if the test images are chosen by the seed. Raises
+    ScratchaeError if a seed has no data set, or if the data sets differ in size.
 
     >>> from scratchae.data import Images
     >>> from scratchae.models import build
@@ -77,7 +78,7 @@ class ImagePool:
         self.n, self.images = sizes[0], images[0] if len(images) == 1 else torch.cat(images)
 
     def orders(self, seeds: Sequence[int], epoch: int) -> Tensor:
-        """Return (M, n): for each seed the order in which its own run sees its images."""
+        """Return indices (M, n) into the pool: for each seed, its images in the order of a single run."""
         own = {seed: Batches(self.n, 1, seed, self.device).order(epoch) for seed in set(seeds)}
         return torch.stack([own[seed] + self.parts[seed].start for seed in seeds])
 

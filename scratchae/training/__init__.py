@@ -1,4 +1,4 @@
-"""Training: the loop around the step, evaluation, and the run folder in which a run is stored."""
+"""Training: the loop over epochs and batches, evaluation, and the run folder, which stores a run."""
 
 from scratchae.step import train_step
 from scratchae.training.evaluation import evaluate, reconstruct

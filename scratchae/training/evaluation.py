@@ -1,4 +1,4 @@
-"""Evaluate a model: its loss, its reconstructions, and the first tensor that is not finite."""
+"""Evaluate a model: compute its loss and its reconstructions, and find the first tensor with NaN or inf."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def evaluate(model: Layer, x: Tensor, target: Tensor | None = None, batch_size: 
 def evaluating(model: Layer) -> Iterator[None]:
     """Put the model into evaluation mode inside the block.
 
-    After the block, the mode is as before, and the layers keep nothing for a backward pass.
+    After the block, the model is in its old mode again, and what `forward` saved is deleted.
 
     >>> from scratchae.layers import Sequential
     >>> model = Sequential()
@@ -55,7 +55,7 @@ def evaluating(model: Layer) -> Iterator[None]:
 
 
 def reconstruct(model: Layer, images: Tensor) -> Tensor:
-    """Return the model's output for images (N, *input_shape), on the CPU.
+    """Return the model's output (N, *input_shape) for images (N, *input_shape), on the CPU.
 
     >>> from scratchae.layers import ReLU, Sequential
     >>> reconstruct(Sequential(ReLU()), torch.tensor([[1.0, -2.0]])).tolist()
@@ -69,7 +69,7 @@ def reconstruct(model: Layer, images: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def first_bad_tensor(model: Layer, x: Tensor) -> str:
-    """Return the name of the first tensor in a forward pass that contains NaN or infinity.
+    """Run a forward pass on x (N, ...); return the name of the first tensor that contains NaN or infinity.
 
     >>> from scratchae.layers import Linear, Sequential
     >>> model = Sequential(Linear(2, 1), Linear(1, 2))

@@ -1,8 +1,8 @@
-"""How the processor treats floating-point numbers during training: denormals, TF32 and bfloat16.
+"""The processor's number formats during training: denormals, TF32 and bfloat16.
 
-Denormals are numbers below 1.2e-38. The weights of dead units and their Adam moments shrink to such
-numbers. On x86, an operation on them takes a hundred times longer. So during training they are
-treated as 0; the losses stay the same.
+Denormals are float32 numbers below 1.2e-38. The weights of dead units and their Adam moments become that
+small. On x86, an operation on them takes a hundred times longer. So during training they are treated as
+0. The losses stay the same.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def flushing_denormals() -> Iterator[None]:
 def flush_denormals(on: bool) -> None:
     """Turn the flushing of denormals on or off in every thread.
 
-    torch's own function does this only in the thread that calls it. A new thread copies the setting
-    when it starts. But torch's threads start with the first large operation, such as the scaling of
-    images, and run until the end of the program. So OpenMP runs the function in all of them.
+    torch's own function sets it only for the thread that calls it. A new thread copies the setting at
+    its start. But torch's threads start with the first large operation, such as the scaling of images,
+    and run until the end of the program. So this function asks OpenMP to set it in each of them.
     """
     torch.set_flush_denormal(on)
     runtime = openmp()
@@ -54,7 +54,7 @@ def flush_denormals(on: bool) -> None:
 
 @cache
 def openmp() -> ctypes.CDLL | None:
-    """Return the OpenMP library that torch has loaded; None if it is not found, or not on Linux."""
+    """Return the OpenMP library that torch has loaded; None if it is not found, as outside of Linux."""
     maps = Path("/proc/self/maps")
     lines = maps.read_text().splitlines() if maps.exists() else []
     paths = [line.split()[-1] for line in lines if "libgomp" in line or "libiomp5" in line]
@@ -64,10 +64,11 @@ def openmp() -> ctypes.CDLL | None:
 
 @contextmanager
 def float32_products(tf32: bool = False) -> Iterator[None]:
-    """Multiply float32 matrices on CUDA in float32 or, with tf32, in TF32 inside the block.
+    """Inside the block, multiply float32 matrices on CUDA in float32; if tf32 is True, in TF32.
 
-    TF32 keeps 10 of a number's 23 binary digits. A product then has a relative error of about 1e-3
-    instead of 1e-7, and is several times faster on GPUs since Ampere. Sums are computed in float32.
+    TF32 keeps 10 of the 23 binary digits after the point. A product then has a relative error of about
+    1e-3 instead of 1e-7, and is several times faster on Ampere and later GPUs. Sums are computed in
+    float32.
 
     >>> with float32_products(tf32=True):
     ...     torch.get_float32_matmul_precision()

@@ -38,7 +38,7 @@ from scratchae.training.preparation import (
 )
 from scratchae.training.run import COLUMNS, Run, Settings, prepare_folder, write_checkpoint
 
-LR, WEIGHT_DECAY = 1e-3, 1e-5  # of Adam, if fit is given no optimizer
+LR, WEIGHT_DECAY = 1e-3, 1e-5  # for Adam, the default optimizer
 
 
 def fit(
@@ -62,28 +62,28 @@ def fit(
 ) -> Run:
     """Train an autoencoder on shuffled batches of `data.train`.
 
-    model: a model, or the name of one, which is then built with `seed`. Each step moves it towards
-    `model.target(images)`, which is the images themselves unless the model says otherwise.
+    model: a model, or a name, such as "fc"; a named model is built with `seed`. The target of the images
+    is `model.target(images)`, normally the images themselves.
 
-    loss: None uses the model's own loss, and the mean squared error if it has none. optimizer: None
-    uses Adam with learning rate `lr` (1e-3) and `weight_decay` (1e-5). Otherwise an optimizer of the
-    model's parameters, or a function that makes one of a list of parameters, such as
-    `lambda parameters: SGD(parameters, lr=0.1)`.
+    loss: None means the model's own loss, or the mean squared error if it has none. optimizer: None
+    means Adam with learning rate `lr` (default 1e-3) and `weight_decay` (default 1e-5). It can also be an
+    optimizer of the model's parameters, or a function that takes a list of parameters and returns an
+    optimizer, such as `lambda parameters: SGD(parameters, lr=0.1)`.
 
-    out: the run folder, with a checkpoint after every epoch; None keeps nothing on disk. resume:
+    out: the run folder, which gets a checkpoint after every epoch; None stores nothing on disk. resume:
     continue from the checkpoint in `out`, or start if there is none yet. The final weights are the
     same, bit for bit, as without the interruption. device: "auto" uses CUDA if there is a GPU.
 
-    engine: "eager" runs the layers as they are written. The others make the same steps, up to
-    rounding: "buffered" in memory that is allocated once, "frugal" in less of such memory, "compile"
-    through torch.compile, "graph" (on CUDA) as a recorded CUDA graph. precision: "float32", or "bf16"
-    on CUDA with the engine compile or graph: the layers compute in bfloat16, and the weights stay in
-    float32. tf32: let CUDA round the factors of float32 products to TF32. A run folder does not store
-    these three: resume with the same values.
+    engine: "eager" calls the layers one by one. The others make the same steps, up to rounding:
+    "buffered" uses memory that is allocated once, "frugal" uses less of such memory, "compile" uses
+    torch.compile, and "graph" (only on CUDA) records a CUDA graph. precision: "float32"; or "bf16", only
+    on CUDA and with the engine compile or graph: the layers compute in bfloat16, and the weights stay in
+    float32. tf32: if True, CUDA rounds the factors of float32 products to TF32. A run folder does not
+    store engine, precision and tf32: resume with the same values.
 
-    If torchrun starts the program several times, the processes train one model: each works on its
-    share of every batch. Together they make the steps of one process, up to rounding. Only rank 0
-    writes and prints; all return the same run.
+    If torchrun starts the program several times, the processes train one model together. Each process
+    works on its part of every batch. The steps are those of one process, up to rounding. Only the first
+    process (rank 0) writes and prints. All return the same run.
 
     Raises ScratchaeError if a setting is wrong, or if a loss is not finite. In the second case, the
     checkpoint is that of the last epoch before this loss.
@@ -128,7 +128,7 @@ def fit(
         stepper = make_engine(engine, model, optimizer, precision)
         if workers.size > 1:
             stepper = DataParallel(stepper, workers)
-        # rank 0 makes the folder or reads the checkpoint; all workers then get the same state
+        # rank 0 makes the folder or reads the checkpoint; then all workers get its state
         if run.folder is not None:
             run.rows, run.outputs = workers.from_rank_0(
                 partial(prepare_folder, run, optimizer, resume)
@@ -152,7 +152,7 @@ def fit(
                 disable=None if progress and workers.is_rank_0 else True,
                 file=sys.stderr,
             ) as bar:
-                hidden = bar.disable  # True if there is no terminal for the bar
+                hidden = bar.disable  # True if there is no terminal to draw the bar in
                 train_loss = train_epoch(stepper, *train, batches, epoch, bar)
                 test_loss = float("nan")
                 if test is not None:
@@ -177,7 +177,10 @@ def make_optimizer(
     lr: float | None,
     weight_decay: float | None,
 ) -> Optimizer:
-    """Move the model to the device and return the optimizer of its parameters, as `fit` explains."""
+    """Move the model to the device and return the optimizer of its parameters.
+
+    The arguments are those of `fit`. Raises ScratchaeError if they contradict one another.
+    """
     if optimizer is None:
         return Adam(
             model.to(device).parameters(),
@@ -206,7 +209,7 @@ def make_optimizer(
 
 
 def images_and_targets(model: Autoencoder, images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return (images, targets), where targets is None if the images are their own targets."""
+    """Return (images, targets), both (N, ...); targets is None if the images are their own targets."""
     targets = model.target(images)
     return images, None if targets is images else targets
 
@@ -219,7 +222,10 @@ def train_epoch(
     epoch: int,
     bar: tqdm,
 ) -> float:
-    """Train on every image once; return the mean loss over the images."""
+    """Train for one epoch; return the mean of the losses over all images.
+
+    Raises ScratchaeError if a loss is not finite.
+    """
     engine.model.train()
     try:
         total = engine.epoch(images, batches.epoch(epoch), bar.update, targets)

@@ -1,4 +1,4 @@
-"""What `fit` and `sweep` do before they train: check settings, choose a device, prepare images."""
+"""Preparations of `fit` and `sweep`: check settings, choose a device, prepare images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_SEED = 2
 
 
 def check_settings(epochs: int, batch_size: int, seed: int) -> None:
-    """Raise ScratchaeError if a number is not an integer or is too small."""
+    """Raise ScratchaeError if one of these settings is not an integer or is too small."""
     for name, value, least in (
         ("epochs", epochs, 1),
         ("batch_size", batch_size, 1),
@@ -28,7 +28,7 @@ def check_settings(epochs: int, batch_size: int, seed: int) -> None:
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """Return the device. "auto" means CUDA if there is a GPU, else the CPU.
+    """Return the device with this name. "auto" means CUDA if there is a GPU, else the CPU.
 
     Raises ScratchaeError if there is no such device.
     """
@@ -44,7 +44,7 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def checksum(data: Dataset) -> str:
-    """Return a checksum of the training images, in their order."""
+    """Return a checksum of the training images. It depends on their order, too."""
     return hashlib.sha256(data.train.pixels.contiguous().numpy().tobytes()).hexdigest()[:16]
 
 

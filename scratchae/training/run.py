@@ -1,14 +1,14 @@
 """A run: the result of training, in memory and in a folder.
 
-    config.json              settings, data and versions
-    checkpoint.safetensors   everything that resuming needs, replaced in one step after each epoch
+    config.json              the settings, the data and the versions
+    checkpoint.safetensors   everything that is needed to resume; replaced after each epoch
     weights.safetensors      only the model's weights, under torch.nn's keys
     history.csv              one row for each epoch
-    pictures/                drawn by the command line
+    pictures/                the pictures that the command line draws
 
-The checkpoint is a single file, so that its parts always belong to the same epoch. It contains the
-tensors of the model and the optimiser, the reconstructions so far and, as JSON in its header, the
-history.
+The checkpoint is a single file, and it is replaced as a whole, so that its parts always belong to the
+same epoch. It contains the tensors of the model and the optimiser, and the reconstructions so far. Its
+header contains the history, as JSON.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ COLUMNS = ["epoch", "train_loss", "test_loss", "seconds"]
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings that determine the final weights of a run. config.json stores them.
+    """The settings of a run, as config.json stores them. Engine, precision, tf32 and device are not stored.
 
-    data, test_data: the arguments of `scratchae.data.load`. checksum: of the training images.
-    optimizer, loss: their `repr`; None if the run folder does not contain it.
+    data, test_data: the arguments of `scratchae.data.load`. checksum: that of the training images.
+    optimizer, loss: their `repr`, or None if config.json does not contain it.
 
     >>> from scratchae.data import Dataset, Images
     >>> from scratchae.training import fit
@@ -62,7 +62,7 @@ class Settings:
     loss: str | None = None
 
     def load(self) -> Dataset:
-        """Load the data set again."""
+        """Load the data set again; return it."""
         return load(self.data, test=self.test_data, seed=self.seed)
 
 
@@ -70,10 +70,10 @@ class Settings:
 class Run:
     """A model, its settings, and its losses and reconstructions after every epoch so far.
 
-    rows: for each epoch a dict with epoch, train_loss, test_loss (the model's loss, as a mean over the
-    images) and seconds; `history` is the same as a DataFrame. outputs: for each epoch (epoch,
-    originals, reconstructions), the last two of shape (K, *input_shape), always of the same images.
-    folder: the run folder; None if the run is not kept on disk.
+    rows: for each epoch a dict with epoch, train_loss, test_loss and seconds; the losses are means over
+    the images. `history` contains the same as a DataFrame. outputs: for each epoch (epoch, originals,
+    reconstructions); the last two are (K, *input_shape), and the originals are the same in every epoch.
+    folder: the run folder; None if the run is not stored on disk.
 
     >>> from scratchae.data import Dataset, Images
     >>> from scratchae.training import fit
@@ -92,7 +92,7 @@ class Run:
     @property
     def own_folder(self) -> Path:
         """The run folder. The run must have one."""
-        assert self.folder is not None, "this run is not kept on disk"
+        assert self.folder is not None, "this run is not stored on disk"
         return self.folder
 
     @property
@@ -115,7 +115,7 @@ def write_config(run: Run) -> None:
 
 
 def write_checkpoint(run: Run, optimizer: Optimizer) -> None:
-    """Write the checkpoint. Then write the weights and the history, which are parts of it, again."""
+    """Write the checkpoint. Then write the weights and the history also to their own files."""
     state = optimizer.state_dict()
     tensors = {f"model.{key}": value for key, value in run.model.state_dict().items()}
     tensors |= {f"optimizer.{key}": value for key, value in state.pop("state").items()}
@@ -132,7 +132,7 @@ def write_checkpoint(run: Run, optimizer: Optimizer) -> None:
 def write_tensors(
     path: Path, tensors: dict[str, Tensor], header: dict[str, str] | None = None
 ) -> None:
-    """Write a safetensors file. If this fails, the old file stays as it was."""
+    """Write a safetensors file. If this fails, the old file does not change."""
     own = {key: tensor.detach().cpu().clone() for key, tensor in tensors.items()}
     with replacing(path) as beside:
         beside.write_bytes(save(own, header))
@@ -147,7 +147,8 @@ def read_config(folder: Path) -> Settings:
         )
     if not path.is_file():
         raise ScratchaeError(
-            f"{folder} is not a run folder, it has no config.json: choose one that `scratchae train` made"
+            f"{folder} is not a run folder, because it has no config.json: choose a folder that "
+            "`scratchae train` made"
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -160,7 +161,10 @@ def read_config(folder: Path) -> Settings:
 
 
 def read_checkpoint(run: Run, optimizer: Optimizer | None = None) -> None:
-    """Load the checkpoint into run and, if given, optimizer."""
+    """Load the checkpoint into run and, if it is given, into optimizer.
+
+    Raises ScratchaeError if there is no checkpoint, or if it is damaged.
+    """
     path = run.own_folder / "checkpoint.safetensors"
     try:
         with safe_open(path, framework="pt") as file:
@@ -170,7 +174,7 @@ def read_checkpoint(run: Run, optimizer: Optimizer | None = None) -> None:
         state = json.loads(header["optimizer"])
     except FileNotFoundError as error:
         raise ScratchaeError(
-            f"{run.own_folder} has no checkpoint yet, training stopped before it was set up: "
+            f"{run.own_folder} has no checkpoint yet, because training stopped before the first one: "
             "start again with the same command and --resume"
         ) from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
@@ -187,12 +191,14 @@ def read_checkpoint(run: Run, optimizer: Optimizer | None = None) -> None:
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with a prefix, under their names without it."""
+    """Return the tensors whose names begin with a prefix, by their names without the prefix."""
     return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
 
 
 def open_run(folder: str | Path) -> Run:
-    """Open the run in a folder, with its model on the CPU. Raises ScratchaeError if that fails.
+    """Return the run in a folder, with its model on the CPU.
+
+    Raises ScratchaeError if the folder contains no run, or if a file is damaged.
 
     >>> import tempfile
     >>> from scratchae.data import Dataset, Images
@@ -214,7 +220,8 @@ def open_run(folder: str | Path) -> Run:
 def prepare_folder(run: Run, optimizer: Optimizer, resume: bool) -> tuple[list, list]:
     """Make the run folder, or load its checkpoint into run and optimizer.
 
-    Returns the run's rows and outputs so far.
+    Returns the run's rows and outputs so far. Raises ScratchaeError if the folder contains a run and
+    resume is False, or if that run has other settings.
     """
     folder = run.own_folder
     remove_leftovers(folder)
@@ -222,7 +229,7 @@ def prepare_folder(run: Run, optimizer: Optimizer, resume: bool) -> tuple[list, 
         was = read_config(folder)
         if not resume:
             raise ScratchaeError(
-                f"{folder} holds a run already: add --resume (resume=True) to continue it, or choose "
+                f"{folder} already contains a run: add --resume (resume=True) to continue it, or choose "
                 "another folder"
             )
         check_same(was, run.settings, folder)
@@ -234,7 +241,10 @@ def prepare_folder(run: Run, optimizer: Optimizer, resume: bool) -> tuple[list, 
 
 
 def check_same(was: Settings, now: Settings, folder: Path) -> None:
-    """Raise ScratchaeError if a run would continue with other settings. More epochs are allowed."""
+    """Raise ScratchaeError if a run would continue with other settings.
+
+    The number of epochs may differ. `data` and `test_data` may differ if the training images are the same.
+    """
     for name, old in asdict(was).items():
         new = getattr(now, name)
         if name in ("data", "test_data", "epochs") or old is None or new == old:

@@ -33,7 +33,7 @@ ONE[3, 1] = 1
         (None, X, "d is None: was it computed and returned?"),
         (2.0, X, "d is a float, expected a torch.Tensor"),
         (X.float(), X, "d is float32, expected float64: keep the dtype of the inputs"),
-        (X.to("meta"), X, "d is on meta, expected cpu: make it where its inputs are"),
+        (X.to("meta"), X, "d is on meta, expected cpu: create it on the device of the inputs"),
         (X.T, X, "d has shape (3, 5), expected (5, 3): transpose it"),
         (noise(3, 5), X, "d has shape (3, 5), expected (5, 3): its axes are exchanged, and its"),
         (KEPT, KEPT.sum(0), "d has shape (4, 5, 3), expected (5, 3): sum over axis 0"),

@@ -90,7 +90,7 @@ def test_random_numbers_that_are_not_of_torch_get_one_sentence():
         lambda x: x * numbers.random(), torch.ones(3), backward=lambda dy, x: dy * numbers.random()
     )
     assert not result and not result.rows
-    assert "another result when it is called again" in result.diagnosis
+    assert "another result if it is called again" in result.diagnosis
 
 
 def misread(dy):
@@ -128,7 +128,7 @@ def test_a_backward_that_fails_for_a_view_is_answered_with_the_cure():
 
     result = gradcheck(torch.sin, torch.randn(3, 5), backward=backward)
     assert not result
-    assert "use reshape in place of view, or dy.contiguous()" in result.diagnosis
+    assert "use reshape instead of view, or dy.contiguous()" in result.diagnosis
     assert "\n" not in result.diagnosis and "RuntimeError" in result.diagnosis
 
 

@@ -163,7 +163,7 @@ def test_a_number_that_is_not_finite_is_the_first_thing_said():
     model = small()
     model[1][0].weight[2, 3] = math.nan
     seen = trace(model, batch(11, 7))
-    assert seen.warnings == ("decoder.0: its output has NaN or infinity in it: look here first",)
+    assert seen.warnings == ("decoder.0: its output contains NaN or infinity: look here first",)
     assert trace(model, batch(11, 7), model).parted is None  # NaN in the same places
 
 

@@ -429,7 +429,7 @@ def test_all_workers_stop_with_the_same_sentence(tmp_path):
     assert bad[0] == "NotFiniteError" and "in step 1" in bad[1]
     assert "first bad tensor: the output of encoder" in diverged[1]
     assert "first bad tensor: encoder.1.running_var" in of_images[1]
-    assert "holds a run already" in taken[1]
+    assert "already contains a run" in taken[1]
     assert "a batch of 1 cannot be divided among 2 workers" in small[1]
     assert open_run(tmp_path / "run").epoch == 0
 
@@ -663,7 +663,7 @@ def test_each_worker_takes_a_gpu_of_its_own_or_says_that_there_is_none(monkeypat
     assert Workers().own_device(torch.device("cuda", 0)) == torch.device("cuda", 0)
     assert taken == [1]
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(ScratchaeError, match="worker 6 finds no GPU of its own"):
+    with pytest.raises(ScratchaeError, match="there is no GPU for worker 6"):
         Workers(6, 8).own_device(torch.device("cuda"))
 
 

@@ -1,7 +1,7 @@
 """The random cases of every exercise and of every layer, one file for each layer.
 
-Importing this package imports all files in it, and each declares its exercises (`@exercise`) and its
-random layers (`@layer_case`). To add those of a new layer, add a file.
+Importing this package imports all files in it. Each file declares exercises (`@exercise`) and random
+layers (`@layer_case`). For a new layer, add a file.
 """
 
 from importlib import import_module

@@ -19,7 +19,7 @@ def forward_inputs(draw: Draw) -> dict:
 
 
 def backward_inputs(forward: Callable[[Tensor], Tensor]) -> Callable[[Draw], dict]:
-    """The inputs of a backward that is computed from y = forward(x)."""
+    """Return a function that draws the inputs of a backward computed from y = forward(x)."""
 
     def inputs(draw: Draw) -> dict:
         shape = draw.batch(), draw.size(), draw.size()

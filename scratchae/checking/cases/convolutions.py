@@ -1,4 +1,4 @@
-"""Cases of Conv2d and ConvTranspose2d: sizes that fit the stride, and sizes that leave a rest."""
+"""Cases of Conv2d and ConvTranspose2d: sizes that the stride divides, and sizes that leave a remainder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def conv_transpose2d_backward_inputs(draw: Draw) -> dict:
 
 
 def conv2d_inputs(draw: Draw) -> tuple[dict[str, Any], Tensor, Tensor, Tensor, Tensor]:
-    """settings, image x (N, C, H, W), weight (O, C/G, kH, kW), y-sized dy, bias."""
+    """Draw the settings, x (N, C, H, W), weight (O, C/G, kH, kW), dy (N, O, P, Q) and bias (O,)."""
     settings, kernel, positions = geometry(draw)
     groups = settings["groups"]
     C, O = channels(draw, groups)
@@ -68,7 +68,7 @@ def conv2d_inputs(draw: Draw) -> tuple[dict[str, Any], Tensor, Tensor, Tensor, T
 
 
 def conv_transpose2d_inputs(draw: Draw) -> tuple[dict[str, Any], Tensor, Tensor, Tensor, Tensor]:
-    """settings, x (N, O, P, Q), weight (O, C/G, kH, kW), dy (N, C, H, W), bias (C,)."""
+    """Draw the settings, x (N, O, P, Q), weight (O, C/G, kH, kW), dy (N, C, H, W) and bias (C,)."""
     settings, kernel, positions = geometry(draw)
     groups = settings["groups"]
     C, O = channels(draw, groups)
@@ -86,7 +86,7 @@ def conv_transpose2d_inputs(draw: Draw) -> tuple[dict[str, Any], Tensor, Tensor,
 
 
 def geometry(draw: Draw) -> tuple[dict[str, Any], tuple[int, int], tuple[int, int]]:
-    """Stride, padding, dilation, groups; the kernel's size; the number of positions."""
+    """Draw (stride, padding, dilation and groups), the size of the kernel, and the number of positions."""
     kernel = draw.pick.choice([(3, 2), (2, 3), (3, 3)])
     settings: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
     if draw.corner == "stride":
@@ -103,7 +103,7 @@ def geometry(draw: Draw) -> tuple[dict[str, Any], tuple[int, int], tuple[int, in
 
 
 def channels(draw: Draw, groups: int) -> tuple[int, int]:
-    """(C, O), which differ; at least two channels in each group, so that their order shows."""
+    """Draw (C, O), which differ. Each group has at least two channels, so that a wrong order shows."""
     C, O = draw.pick.sample([1, 2, 3] if groups == 1 else [2, 3], 2)
     return groups * C, groups * O
 
@@ -113,12 +113,12 @@ def pair(draw: Draw, *choices: int) -> tuple[int, int]:
 
 
 def along(axis: int, settings: dict[str, Any], *names: str) -> list[int]:
-    """The settings of that axis."""
+    """Return the settings of that axis."""
     return [both(settings[name])[axis] for name in names]
 
 
 def drawn_arguments(pick: Random) -> dict[str, Any]:
-    """The arguments that both layers have in common."""
+    """Draw the arguments that both layers have in common."""
     groups = pick.randint(1, 3)
     return {
         "in_channels": groups * pick.randint(1, 3),

@@ -1,4 +1,4 @@
-"""Cases of the first weights."""
+"""Cases of the initial weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scratchae.layers.init import kaiming_uniform
 
 
 def call(function: Callable, arguments: dict) -> tuple:
-    """What can be compared of random numbers: shape, range, spread, and that the seed decides them.
+    """Return what can be compared of random numbers: shape, range, spread, and whether the seed decides them.
 
     Range and spread are in units of the right bound.
     """

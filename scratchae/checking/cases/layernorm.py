@@ -40,7 +40,7 @@ def backward_inputs(draw: Draw) -> dict:
 
 
 def normalised(x: Tensor, axes: int) -> tuple[Tensor, Tensor]:
-    """x̂ and s, over the last axes of x."""
+    """Return x̂ and s, computed over the last axes of x."""
     last = tuple(range(-axes, 0))
     var, mean = torch.var_mean(x, last, correction=0, keepdim=True)
     s = torch.sqrt(var + 1e-3)
@@ -48,7 +48,7 @@ def normalised(x: Tensor, axes: int) -> tuple[Tensor, Tensor]:
 
 
 def shapes_of(draw: Draw) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The leading axes of x, and normalized_shape."""
+    """Return the leading axes of x, and normalized_shape."""
     N, F = draw.batch(), draw.pick.choice([5, 7, 11])
     if draw.corner == "two axes":
         return (N,), (3, F)

@@ -23,7 +23,7 @@ def backward_inputs(draw: Draw) -> dict:
 
 
 def sizes(draw: Draw) -> tuple[int, int, tuple[int, ...]]:
-    """(I, O, the axes before the last)."""
+    """Draw (I, O, the axes before the last)."""
     I, O = draw.pick.sample([3, 5, 7, 11], 2)
     return I, O, (2, 3) if draw.corner == "leading axes" else (draw.batch(),)
 

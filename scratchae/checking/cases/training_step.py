@@ -14,7 +14,7 @@ from scratchae.step import train_step
 
 
 def call(function: Callable, arguments: dict) -> tuple[Tensor, Tensor]:
-    """Make three steps; return the losses, and all parameters and running statistics in a row."""
+    """Make three steps; return the losses, and all parameters and running statistics as one vector."""
     model, optimizer = arguments["model"], arguments["optimizer"]
     losses = [function(model, optimizer, x) for x in arguments["batches"]]
     numbers = [t for t in model.state_dict().values() if t.is_floating_point()]

@@ -1,8 +1,8 @@
 """A net that computes in bfloat16, while the parameters in the optimiser stay in float32.
 
-bfloat16 has the range of float32, but only 8 binary digits instead of 24. Products of matrices are
-several times faster on a GPU that supports it. But a weight in bfloat16 would not change if a small
-step is added to it. So both formats are used:
+bfloat16 has the range of float32, but only 8 binary digits instead of 24. On a GPU that supports it,
+products of matrices are several times faster. But a small step, added to a weight in bfloat16, would be
+lost by rounding. So both formats are used:
 
     master weights   float32: the parameters in the optimiser, their gradient, the optimiser's state
     a copy of them   bfloat16: made at the start of each step, in one operation
@@ -10,9 +10,9 @@ step is added to it. So both formats are used:
     BatchNorm        float32: its statistics are sums of many numbers
     loss             float32
 
-float16 needs a factor on the loss, so that small gradients do not become 0. bfloat16 does not: its
-smallest numbers are about 1e-38, as in float32 (Kalamkar et al. 2019; master weights: Micikevicius
-et al. 2018).
+In float16, the loss must be multiplied by a large factor, so that small gradients do not become 0. In
+bfloat16 this is not necessary: its smallest numbers are about 1e-38, as in float32 (Kalamkar et al. 2019;
+master weights: Micikevicius et al. 2018).
 
 Tested on a CPU, where the losses differ from those in float32 by at most two percent. Not yet timed
 on a GPU.

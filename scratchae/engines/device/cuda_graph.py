@@ -1,9 +1,9 @@
 """Steps recorded as a CUDA graph. One replay makes several steps.
 
 A CUDA graph is a recording of GPU kernels with the addresses that they read and write. A replay runs
-them without Python, and without a launch of each kernel by the host. For a small model, these take
-most of the time of a step. The addresses are fixed, so everything that changes between steps must be
-in tensors that stay at the same place on the device.
+the kernels again. Python does not run, and the host does not launch each kernel; for a small model, these
+two take most of the time of a step. The addresses are fixed, so everything that changes between steps
+must be in tensors that stay at the same address on the device.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from torch import Tensor
 from scratchae.engines.device.step import Step, copies
 from scratchae.errors import ScratchaeError
 
-STEPS_A_REPLAY = 8  # the time to start a replay is divided among them
+STEPS_A_REPLAY = 8  # several steps in one replay, because each replay takes time to start
 
 
 class Recording:
-    """A recorded step. All tensors that it reads and writes stay at fixed places.
+    """A recorded step. All tensors that it reads and writes stay at fixed addresses.
 
     tensors: the tensors of `device_step`. Recording does not change them, because it runs no kernel.
-    addresses: the addresses of the tensors that `run` does not copy. Raises ScratchaeError if the
-    step reads a number from the device in Python, which cannot be recorded.
+    addresses: the addresses of those tensors that `run` does not copy into the recording. Raises
+    ScratchaeError if the step reads a number from the device in Python, because this cannot be recorded.
     """
 
     def __init__(self, step: Step, tensors: dict[str, Tensor], addresses: list[int]) -> None:
@@ -51,7 +51,7 @@ class Recording:
             ) from error
 
     def rehearse(self, step: Step) -> None:
-        """Make two steps on copies, in another stream: libraries initialise when first used."""
+        """Make two steps on copies, in another stream, so that libraries initialise before the recording."""
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
@@ -60,10 +60,10 @@ class Recording:
         torch.cuda.current_stream().wait_stream(aside)
 
     def run(self, tensors: dict[str, Tensor], progress: Callable[[], object]) -> Tensor:
-        """Make one step for each row of order; return the last loss.
+        """Make one step for each row of tensors["order"]; return the loss of the last step, shape ().
 
-        The loss is valid until the next run. progress is called for each step before the device has
-        finished it: the host does not wait.
+        The next run overwrites this loss. progress is called for each step, but before the device has
+        finished the step, because the host does not wait.
         """
         for name, place in self.inputs.items():
             place.copy_(tensors[name])

@@ -1,4 +1,4 @@
-"""DeviceEngine: epochs of device steps. No number is copied to the host between the steps."""
+"""DeviceEngine: epochs of device steps. The host reads no number from the device between the steps."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ NETS = {"float32": Net, "bf16": Bf16Net}  # by precision
 
 
 class DeviceEngine(Engine):
-    """Device steps, run one by one as they are written. The subclasses record or compile them.
+    """Run device steps one by one. The subclasses compile them or record them.
 
-    If the optimizer overrides `Optimizer.step`, the engine gives a warning and makes the steps of
-    `eager`. A new device step is prepared for every new shape, mode (train, eval) and setting of the
-    optimizer, except for the learning rate, which may change from step to step.
+    If there is no device step for the model and the optimizer (see `no_device_form`), the engine gives a
+    warning and makes the steps of `eager`. The engine prepares a new device step if the shapes of the
+    tensors, the mode (train or eval) or a setting of the optimizer change. Only the learning rate may
+    change without a new device step.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import SGD
@@ -47,9 +48,9 @@ class DeviceEngine(Engine):
         self.net = NETS[precision]
         self.tensors: dict[str, Tensor] = {}
         self.addresses: list[int] = []  # of the model's and the optimizer's tensors
-        self.steps: dict[tuple, Step | None] = {}  # by the shapes, modes and settings they are for
+        self.steps: dict[tuple, Step | None] = {}  # by shapes, modes and settings
         self.recordings: dict[Step, Recording] = {}
-        self.batches: dict[tuple[str, torch.Size], Tensor] = {}  # where `step` puts its arguments
+        self.batches: dict[tuple[str, torch.Size], Tensor] = {}  # fixed input tensors
         self.eager = False
         if reason := no_device_form(model, optimizer):
             self.fall_back(reason)
@@ -64,7 +65,7 @@ class DeviceEngine(Engine):
         return super().step(x, target) if loss is None else loss
 
     def at_its_place(self, name: str, batch: Tensor) -> Tensor:
-        """Copy a batch to the fixed place for batches of its shape, and return this place."""
+        """Copy a batch (B, ...) into the fixed tensor for batches of its shape; return this tensor."""
         key = (name, batch.shape)
         if key not in self.batches:
             self.batches[key] = torch.empty_like(batch)
@@ -80,8 +81,8 @@ class DeviceEngine(Engine):
     ) -> Tensor:
         """Make one step for each batch, as `Engine.epoch`, but check the losses only at the end.
 
-        They are checked after the last full batch, and after a shorter last batch. No step after a
-        loss that is not finite changes a parameter, so only time is lost.
+        They are checked after the last full batch, and again after a shorter last batch. After a loss that
+        is not finite, no step changes a parameter, so these steps do no harm.
         """
         inputs = {"images": images} if targets is None else {"images": images, "targets": targets}
         total, done = torch.zeros((), dtype=torch.float64, device=images.device), 0
@@ -96,7 +97,10 @@ class DeviceEngine(Engine):
     def run(
         self, inputs: dict[str, Tensor], order: Tensor, progress: Callable[[], object]
     ) -> Tensor:
-        """Make the steps of batches of one size, order (K, B); return the sum of all losses."""
+        """Make one step for each row of order (K, B); return the sum of the losses of all images.
+
+        Raises NotFiniteError if a loss is not finite.
+        """
         before, images = self.optimizer.steps, inputs["images"]
         if self.replay(inputs, order, progress) is None:
             return super().epoch(images, order, progress, inputs.get("targets"))
@@ -109,7 +113,10 @@ class DeviceEngine(Engine):
     def replay(
         self, inputs: dict[str, Tensor], order: Tensor, progress: Callable[[], object]
     ) -> Tensor | None:
-        """Make the steps; return the loss of the last, or None if there is no device form."""
+        """Make one step for each row of order (K, B); return the loss of the last step.
+
+        Return None, and make no step, if there is no device step for this model.
+        """
         if self.eager:
             return None
         tensors = self.gather(inputs, order)
@@ -127,7 +134,7 @@ class DeviceEngine(Engine):
             self.optimizer.steps += int(tensors["row"])
 
     def gather(self, inputs: dict[str, Tensor], order: Tensor) -> dict[str, Tensor]:
-        """Return all tensors that `device_step` needs, ready for the first row of order."""
+        """Return all tensors that `device_step` needs, with the counters set for the first row of order."""
         self.settle()
         optimizer = self.optimizer
         start = counters(optimizer.value.device, float(optimizer.lr), optimizer.steps)
@@ -136,7 +143,7 @@ class DeviceEngine(Engine):
         return self.tensors | inputs | {"order": order}
 
     def settle(self) -> None:
-        """Collect the tensors of model and optimizer; flatten the buffers if a tensor moved."""
+        """Collect the tensors of model and optimizer. If an address changed, flatten the buffers again."""
         model, optimizer = self.model, self.optimizer
         optimizer._relink()
         buffers = [tensor_at(place) for place in places(model, "buffer_names")]
@@ -147,7 +154,7 @@ class DeviceEngine(Engine):
             self.addresses = [tensor.data_ptr() for tensor in (*flat, *buffers)]
 
     def laid_out(self, tensors: dict[str, Tensor]) -> Step | None:
-        """Return the step for these shapes, modes and settings; None if it cannot be made."""
+        """Return the step for the current shapes, modes and settings; None if it cannot be made."""
         modes = tuple(layer.training for _, layer in self.model.modules())
         o, images = self.optimizer, tensors["images"]
         settings = str([getattr(o, name) for name in o.hyperparameters if name != "lr"])
@@ -164,7 +171,7 @@ class DeviceEngine(Engine):
         return self.steps[key]
 
     def prepare(self, net: Net, tensors: dict[str, Tensor]) -> Step | None:
-        """Return the step that is run or recorded. Subclasses override this, to compile it."""
+        """Return the step to run or record. A subclass can override this method to compile the step."""
         return partial(device_step, net, self.optimizer)
 
     def recording(self, step: Step, tensors: dict[str, Tensor]) -> Recording:
@@ -177,7 +184,7 @@ class DeviceEngine(Engine):
         return found
 
     def fall_back(self, reason: str) -> None:
-        """Make the steps of `eager` from here on. Warn, with the reason."""
+        """Give a warning with the reason, and make the steps of `eager` from then on."""
         self.eager = True
         self.steps.clear()
         warnings.warn(
@@ -186,7 +193,7 @@ class DeviceEngine(Engine):
 
 
 def no_device_form(model: Sequential, optimizer: Optimizer) -> str | None:
-    """Return why there is no device step for these, in words; None if there is one.
+    """Return, in words, why there is no device step for these two; None if there is one.
 
     >>> from scratchae.layers import Linear
     >>> from scratchae.optim import SGD
@@ -205,7 +212,7 @@ def no_device_form(model: Sequential, optimizer: Optimizer) -> str | None:
 
 
 def runs_of_equal_size(batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Yield a tensor (K, B) for each group of K consecutive batches of one size B.
+    """Yield a tensor (K, B) for each group of K consecutive batches of the same size B.
 
     >>> batches = torch.arange(5).split(2)
     >>> [run.tolist() for run in runs_of_equal_size(batches)]

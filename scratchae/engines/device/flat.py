@@ -1,8 +1,8 @@
-"""A model's tensors as views of a few flat ones, so that a step is a function of a few tensors.
+"""Flat tensors: a model's tensors become views of a few, so that a step is a function of few tensors.
 
-The parameters are already views of the optimiser's `value`. The buffers, such as BatchNorm's running
-statistics, become views in the same way, of one flat tensor for each dtype. If a step must not change
-anything, it then has to restore a few tensors, not several for each layer.
+The parameters are already views of the optimiser's `value`. In the same way, the buffers, such as
+BatchNorm's running statistics, become views of one flat tensor for each dtype. A step whose loss is not
+finite must restore the old values. With flat tensors it restores only a few, not several for each layer.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from torch import Tensor
 from scratchae.layers import Layer
 from scratchae.step import loss_of
 
-Place = list[tuple[Layer, str]]  # the layers and attributes that hold one tensor
+# The place of one tensor: (layer, name of the attribute), for each layer that has it.
+Place = list[tuple[Layer, str]]
 
 
 def places(model: Layer, kind: str) -> list[Place]:
-    """Return the place of every tensor of a kind, in the order of `named_parameters`.
+    """Return the place of every parameter or buffer, in the order of `named_parameters`.
 
-    kind: "parameter_names" or "buffer_names". If several layers share a tensor, its place has several
-    entries.
+    kind: "parameter_names" or "buffer_names". If several layers share a tensor, its place has an entry
+    for each of them.
 
     >>> from scratchae.layers import Linear, Sequential
     >>> model = Sequential(Linear(2, 2), Linear(2, 2))
@@ -85,7 +86,7 @@ def cut(flat: Tensor, shapes: list[torch.Size]) -> list[Tensor]:
 
 
 class Net(Layer):
-    """A copy of a model without its own tensors: `link` sets the tensors that it uses.
+    """A copy of a model that computes with tensors from outside: `link` sets them.
 
     >>> from scratchae.layers import Linear, Sequential
     >>> net, x = Net(Sequential(Linear(1, 1))), torch.tensor([[10.0]])
@@ -109,24 +110,24 @@ class Net(Layer):
         }
 
     def link(self, tensors: dict[str, Tensor]) -> None:
-        """Make the parameters views of tensors["value"] (P,), and the buffers views of theirs.
+        """Make the parameters views of tensors["value"] (P,), and the buffers views of the flat buffers.
 
-        The buffers are in `tensors` under the names that `flatten_buffers` gives them.
+        The flat buffers are in `tensors` under the names that `flatten_buffers` gives them.
         """
         for key, found in self.places.items():
             for place, view in zip(found, cut(tensors[key], self.shapes[key]), strict=True):
                 hold(place, view)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return y for x."""
+        """Return the model's output for x."""
         return self.model.forward(x)
 
     def backward(self, dy: Tensor) -> Tensor:
-        """Return dx for dy, and store every parameter's gradient for `gradient`."""
+        """Return dx for dy. `gradient` then returns the gradient of the parameters."""
         return self.model.backward(dy)
 
     def gradients(self) -> list[Tensor]:
-        """Return the gradient of each parameter since the last `link`, flat."""
+        """Return a flat tensor for each parameter: its gradient, summed since the last `link`."""
         parameters = [tensor_at(place) for place in self.places["value"]]
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         return [grad.reshape(-1) for grad in grads]

@@ -1,9 +1,9 @@
-"""The training step as a function of tensors only: it reads no number from the device in Python.
+"""The device step: a training step as a function of tensors only. Python reads no number from the device.
 
-So a CUDA graph or a compiler can record it once and repeat it many times. Everything that changes
-from step to step is in tensors on the device, also the index of the next batch and the sum of the
-losses. If a loss is not finite, the sum is not finite from then on, and no later step changes a
-parameter.
+So a CUDA graph or a compiler can record the step once and repeat it many times. Everything that changes
+from step to step is in tensors on the device, including the index of the next batch and the sum of the
+losses. If a loss is NaN or inf, so is the sum from then on, and neither this step nor a later one changes
+a parameter.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from scratchae.optim import Optimizer
 from scratchae.step import train_step
 
 Tensors = dict[str, Tensor]
-Step = Callable[[Tensors], Tensor]  # changes tensors in place; returns the loss
+Step = Callable[[Tensors], Tensor]  # it changes tensors in place and returns the loss
 
 
 def device_step(net: Net, optimizer: Optimizer, tensors: Tensors) -> Tensor:
     """Make one step on the images (B, ...) at order[row]; return the loss before it, shape ().
 
-    net: the layers, without their own tensors. optimizer: only its `update` and its settings are
-    used. tensors, by name:
+    net: the layers. optimizer: only its `update` and its settings are used, not its tensors. tensors, by
+    name:
 
         images (N, ...), and targets (N, ...) if the targets are not the images
         order int64 (K, B), the batches; lr float64 () and done float64 (), the learning rate and
@@ -34,8 +34,8 @@ def device_step(net: Net, optimizer: Optimizer, tensors: Tensors) -> Tensor:
         row int64 (1,), the index of the next step, below K; total float64 (), the sum of the
         losses of all images so far: changed in place
 
-    A step whose loss is not finite, and every step after it, changes only grad and total. total is
-    then not finite either.
+    A step whose loss is NaN or inf, and every step after it, changes only grad and total. total is then
+    NaN or inf, too.
 
     >>> from scratchae.layers import Linear, Sequential
     >>> from scratchae.optim import SGD
@@ -55,10 +55,10 @@ def device_step(net: Net, optimizer: Optimizer, tensors: Tensors) -> Tensor:
 
 
 class OptimizerOnTensors:
-    """The update of an optimiser on the tensors of a step.
+    """The optimiser of a device step: it updates the tensors of the step.
 
-    A recorded step cannot contain an `if`. So the new tensors are always computed, and
-    `torch.where` selects the new ones if the loss is finite, and otherwise the old ones.
+    A recorded step cannot contain an `if`. So the new values are always computed, and then `torch.where`
+    selects the new values if the loss is finite, and otherwise the old values.
     """
 
     def __init__(self, net: Net, optimizer: Optimizer, tensors: Tensors, count: int) -> None:
@@ -66,18 +66,18 @@ class OptimizerOnTensors:
         self.before = {name: t.clone() for name, t in tensors.items() if name.endswith(" buffers")}
 
     def zero_grad(self) -> None:
-        """Make the parameters of the net views of the step's tensors again, without gradients."""
+        """Link the net to the tensors of the step again. The new views have no gradients yet."""
         self.net.link(self.tensors)
 
     def step(self) -> None:
         raise NotImplementedError("a step on tensors ends with update_where_finite")
 
     def update_where_finite(self, _: object, loss: Tensor) -> None:
-        """Update value, state, buffers and row, unless a loss was not finite."""
+        """Update value, state, buffers and row, unless this loss or an earlier one is NaN or inf."""
         tensors, optimizer = self.tensors, self.optimizer
         tensors["grad"].copy_(self.net.gradient())
         self.net.forget()
-        # fine: all losses so far, and so their sum, are finite
+        # fine: no loss so far is NaN or inf, so their sum is not, either
         tensors["total"].add_(loss, alpha=self.count)
         fine = tensors["total"] < torch.inf  # false for NaN
         # compute the new parameters and state on copies, then keep the new or the old ones
@@ -93,7 +93,7 @@ class OptimizerOnTensors:
 
 
 def counters(device: torch.device, lr: float, done: int) -> Tensors:
-    """Return row and total, which are 0, and lr and done, which no step changes.
+    """Return the tensors row and total, which are 0, and lr and done, which no step changes.
 
     lr and done are float64: in float32, 1 − β₂ᵗ has a relative error of 3e-5 in the first step.
     """
@@ -106,7 +106,7 @@ def counters(device: torch.device, lr: float, done: int) -> Tensors:
 
 
 def copies(tensors: Tensors) -> Tensors:
-    """Return copies for a step that must leave `tensors` as they are.
+    """Return copies of the tensors, for a step that must not change the original ones.
 
     Images and targets are not copied, because no step changes them.
     """
