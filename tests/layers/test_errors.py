@@ -358,3 +358,12 @@ def test_a_mistake_is_answered_in_one_short_sentence(name):
         assert piece in sentence
     assert "\n" not in sentence
     assert len(sentence) < 220
+
+
+def test_forgetting_a_model_drops_what_its_loss_keeps_and_its_penalties():
+    model, x = Linear(2, 2), torch.zeros(3, 2)
+    model.loss = MSELoss()
+    model.loss(model(x), x)
+    model.penalty = x.sum()
+    model.forget()
+    assert model.loss.saved is None and not list(model.penalties())
