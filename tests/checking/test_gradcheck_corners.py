@@ -117,7 +117,9 @@ def test_of_many_gradients_the_one_that_is_wrong_is_named():
     x, weight = torch.randn(5, 3), torch.randn(2, 3)
     result = gradcheck(lambda x, weight: x @ weight.T, x, weight, backward=backward)
     assert [(row.name, row.ok) for row in result.rows] == [("x", True), ("weight", False)]
-    assert result.diagnosis.startswith("dweight is wrong for a dy whose axes are stored in another order")
+    assert result.diagnosis.startswith(
+        "dweight is wrong for a dy whose axes are stored in another order"
+    )
 
 
 def test_a_backward_that_fails_for_a_view_is_answered_with_the_cure():
