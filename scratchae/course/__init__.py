@@ -1,1 +1,1 @@
-"""A course: assignments made from the library. They are released, checked and graded."""
+"""A course: make assignments from the library, release them, and check and grade the students' work."""

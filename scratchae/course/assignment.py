@@ -1,8 +1,8 @@
 """Assignment: the functions that a student writes, their points, and the number of test cases.
 
 An assignment is a TOML file that only names functions: the library itself holds the answers. The
-assignments of this library are in scratchae/course/assignments; an instructor gives the path of
-another.
+assignments of this library are in scratchae/course/assignments; an instructor can give the path of
+another one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from scratchae.errors import ScratchaeError
 SHIPPED = Path(__file__).with_name("assignments")
 KINDS = {
     "write": "functions whose bodies are blanked",
-    "mend": "functions with a fault in each, drawn from the student's name",
-    "contest": "a model of the student's own, ranked by its error on digits",
+    "mend": "functions with a fault in each, chosen at random from the student's name",
+    "contest": "the student's own model, ranked by its error on digits",
 }
 
 
@@ -30,8 +30,8 @@ class Task:
 
     exercise: a key of scratchae.checking.EXERCISES, or "autoencoder" in a contest. public: number of
     cases for each corner in the student's check. hidden: number of cases that only the grader adds.
-    whole: points only if every corner is right. keep: blanked functions that stay in the library for
-    this task, because its inputs are made with them. tests: what is scored in a contest.
+    whole: points only if everything is right. keep: functions that are not blanked for this task,
+    because its inputs are made with them. tests: the names of the scored tests in a contest.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Task:
 
     @property
     def file(self) -> str:
-        """The file of the function, relative to the folder of the library.
+        """Return the file of the function, relative to the folder of the library.
 
         >>> Task("dW", "linear_backward", 10).file
         'scratchae/layers/linear.py'
@@ -57,12 +57,12 @@ class Task:
 
     @property
     def corners(self) -> tuple[str, ...]:
-        """The kinds of inputs on which the function is tried. Each is scored by itself."""
+        """Return the kinds of inputs on which the function is tried. Each is scored separately."""
         return self.tests or EXERCISES[self.exercise].corners
 
     @property
     def hidden_cases(self) -> int:
-        """The number of cases that only the grader tries."""
+        """Return the number of cases that only the grader tries."""
         return self.hidden if self.tests else self.hidden * len(self.corners)
 
 
@@ -71,7 +71,7 @@ class Assignment:
     """A set of tasks.
 
     also: dotted names of functions that are blanked without points, because they show an answer. kind:
-    one of KINDS. path: the TOML file. settings: those of a contest.
+    one of KINDS. path: the TOML file. settings: the settings of a contest.
 
     >>> hw1 = load_assignment("hw1")
     >>> hw1.points, hw1.files[0], hw1.submitted["linear.py"]
@@ -90,17 +90,17 @@ class Assignment:
 
     @property
     def points(self) -> float:
-        """The points of all tasks together."""
+        """Return the points of all tasks together."""
         return sum(task.points for task in self.tasks)
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files of the tasks, in order, relative to the library's folder."""
+        """Return the files of the tasks, in order, relative to the library's folder."""
         return tuple(dict.fromkeys(task.file for task in self.tasks))
 
     @property
     def submitted(self) -> dict[str, str]:
-        """{name in the student's folder, which is flat: the file}."""
+        """Return {name of a file in the student's folder: its path in the library}."""
         names = {Path(file).name: file for file in self.files}
         return names | {name: name for name in self.settings.get("extra_files", ())}
 
@@ -117,7 +117,7 @@ class Assignment:
 def load_assignment(name_or_path: str | Path) -> Assignment:
     """Load an assignment by its name, the path of a TOML file, or a folder with an assignment.toml.
 
-    Raises ScratchaeError if there is none, or if it has a mistake.
+    Raises ScratchaeError if there is no such assignment or the file has an error.
 
     >>> [task.exercise for task in load_assignment("hw2").tasks]
     ['adam_update', 'train_step']
@@ -194,7 +194,7 @@ def parse_assignment(path: Path, table: dict) -> Assignment:
 
 
 def parse_task(path: Path, entry: dict, kind: str, tests: tuple[str, ...]) -> Task:
-    """Return the task of one [[task]]. Only exercise and points have no default."""
+    """Return the task that a [[task]] table describes. Only exercise and points have no default."""
     exercise = entry["exercise"]
     if kind != "contest":
         exercise = find_exercise(exercise).name
@@ -209,7 +209,7 @@ def parse_task(path: Path, entry: dict, kind: str, tests: tuple[str, ...]) -> Ta
 
 
 def as_datetime(value: date | None) -> datetime | None:
-    """Return a deadline as a datetime. A day alone means its end."""
+    """Return a deadline as a datetime. A date without a time means the end of that day."""
     if value is None or isinstance(value, datetime):
         return value
     return datetime.combine(value, time(23, 59, 59))

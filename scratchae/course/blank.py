@@ -1,4 +1,4 @@
-"""Blanking: remove the bodies of some functions from a source file, and keep everything else."""
+"""Blanking: remove the bodies of some functions from a source file and keep everything else."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def blank(source: str, functions: Iterable[str], gone: Collection[str] = ()) -> str:
-    """Return the source with those functions' bodies blanked. Signatures and docstrings stay.
+    """Return the source with the bodies of those functions blanked. Signatures and docstrings stay.
 
-    gone: names of functions that are blanked in any file: their imports are removed if nothing here
-    uses them any more. Raises ScratchaeError if a function is not at the top level of the source.
+    gone: names of the functions that are blanked in any file. Their imports are removed if the rest of
+    this source does not use them. Raises ScratchaeError if a function is not at the top level of the
+    source.
 
     >>> print(blank('def one(x):\\n    "Adds one."\\n    y = x + 1\\n    return y\\n', ["one"]))
     def one(x):
@@ -57,7 +58,7 @@ def end_of(node: ast.stmt) -> int:
 
 
 def replace_lines(source: str, edits: list[tuple[int, int, list[str]]]) -> str:
-    """Replace the lines first..last, counted from 1, by others. The last edit is done first."""
+    """Replace lines. edits: (first line, last line, new lines), with lines counted from 1."""
     lines = source.split("\n")
     for first, last, text in sorted(edits, reverse=True):
         lines[first - 1 : last] = text

@@ -1,7 +1,8 @@
-"""The library that a submission may import: graded functions are blank, and only layers are there.
+"""The library that a submission may import. Graded functions are blank; only layers, losses and
+optimisers are there.
 
-The student's check and the grader run a submission on this library. So what passes at home passes in
-the grader, and importing an answer gives nothing.
+The student's check and the grader run a submission with this library. So both give the same results, and
+a student cannot import an answer.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ MODELS = "models/*.py"
 def blanked_functions(assignment: Assignment, task: Task | None = None) -> dict[str, list[str]]:
     """Return {file, relative to the library's folder: its functions to blank}.
 
-    task: the one that is being checked. What it lists under `keep` is not blanked.
+    task: the task that is being checked. The functions in its `keep` are not blanked.
     """
     keep = set(task.keep) if task is not None else set()
     found: dict[str, list[str]] = {}
@@ -76,8 +77,8 @@ def library_sources(assignment: Assignment, task: Task | None = None) -> dict[st
 def master_sources(assignment: Assignment) -> dict[str, str]:
     """Return {file: source} of the answers as a student would hand them in.
 
-    They run on the blanked library. If an answer uses a blanked function of another file, that function
-    is added to it.
+    They run with the blanked library. If an answer uses a blanked function of another file, that
+    function is added to the answer's file.
 
     >>> from scratchae.course.assignment import load_assignment
     >>> sorted(master_sources(load_assignment("hw3")))

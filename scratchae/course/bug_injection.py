@@ -1,8 +1,8 @@
-"""Bugs for a bug hunt: one line of the library, changed as it gets changed by accident.
+"""Bugs for a bug hunt: one line of the library, changed as a programmer could change it by accident.
 
-A bug changes the text of a function, as the rows with an arrow in the catalogue of mistakes do, by
-the same `replace_in_function`. It has a table of its own because it changes the library's source as
-the student gets it, and has no sentence: finding the line is the task.
+A bug changes the text of a function, as the rows with an arrow in the catalogue of mistakes do, with the
+same `replace_in_function`. Bugs have their own table for two reasons: they change the source that the
+student gets, and they have no sentence, because the student must find the line.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from scratchae.errors import ScratchaeError
 
 @dataclass(frozen=True)
 class Bug:
-    """In the text of `function`, `right` occurs once and is replaced by `wrong`."""
+    """A bug in `function`: the text `right`, which occurs once, is replaced by `wrong`."""
 
     function: str
     right: str
     wrong: str
 
     def inject(self, source: str) -> str:
-        """Return the source with the bug in it. Raises ScratchaeError if `right` is not there once.
+        """Return the source with the bug in it. Raises ScratchaeError unless `right` occurs once.
 
         >>> Bug("half", "/ 2", "// 2").inject("def half(x):\\n    return x / 2\\n")
         'def half(x):\\n    return x // 2\\n'

@@ -1,7 +1,8 @@
 """A student's own check: what is right, what is wrong and why, and the points so far.
 
-Each submission runs in a plain process, which may hang or die, on the library with blank functions. So
-it works without Linux and without a sandbox, and still in the same way as in the grader.
+Each submission runs in a separate process without isolation, with the blanked library. So the check
+needs neither Linux nor a sandbox, and it survives an endless loop or a crash. It compares the results as
+the grader does.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ MAX_PRINTED = 2000  # characters kept of what a task prints
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What was seen of one task.
+    """The results of one task.
 
-    problem: the sentence if all cases failed for the same reason. printed: the beginning of what the
-    student's code printed. measured: the numbers of a contest.
+    problem: the reason, if all cases failed for the same reason. printed: the beginning of the output
+    that the student's code printed. measured: the measurements of a contest.
     """
 
     task: Task
@@ -45,22 +46,22 @@ class TaskResult:
 
     @property
     def points(self) -> float:
-        """The points by these cases alone."""
+        """Return the points for these cases alone."""
         return points_of(self.task, self.rows)
 
     @property
     def not_yet(self) -> bool:
-        """Whether the function is still as it was released."""
+        """Return whether the function is still as it was released."""
         return bool(self.rows) and all(row.sentence.startswith(NOT_YET) for row in self.rows)
 
     @property
     def wrong(self) -> list[str]:
-        """The tests that failed, in order."""
+        """Return the tests that failed, in order."""
         return [row.test for row in self.rows if not row.passed]
 
     @property
     def first_sentence(self) -> str:
-        """The first thing that is wrong, or "all is right"."""
+        """Return the first sentence about what is wrong, or "all is right"."""
         return next((row.text for row in self.rows if not row.passed), "all is right")
 
 
@@ -85,7 +86,7 @@ def examine(
 def examine_functions(
     tasks: Sequence[Task], folder: Path, process: PlainProcess, seed: int, hidden: bool
 ) -> list[TaskResult]:
-    """Return the results of tasks that are functions to write."""
+    """Return the results of the tasks of an assignment that is not a contest."""
     sources, unreadable = {}, {}
     for name in dict.fromkeys(Path(task.file).name for task in tasks):
         try:
@@ -118,7 +119,7 @@ def task_result(group: CaseGroup, outcomes: list[ExecutionResult], printed: str)
 
 
 def examine_contest(assignment: Assignment, folder: Path, process: PlainProcess) -> TaskResult:
-    """Return the result of a model of the student's own."""
+    """Return the result of the student's own model."""
     (task,) = assignment.tasks
     try:
         source = read_source(folder / "model.py")
@@ -142,7 +143,7 @@ class Checked(Rendered):
 
     @property
     def points(self) -> float:
-        """The points by the public cases."""
+        """Return the points for the public cases."""
         return round(sum(result.points for result in self.results), 2)
 
     @property
@@ -151,7 +152,7 @@ class Checked(Rendered):
         return sum(result.task.hidden_cases for result in self.results)
 
     def blocks(self) -> list[Block]:
-        """The title, each task with what is wrong in it, and the points."""
+        """Return the title, each task with what is wrong in it, and the points."""
         blocks: list[Block] = [Heading(self.assignment.title, level=1)]
         for result in self.results:
             blocks += self.task_blocks(result)
@@ -159,7 +160,7 @@ class Checked(Rendered):
         return [*blocks, Paragraph(f"{total} {self.what_comes_later()}")]
 
     def task_blocks(self, result: TaskResult) -> list[Block]:
-        """The points of a task, and every sentence once with the tests that it was said of."""
+        """Return the points of a task, and every sentence once, with the tests that it is about."""
         points = f"{result.points:g} of {result.task.points:g} points"
         if result.not_yet:
             return [Heading(result.task.name, f"{points}, not yet")]
@@ -179,11 +180,13 @@ class Checked(Rendered):
         blocks += [Checklist(failed)] if failed else []
         if first := result.printed.strip():
             line = first.splitlines()[0][:60]
-            blocks.append(Paragraph(f"It prints, which changes nothing: {line!r}", "note"))
+            blocks.append(
+                Paragraph(f"It prints, which does not change the points: {line!r}", "note")
+            )
         return blocks
 
     def what_comes_later(self) -> str:
-        """What the grader does and this check does not."""
+        """Return a sentence about what the grader does and this check does not."""
         if self.assignment.kind == "contest":
             return "The ranking is made later, on other digits of the same test set."
         return (
@@ -202,8 +205,9 @@ def check_folder(folder: str | Path = ".", assignment: str | Path | None = None)
         raise ScratchaeError(f"there is no folder {folder}: give the one with your files")
     if assignment is None and not (folder / "assignment.toml").is_file():
         raise ScratchaeError(
-            f"{folder} has no assignment.toml, so its assignment is not known: go into the folder that "
-            "you were given, or name the assignment: scratchae course check DIR --assignment hw1"
+            f"{folder} has no assignment.toml, so its assignment is not known: change to the "
+            "folder that you were given, or name the assignment: scratchae course check DIR "
+            "--assignment hw1"
         )
     loaded = load_assignment(assignment or folder)
     return Checked(loaded, examine(loaded, folder))

@@ -1,6 +1,6 @@
 """The commands `scratchae course ...`: release an assignment, check your own work, grade a class.
 
-The functions import the library inside, as all commands do, so that `scratchae --help` needs no torch.
+The modules import the library inside their functions, so that `scratchae --help` does not load torch.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ def check(
     assignment: Annotated[
         str | None,
         typer.Option(
-            help="Which assignment it is.", show_default="what the folder's assignment.toml says"
+            help="The name of the assignment, or the path of its TOML file.",
+            show_default="what the folder's assignment.toml says",
         ),
     ] = None,
 ) -> None:
-    """Say what is right, what is wrong and why, and how many points that is.
+    """Say what is right, what is wrong and why, and how many points you have.
 
-    Nothing is sent anywhere. Every task is checked by itself: a mistake in an earlier task costs a
-    later one nothing. The exit code is 0 if all points are earned, else 1.
+    Nothing is sent anywhere. Every task is checked separately: a mistake in one task costs no points in
+    another. The exit code is 0 if all points are earned, else 1.
 
     Example: scratchae course check hw1
     """
@@ -83,7 +84,7 @@ def grade(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="Grade on the workers of this Dask scheduler instead.",
+            help="Grade on the workers of this Dask scheduler instead of this machine.",
             show_default=False,
         ),
     ] = "",
@@ -91,11 +92,11 @@ def grade(
         bool, typer.Option("--trust-submissions", help="Run them without a sandbox.")
     ] = False,
 ) -> None:
-    """Grade submissions. Grades of submissions that have not changed are kept.
+    """Grade submissions. A submission that has not changed keeps its grade.
 
     Each submission runs in a sandbox: no network, no files, limits on time and memory. Only the arrays
     that it returns come out. You can stop at any time; the next call continues. The exit code is 3 if
-    the machine failed at some submission: that one has no grade.
+    the machine failed while grading: a submission that could not be graded has no grade.
 
     Example: scratchae course grade submissions.zip --assignment hw1
     """
@@ -152,8 +153,8 @@ def grade(
     console.print(f"Report: {folder / 'report.html'}   Table: {folder / 'results.csv'}")
     if batch.not_graded:
         console.print(
-            f"{len(batch.not_graded)} could NOT be graded, because the machine failed and not their "
-            "work: see the report",
+            f"{len(batch.not_graded)} could NOT be graded, because the machine failed: see the "
+            "report",
             style="red",
         )
         raise typer.Exit(MACHINE_FAILED)
@@ -170,7 +171,7 @@ def gradescope(
 ) -> None:
     """Write the zip file from which Gradescope builds an autograder.
 
-    It holds the answers and the secret: upload it, and show it to nobody. Gradescope's container does
+    It contains the answers and the secret: upload it, and show it to nobody. Gradescope's container does
     not allow namespaces, so submissions run there as another user, with limits and a filter of system
     calls. Every student's result says so.
 
@@ -194,7 +195,10 @@ def release(
     ] = None,
     student: Annotated[
         str,
-        typer.Option(help="In a bug hunt: whose faults are drawn.", show_default=False),
+        typer.Option(
+            help="In a bug hunt: the name of the student, which decides the faults.",
+            show_default=False,
+        ),
     ] = "",
 ) -> None:
     """Write the student's folder, after proving that no solution is in it.
@@ -226,7 +230,7 @@ def selftest(
 ) -> None:
     """Try every known attack in the sandbox of this machine, and say how each was contained.
 
-    After each attack an honest submission is graded, which must lose nothing. The exit code is 0 if
+    After each attack an honest submission is graded, which must lose no points. The exit code is 0 if
     all attacks were contained, else 1.
 
     Example: scratchae course selftest
@@ -253,11 +257,11 @@ def selftest(
 
 
 def read_secret(path: Path) -> bytes:
-    """Return the secret in that file. If there is none, make one and say so."""
+    """Return the secret in that file. If there is none, make one and print a message."""
     from scratchae.course.grading.batch import course_secret
 
     new = not path.exists()
     secret = course_secret(path)
     if new:
-        console.print(f"{path} is new: keep it, because another secret means other hidden cases.")
+        console.print(f"{path} is new: keep it, because another secret gives other hidden cases.")
     return secret

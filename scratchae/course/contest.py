@@ -1,7 +1,7 @@
-"""A contest: students' own models, ranked by their error on digits they have not seen, in a budget.
+"""A contest: students' own models with a limited number of parameters, ranked by their error on test digits.
 
-The model is built twice, in two processes that share nothing: one encodes and one decodes. All that
-the decoder learns of a digit is its code, which is rounded to float16 in between, outside of both.
+The model is built twice, in two processes that share nothing: one encodes and one decodes. The decoder
+gets only the code of a digit. The code is rounded to float16 outside of both processes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ HIDDEN_DIGITS = 500
 
 @dataclass(frozen=True)
 class Measured:
-    """What the ranking needs.
+    """The measurements that the ranking uses.
 
-    error: mean squared, for pixels in [-1, 1]. parameters: count of numbers in the file of weights.
-    code: count of numbers in the code of a digit.
+    error: the mean squared error, for pixels in [-1, 1]. parameters: the count of numbers in the file of
+    weights. code: the count of numbers in the code of a digit.
     """
 
     error: float
@@ -37,7 +37,7 @@ class Measured:
 
 
 def judge_contest(task: Task, settings: dict, measured: Measured) -> list[Row]:
-    """Return a row for every error to beat. All of them fail if the model exceeds the budget.
+    """Return a row for each error limit. All of them fail if the model exceeds the budget.
 
     >>> task = Task("own", "autoencoder", 10, tests=("error below 0.2", "error below 0.1"))
     >>> settings = {"budget": 100, "code": 3, "errors": [0.2, 0.1]}
@@ -67,7 +67,8 @@ def measure(
     """
     if len(source) > MAX_SOURCE:
         raise SubmissionError(
-            f"model.py is longer than {MAX_SOURCE:,} letters: keep weights in their file"
+            f"model.py is longer than {MAX_SOURCE:,} characters: keep weights in "
+            "weights.safetensors"
         )
     code = rounded(run_model(sandbox, "encode", source, weights, digits))
     y = run_model(sandbox, "decode", source, weights, code)
@@ -77,7 +78,7 @@ def measure(
 def run_model(
     sandbox: Sandbox | PlainProcess, step: str, source: str, weights: dict[str, Tensor], x: Tensor
 ) -> Tensor:
-    """Return what the model makes of x. step: "encode" or "decode". It fails only if it fails twice."""
+    """Return the model's output for x. step: "encode" or "decode". If the model fails, try once more."""
     try:
         return run_model_once(sandbox, step, source, weights, x)
     except SubmissionError:
@@ -107,7 +108,7 @@ def run_model_once(
         except (ProtocolError, KeyError, TypeError) as error:
             raise SubmissionError(f"{step}: its answer cannot be read") from error
         if not isinstance(value, Tensor):
-            raise SubmissionError(f"{step} has to return a plain floating-point tensor")
+            raise SubmissionError(f"{step} must return a plain floating-point tensor")
         return value
     raise SubmissionError(f"{step}: {sandbox.ending.reason}")
 
@@ -115,7 +116,7 @@ def run_model_once(
 def rounded(code: Tensor) -> Tensor:
     """Return the code as the decoder gets it."""
     if type(code) is not Tensor or not code.is_floating_point():
-        raise SubmissionError("encode has to return a plain floating-point tensor")
+        raise SubmissionError("encode must return a plain floating-point tensor")
     return code.half().to(code.dtype)
 
 
@@ -123,11 +124,14 @@ def measured_of(x: Tensor, code: Tensor, y: Tensor, parameters: int) -> Measured
     """Return the numbers of the ranking for digits x, their codes and reconstructions y."""
     if type(y) is not Tensor or y.numel() != x.numel() or len(code) != len(x):
         raise SubmissionError(
-            f"decode has to return as many numbers as encode got, {tuple(x.shape)}, one row a digit"
+            f"decode must return as many numbers as encode got, {tuple(x.shape)}, one row for each "
+            "digit"
         )
     error = (y.reshape(x.shape).double() - x.double()).square().mean().item()
     if not error < float("inf"):
-        raise SubmissionError("the reconstructions contain NaN or infinity")
+        raise SubmissionError(
+            "the reconstructions contain NaN or infinity: train again with a lower learning rate"
+        )
     return Measured(error, parameters, code.numel() // len(code))
 
 
@@ -150,12 +154,12 @@ def read_weights(data: bytes | None) -> dict[str, Tensor]:
 
 
 def public_digits(assignment: Assignment) -> Tensor:
-    """Return the digits (N, 28, 28) of the student's own check, in [-1, 1]."""
+    """Return the digits (N, 28, 28) that the student's own check uses, in [-1, 1]."""
     return sample_digits()[: assignment.settings["public_digits"]]
 
 
 def hidden_digits(assignment: Assignment) -> Tensor:
-    """Return the digits of the grader, which the student's own check does not use."""
+    """Return the digits that only the grader uses."""
     return sample_digits()[assignment.settings["public_digits"] :][:HIDDEN_DIGITS]
 
 

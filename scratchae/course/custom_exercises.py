@@ -1,4 +1,4 @@
-"""Custom exercises: an instructor's own functions, with a reference and test cases.
+"""Custom exercises: an instructor's own functions, with a reference and with test cases.
 
 The instructor's file of checks registers them with `add_exercise` and stays with the instructor. The
 student's folder has the recorded results of the public cases instead.
@@ -29,7 +29,7 @@ _recorded: dict[Case, ExecutionResult] = {}
 
 
 def add_exercise(exercise: Exercise, cases: Callable[[Draw], dict]) -> None:
-    """Register a function of your own. cases: draws its arguments, {name: value} in their order.
+    """Register your own function. cases: draws its arguments, {name: value}, in the order of the function.
 
     The reference is in a file beside the assignment; that file is blanked and released. Raises
     ScratchaeError if the library has an exercise of the same name.
@@ -56,7 +56,7 @@ def run_checks(path: Path) -> None:
     """Run an instructor's file, which calls `add_exercise`. It may import files beside it."""
     if not path.is_file():
         raise ScratchaeError(
-            f"there is no {path}: the assignment's `checks` names a file beside it"
+            f"there is no {path}: write it, or correct the name in `checks` of the assignment"
         )
     spec = importlib.util.spec_from_file_location(f"checks of {path}", path)
     assert spec and spec.loader
@@ -78,7 +78,7 @@ def run_checks(path: Path) -> None:
 
 
 def expected_of(exercise: Exercise, case: Case) -> ExecutionResult:
-    """Return what is expected on a case: the recorded result, or that of the reference."""
+    """Return the expected result of a case: the recorded one, or that of the reference."""
     return _recorded.get(case) or run(exercise.reference, exercise, case)
 
 
@@ -92,7 +92,8 @@ def record_cases(exercises: list[tuple[Exercise, int]]) -> str:
     for exercise, each in exercises:
         if exercise.call is not None:
             raise ScratchaeError(
-                f"{exercise.name} has a `call` of its own, which cannot be recorded for students: remove it"
+                f"{exercise.name} has a `call` of its own, which cannot be recorded for students: "
+                "omit it"
             )
         entries.append(
             {
@@ -146,10 +147,12 @@ def load_recorded(path: Path) -> None:
 
 
 def placeholder(entry: dict) -> Callable:
-    """Return a function with the name, file and signature of a reference that is not here."""
+    """Return a stand-in with the name, file and signature of a reference that is not in this folder."""
 
     def stand_in(*arguments: object) -> None:
-        raise ScratchaeError(f"the answer to {entry['name']} is not in this folder")
+        raise ScratchaeError(
+            f"the answer to {entry['name']} is not in this folder: ask your instructor"
+        )
 
     stand_in.__name__, stand_in.__module__ = entry["function"], entry["module"]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -1,4 +1,4 @@
-"""What a student gets besides the source files: the README and the notebook, both without answers."""
+"""The README and the notebook that a student gets besides the source files, both without answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from scratchae.course.assignment import Assignment, Task
 TODO = {
     "write": "Write every function that says `your turn` in these files. Keep the functions' names.",
     "mend": "One line in each of these files is wrong. Find it and correct it.",
-    "contest": "Write `build` in model.py, train with `python train.py`, hand in both files.",
+    "contest": "Write `build` in model.py, train with `python train.py`, and hand in model.py "
+    "and weights.safetensors.",
 }
 
 
@@ -22,7 +23,7 @@ def readme(assignment: Assignment) -> str:
         f"| {task.name} | `{Path(task.file).name}` | {task.points:g} | {task.hint} |"
         for task in assignment.tasks
     ]
-    deadline = f"Hand in until {assignment.deadline:%Y-%m-%d %H:%M}." if assignment.deadline else ""
+    deadline = f"Hand in by {assignment.deadline:%Y-%m-%d %H:%M}." if assignment.deadline else ""
     return "\n".join(
         [
             f"# {assignment.title}",
@@ -31,7 +32,7 @@ def readme(assignment: Assignment) -> str:
             "",
             TODO[assignment.kind],
             "",
-            "Check your work in this folder as often as you like. Nothing is sent anywhere:",
+            "Check your work in this folder as often as you like. The check sends nothing anywhere:",
             "",
             "    scratchae course check",
             "",
@@ -48,7 +49,7 @@ def readme(assignment: Assignment) -> str:
 
 
 def how_it_is_graded(assignment: Assignment) -> list[str]:
-    """Return the README's lines on what the grader does and the check does not."""
+    """Return the lines of the README about what the grader does and the check does not."""
     if assignment.kind == "contest":
         return ["The grader measures the error on other digits of the same test set."]
     hidden = sum(task.hidden_cases for task in assignment.tasks)
@@ -112,5 +113,6 @@ def code(name: str, text: str) -> dict:
 
 
 def cell_id(name: str) -> str:
-    """Return a name as nbformat allows it for a cell. It is fixed, so that the file never changes."""
+    """Return a cell id that nbformat allows. It depends only on the name, so that the file is always the
+    same."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", name)[:64]

@@ -1,8 +1,8 @@
-"""Leaks: search a folder that students get for anything of the solution.
+"""Leaks: search a folder that students get for parts of the solution.
 
-Syntax trees are compared, so comments, spaces, brackets, quotes, line breaks and another name for the
-result hide nothing. Every file is searched: sources, notebooks with their outputs, doctests, pages. A
-file that cannot be searched counts as a leak.
+Syntax trees are compared, so a solution is found even with other comments, spaces, brackets, quotes,
+line breaks or another name for the result. Every file is searched: sources, notebooks with their
+outputs, doctests, pages. A file that cannot be searched counts as a leak.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def parse(text: str) -> ast.AST | None:
 
 
 def expressions(tree: ast.AST) -> Iterator[str]:
-    """Yield what the statements compute, in one spelling, without what shows nothing.
+    """Yield the expressions that the statements compute, in normalised form, except those that show nothing.
 
     >>> list(expressions(ast.parse("dx = (dy@w)  .reshape( x.shape )\\nreturn_ = dx, dw")))
     ['(dy @ w).reshape(x.shape)']

@@ -1,6 +1,6 @@
-"""Release: the folder that students get, and the proof that no solution is in it.
+"""Release: write the folder that students get, and prove that no solution is in it.
 
-The folder is written beside its place, searched and tested, and only then moved there.
+The folder is written beside its final place, searched and tested, and only then moved there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HIDDEN_SEED = 77  # of the cases on which the answers are tried, besides the pub
 def release(assignment: Assignment, out: str | Path, student: str = "") -> list[str]:
     """Write the student's folder `out`, completely or not at all. Return the names of its files.
 
-    student: in a bug hunt, whose faults are drawn. Raises ScratchaeError if a solution leaks, a file
+    student: in a bug hunt, the name that decides the faults. Raises ScratchaeError if a solution leaks, a file
     does not compile, a blank function earns points, or the answers do not earn all points.
 
     >>> import tempfile
@@ -132,7 +132,7 @@ def to_toml(assignment: Assignment, recorded: bool) -> str:
 
 
 def quoted(value: object) -> str:
-    """Return a value as TOML writes it. For these values that is as JSON does."""
+    """Return a value in TOML. For these values TOML is the same as JSON."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -163,7 +163,7 @@ def prove(assignment: Assignment, folder: Path, files: dict[str, str], student: 
 
 
 def corrected_expressions(assignment: Assignment, student: str) -> set[str]:
-    """Return what only the correct lines of a bug hunt's files contain."""
+    """Return the expressions that only the correct versions of a bug hunt's files contain."""
     faulty, found = graded_files(assignment, student), set()
     for file in assignment.files:
         right = set(expressions(ast.parse(original(file, assignment))))

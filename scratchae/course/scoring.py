@@ -1,8 +1,8 @@
-"""Scoring: what is right and how many points that is, for the student's check and for the grader.
+"""Scoring: decide what is right and how many points it gives, for the student's check and for the grader.
 
-Every corner is worth the same share of the points. A side effect (the function changes its inputs,
-returns shared memory, or remembers the last call) costs one share each, but never more than was
-earned. A computation in float32 on the way counts as right.
+Every corner is worth the same share of the points. Each kind of side effect (the function changes its
+inputs, returns shared memory, or remembers the last call) costs one share, but never more than was
+earned. Intermediate results in float32 count as right.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def points_of(task: Task, rows: Iterable[Row]) -> float:
 
 
 def shown_rows(task: Task, rows: list[Row]) -> list[Row]:
-    """Return the rows to show: a function that is right in no corner gets no credit for its manners.
+    """Return the rows to show. If no corner is right, the rows about side effects that passed are omitted.
 
     >>> task = Task("tanh", "tanh_forward", points=10)
     >>> rows = [Row("tanh_forward", corner, "wrong") for corner in task.corners]
@@ -54,14 +54,15 @@ def shown_rows(task: Task, rows: list[Row]) -> list[Row]:
 
 
 def lenient(exercise: Exercise) -> Exercise:
-    """Return the exercise with a tolerance that allows float32 on the way."""
+    """Return the exercise with a tolerance that allows intermediate results in float32."""
     return replace(exercise, tolerance=max(exercise.tolerance, FLOAT32_TOLERANCE))
 
 
 def scored_rows(exercise: Exercise, seen: Runs) -> list[Row]:
-    """Return the rows of what was seen, (case, got, expected).
+    """Return the rows for the runs, (case, got, expected).
 
-    A row fails only beyond float32's rounding. What is wrong is then described as exactly as possible.
+    A row fails only if the error is larger than the rounding of float32. Then the sentence is made with
+    the exact tolerance.
     """
     coarse = judge(lenient(exercise), seen)
     if all(row.passed for row in coarse):

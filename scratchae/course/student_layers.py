@@ -1,4 +1,4 @@
-"""Train with a student's functions in place of the library's.
+"""Train with a student's functions instead of the library's.
 
 The library's own function is used if the student has not written it yet.
 """

@@ -17,7 +17,7 @@ class SubmissionError(Exception):
 def read_source(path: Path) -> str:
     """Return the text of a student's file. Raises SubmissionError if there is none."""
     if not path.is_file():
-        raise SubmissionError(f"{path.name} is missing: put it into the folder that is checked")
+        raise SubmissionError(f"{path.name} is missing: put it into the folder that you check")
     if path.stat().st_size > MAX_BYTES:
         raise SubmissionError(f"{path.name} is larger than a megabyte: hand in source code only")
     try:
@@ -29,9 +29,9 @@ def read_source(path: Path) -> str:
 
 
 def load_module(path: Path) -> dict:
-    """Run a student's file in this process. Return the names that it defines.
+    """Run a student's file in this process, and return the names that it defines.
 
-    Raises SubmissionError if it cannot be read or stops.
+    Raises SubmissionError if the file cannot be read or raises an exception.
     """
     module = load(str(path), read_source(path))
     if isinstance(module, dict):

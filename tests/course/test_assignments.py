@@ -153,7 +153,7 @@ GOOD = 'title = "t"\n[[task]]\nexercise = "tanh_forward"\npoints = 5\n'
         (GOOD.replace('title = "t"', ""), "it has no 'title'"),
         (GOOD.replace('title = "t"', 'title = "t"\nkind = "quiz"'), "there is no kind 'quiz'"),
         (GOOD + GOOD.split("\n", 1)[1], "two tasks named 'tanh_forward'"),
-        ('checks = "no.py"\n' + GOOD, "names a file beside it"),
+        ('checks = "no.py"\n' + GOOD, "correct the name in `checks`"),
     ],
 )
 def test_an_assignment_that_cannot_be_is_answered_by_a_sentence(tmp_path, text, words):

@@ -1,6 +1,6 @@
 """Train the model of model.py and write weights.safetensors: `python train.py`.
 
-Change what you like: you hand in only model.py and weights.safetensors.
+You may change anything in this file: you hand in only model.py and weights.safetensors.
 """
 
 from __future__ import annotations
