@@ -114,8 +114,9 @@ def train_step(
 ) -> Tensor:
     """Make one training step for x and target (None: x itself); return the loss before it, shape ().
 
-    If the loss is not finite, no parameter changes. gradients, update: the two halves of the step. An
-    engine may pass other functions here, which compute the same in another way.
+    If the loss is not finite, no parameter changes, but buffers, such as BatchNorm's running statistics,
+    may change. gradients, update: the two halves of the step. An engine may pass other functions here,
+    which compute the same in another way.
 
     >>> import torch
     >>> from scratchae.layers import Linear

@@ -28,6 +28,7 @@ from scratchae.checking.layouts import layout_mistake
 from scratchae.checking.numeric_compare import Function, NumericComparison, compare
 from scratchae.checking.report import GradcheckResult, GradientRow
 from scratchae.checking.target import ProblemError, Target, Variable
+from scratchae.errors import ScratchaeError
 
 MOST = 300  # elements of one tensor that are compared,
 MOST_IN_ALL = 450  # and of all tensors together, but at least
@@ -63,6 +64,8 @@ def gradcheck(
     >>> bool(wrong), wrong.diagnosis
     (False, 'dx has the wrong sign.')
     """
+    if not inputs:
+        raise ScratchaeError("gradcheck needs an input to check at: write gradcheck(layer, x)")
     checked = Target(target, inputs, backward)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad(), torch.random.fork_rng():

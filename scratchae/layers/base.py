@@ -94,7 +94,7 @@ class Layer:
         if dy.shape != shape:
             raise ScratchaeError(
                 f"{self!r}.backward expects dy of the shape of its last output, {tuple(shape)}, "
-                f"but got {tuple(dy.shape)}: pass the gradient of that output, unsummed"
+                f"but got {tuple(dy.shape)}: pass the gradient of every element of that output"
             )
         return saved
 

@@ -190,13 +190,13 @@ def per_channel(v: Tensor, x: Tensor) -> Tensor:
 
 
 def affine(xhat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """Return y = w x̂ + b as a new tensor. bias None: b = 0. weight None: y = x̂, and bias is not used.
+    """Return y = w x̂ + b as a new tensor. None stands for w = 1 or b = 0.
 
     >>> affine(torch.tensor([[-1.0], [1.0]]), torch.tensor([3.0]), torch.tensor([10.0])).tolist()
     [[7.0], [13.0]]
     """
     if weight is None:
-        return xhat.clone()
+        return xhat.clone() if bias is None else xhat + per_channel(bias, xhat)
     if bias is None:
         return xhat * per_channel(weight, xhat)
     return torch.addcmul(per_channel(bias, xhat), xhat, per_channel(weight, xhat))
@@ -313,8 +313,8 @@ class BatchNorm(Layer):
         """Raise ScratchaeError if there is only one value per channel, m = 1."""
         if m == 1:
             raise ScratchaeError(
-                f"{self!r} got one value a channel, which has no spread: "
-                "train on batches of two or more, or call eval() first"
+                f"{self!r} got one value per channel, which has no spread: "
+                "train on batches of two or more, or call eval() first if there are running statistics"
             )
 
     def check_input(self, x: Tensor) -> None:

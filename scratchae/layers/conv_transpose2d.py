@@ -225,7 +225,8 @@ class ConvTranspose2d(Layer):
             most = tuple(n + s - 1 for n, s in zip(least, self.stride, strict=True))
             raise ScratchaeError(
                 f"{self!r} makes outputs from {least} to {most} of images of "
-                f"{positions[0]} x {positions[1]} pixels, but output_size is {tuple(output_size)}"
+                f"{positions[0]} x {positions[1]} pixels, but output_size is {tuple(output_size)}: "
+                "choose an output_size in this range"
             )
         return extra
 

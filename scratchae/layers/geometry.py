@@ -72,7 +72,7 @@ def check_channels(layer: str, in_channels: int, out_channels: int, groups: int)
 
     >>> check_channels("Conv2d", in_channels=3, out_channels=16, groups=2)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    scratchae.errors.ScratchaeError: Conv2d cannot cut 3 input and 16 output channels into groups=2 ...
+    scratchae.errors.ScratchaeError: Conv2d cannot divide 3 input and 16 output channels into groups=2 ...
     """
     for name, value in (
         ("in_channels", in_channels),
@@ -83,7 +83,7 @@ def check_channels(layer: str, in_channels: int, out_channels: int, groups: int)
             raise ScratchaeError(f"{layer} expects {name} to be a whole number >= 1, got {value!r}")
     if in_channels % groups or out_channels % groups:
         raise ScratchaeError(
-            f"{layer} cannot cut {in_channels} input and {out_channels} output channels into "
+            f"{layer} cannot divide {in_channels} input and {out_channels} output channels into "
             f"groups={groups} equal parts: groups must divide both numbers"
         )
 

@@ -95,7 +95,9 @@ def uniform(
     True
     """
     if dtype is not None and not dtype.is_floating_point:
-        raise ScratchaeError(f"weights need a floating-point dtype but got {dtype}")
+        raise ScratchaeError(
+            f"weights need a floating-point dtype but got {dtype}: use torch.float32"
+        )
     return torch.empty(shape, device=device, dtype=dtype).uniform_(
         -bound, bound, generator=generator
     )

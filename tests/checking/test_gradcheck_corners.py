@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchae.checking import gradcheck
-from scratchae.layers import Layer
+from scratchae.errors import ScratchaeError
+from scratchae.layers import Layer, Linear
 
 
 class Dropout(Layer):
@@ -150,3 +151,8 @@ def test_a_float32_output_is_given_dy_of_its_dtype_in_every_layout():
 
     result = gradcheck(forward, torch.randn(3, 5), backward=backward)
     assert "memory" not in result.diagnosis and "fails" not in result.diagnosis
+
+
+def test_without_an_input_it_says_what_to_write():
+    with pytest.raises(ScratchaeError, match="gradcheck needs an input"):
+        gradcheck(Linear(2, 2))

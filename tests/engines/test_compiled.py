@@ -176,4 +176,7 @@ print([str(w.message) for w in caught if w.category is UserWarning])
     assert found.returncode == 0, found.stderr
     loss, said = found.stdout.splitlines()
     assert loss == "4.0 2.0"
-    assert "the compile engine cannot compile this step" in said and "eager engine is used instead" in said
+    assert (
+        "the compile engine cannot compile this step" in said
+        and "eager engine is used instead" in said
+    )

@@ -15,6 +15,7 @@ from scratchae.engines import Engine, GraphEngine, NotFiniteError, make_engine
 from scratchae.engines.device import DeviceEngine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import BatchNorm1d, LeakyReLU, Linear, Sequential, Tanh
+from scratchae.losses import Loss
 from scratchae.models import build
 from scratchae.optim import SGD, Adam, AdamW
 from scratchae.training import evaluate, fit
@@ -307,3 +308,20 @@ def test_the_graph_engine_and_the_formats_of_a_gpu_want_cuda_in_one_sentence():
     for wrong in ({"tf32": True}, {"precision": "bf16", "engine": "compile"}, {"engine": "graph"}):
         with pytest.raises(ScratchaeError, match="CUDA"):
             fit("fc", few_digits(), epochs=1, device="cpu", progress=False, **wrong)
+
+
+def test_a_loss_of_minus_infinity_is_not_finite_either():
+    class Unbounded(Loss):
+        def forward(self, prediction, target):
+            return self.remember(-(target / 0.0).abs().mean() + 0 * prediction.sum(), prediction)
+
+        def backward(self):
+            return torch.zeros_like(*self.recall())
+
+    model = small()
+    model.loss = Unbounded()
+    device = DeviceEngine(model, Adam(model.parameters()))
+    before = state_of(device)
+    with pytest.raises(NotFiniteError, match="the loss is -inf in step 1"):
+        device.epoch(numbers(8), torch.arange(8).split(4))
+    assert same_bits(before, state_of(device)) and device.optimizer.steps == 0

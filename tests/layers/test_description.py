@@ -120,3 +120,7 @@ def test_every_argument_of_a_layer_is_one_of_its_torch_namesake(name):
     by_name = {a.name for a in ours if a.kind is a.KEYWORD_ONLY} - {"generator"}
     assert by_position == theirs[: len(by_position)]
     assert by_name <= set(theirs)
+
+
+def test_arguments_that_are_gathered_into_one_are_not_kept_by_name():
+    assert Sequential(Linear(2, 2)).arguments() == {}

@@ -112,7 +112,7 @@ say("flatten_number", lambda: Flatten()(torch.tensor(1.0)), "Flatten(start_dim=1
 say("unflatten_size", lambda: Unflatten(1, (2, 3))(ones(2, 7)), "Unflatten(", "6", "(2, 7)")
 say(
     *("one_value_a_channel", lambda: BatchNorm1d(3)(ones(1, 3))),
-    *("BatchNorm1d(3", "one value a channel", "two or more", "eval()"),
+    *("BatchNorm1d(3", "one value per channel", "two or more", "eval()"),
 )
 say(
     *("num_features", lambda: BatchNorm2d(3)(ones(2, 4, 5, 5))),
@@ -140,7 +140,7 @@ def after_forward(dy: object) -> object:
 
 
 say("dy_shape", lambda: after_forward(ones(2)), "Linear(3, 2).backward", "(5, 2)", "(2,)", "dy")
-say("dy_summed", lambda: after_forward(ones(())), "(5, 2)", "()", "unsummed")
+say("dy_summed", lambda: after_forward(ones(())), "(5, 2)", "()", "of every element")
 say("dy_dtype", lambda: after_forward(ones(5, 2).double()), "float32", "float64", ".backward")
 say("dy_number", lambda: after_forward(1.0), "Linear(3, 2).backward", "float", "torch.Tensor")
 
@@ -358,3 +358,12 @@ def test_a_mistake_is_answered_in_one_short_sentence(name):
         assert piece in sentence
     assert "\n" not in sentence
     assert len(sentence) < 220
+
+
+def test_forgetting_a_model_drops_what_its_loss_keeps_and_its_penalties():
+    model, x = Linear(2, 2), torch.zeros(3, 2)
+    model.loss = MSELoss()
+    model.loss(model(x), x)
+    model.penalty = x.sum()
+    model.forget()
+    assert model.loss.saved is None and not list(model.penalties())

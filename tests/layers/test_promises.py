@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from reference.twins import twin
 from scratchae.layers import BatchNorm1d, BatchNorm2d, Layer, Linear, Sequential, Tanh
 from scratchae.layers.base import accumulate
+from scratchae.layers.batchnorm import batchnorm_forward
 from scratchae.optim import Adam
 from tests.helpers.cases import CASES, Case
 from tests.helpers.tensors import assert_close, share_memory
@@ -176,3 +177,10 @@ def test_an_empty_batch_goes_through_as_in_torch(case):
 def test_a_layer_has_to_say_what_it_does(direction):
     with pytest.raises(NotImplementedError):
         getattr(Layer(), direction)(torch.zeros(2))
+
+
+def test_batchnorm_adds_a_bias_that_comes_without_a_weight():
+    x, bias = torch.randn(5, 3), torch.tensor([1.0, 2.0, 3.0])
+    y, xhat, _, _ = batchnorm_forward(x, None, bias)
+    assert torch.equal(y, xhat + bias)
+    assert torch.allclose(y, torch.nn.functional.batch_norm(x, None, None, None, bias, True))

@@ -1,6 +1,7 @@
 """SGD, Adam and AdamW equal torch.optim over 50 steps in float64, to 1e-12."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from scratchae import optim
+from scratchae.errors import ScratchaeError
 from scratchae.layers import Linear, ReLU, Sequential
 from scratchae.losses import MSELoss
 from scratchae.models import build
@@ -225,3 +227,33 @@ def test_a_large_buffer_is_moved_in_pieces_as_if_it_were_one(name, monkeypatch):
         monkeypatch.setattr("scratchae.optim.base.PIECE", 64)
         parts.step()
     assert_close("value", parts.value, whole.value, 1e-12)
+
+
+def test_an_optimizer_prints_its_learning_rate_and_what_is_not_usual():
+    weight = torch.ones(2)
+    assert repr(optim.Adam([weight])) == "Adam(lr=0.001)"
+    assert repr(optim.AdamW([weight], weight_decay=0.1)) == "AdamW(lr=0.001, weight_decay=0.1)"
+    chosen = optim.SGD([weight], lr=0.5, momentum=0.9, nesterov=True, maximize=True)
+    assert repr(chosen) == "SGD(lr=0.5, momentum=0.9, nesterov=True, maximize=True)"
+
+
+def test_a_learning_rate_in_a_tensor_may_be_changed_in_place():
+    weight, lr = torch.tensor([1.0]), torch.tensor([0.5])
+    optimizer = optim.SGD([weight], lr=lr)
+    weight.grad += 1.0
+    optimizer.step()
+    lr.fill_(0.25)
+    optimizer.step()
+    assert weight.item() == 0.25 and optimizer.state_dict()["lr"] == 0.25
+
+
+@pytest.mark.parametrize(
+    "lr", [torch.tensor([0.1, 0.2]), torch.tensor(-0.1), torch.tensor(math.nan)]
+)
+def test_a_learning_rate_in_a_tensor_is_one_number_or_one_for_each_parameter(lr):
+    with pytest.raises(ScratchaeError, match="lr"):
+        optim.SGD([torch.ones(3)], lr=lr)
+    each = optim.SGD([torch.ones(2)], lr=torch.tensor([0.5, 0.25]))
+    each.grad.fill_(1.0)
+    each.step()
+    assert each.value.tolist() == [0.5, 0.75]

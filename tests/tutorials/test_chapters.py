@@ -59,15 +59,18 @@ def prose_of(path):
     return "\n".join(cell.source for cell in found if cell.cell_type == "markdown")
 
 
+TRAINS_LONG = {"ch13_codes"}  # its solutions are run by `make test-slow`
 WRITTEN = [
-    (path, at, name)
+    pytest.param(
+        *(path, at, name),
+        id=f"{path.stem}-{name}",
+        marks=[pytest.mark.slow] if path.stem in TRAINS_LONG else [],
+    )
     for path in CHAPTERS
     for at in code_of(path)[1]
     for name in to_write(code_of(path)[0][at])
 ]
-every_part_to_write = pytest.mark.parametrize(
-    ("path", "at", "name"), WRITTEN, ids=[f"{path.stem}-{name}" for path, _, name in WRITTEN]
-)
+every_part_to_write = pytest.mark.parametrize(("path", "at", "name"), WRITTEN)
 
 
 def run_cell(source, path, names):

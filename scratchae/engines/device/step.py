@@ -79,7 +79,7 @@ class OptimizerOnTensors:
         self.net.forget()
         # fine: no loss so far is NaN or inf, so their sum is not, either
         tensors["total"].add_(loss, alpha=self.count)
-        fine = tensors["total"] < torch.inf  # false for NaN
+        fine = tensors["total"].abs() < torch.inf  # false for NaN
         # compute the new parameters and state on copies, then keep the new or the old ones
         new = {name: tensors[name].clone() for name in ("value", *optimizer.state)}
         state = {name: new[name] for name in optimizer.state}
