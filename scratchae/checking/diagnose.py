@@ -55,7 +55,7 @@ def diagnose(
     return Difference(name, got, expected, known, wrong, close).sentence(arguments or {}, named)
 
 
-# ------------------------------------------------------------------ what needs no expected numbers
+# ------------------------------------------------------------------ checks that need no expected numbers
 
 
 def wrong_kind(got: object, like: Tensor, name: str) -> str:
@@ -176,7 +176,7 @@ class Difference:
 
     def wrong_order(self) -> str:
         """Say whether the right numbers are in another order: flipped, or with exchanged axes."""
-        if self.is_mended_by(self.got):  # the order is right, only the precision is not
+        if self.is_mended_by(self.got):  # the order is right; only the precision is too low
             return ""
         axes = range(self.got.ndim)
         for count in range(1, self.got.ndim + 1):

@@ -104,7 +104,7 @@ def noise_of(y: Tensor, dy: Tensor) -> float:
 def is_kink(estimates: list[Estimate]) -> bool:
     """Return whether the difference of the slopes stays the same down to the smallest usable steps."""
     legible = [e for e in estimates if abs(e.corner) > 20 * e.noise]
-    if len(legible) < 3 or legible[-1] not in estimates[-4:]:  # a kink shows at small steps, too
+    if len(legible) < 3 or legible[-1] not in estimates[-4:]:  # a kink shows at small steps too
         return False
     last = [e.corner for e in legible[-3:]]
     return max(last) - min(last) < 0.2 * abs(last[-1])

@@ -113,8 +113,7 @@ def place(tensor: Tensor) -> int:
 
 
 def same_bits(a: object, b: object) -> bool:
-    """Return whether two tensors have the same shape, dtype and numbers. NaN equals NaN. Other values
-    are equal."""
+    """Compare the shape, dtype and numbers of two tensors (NaN equals NaN). Other values count as equal."""
     if type(a) is not Tensor or type(b) is not Tensor:
         return True
     if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:

@@ -74,7 +74,7 @@ def gradcheck(
         except ProblemError as problem:
             rows, sentences = [], [str(problem)]
         finally:
-            checked.reset()  # the caller's generators are where they were
+            checked.reset()  # restore the caller's generators
     return GradcheckResult(checked.title, rows, " ".join(sentences[:3]))
 
 

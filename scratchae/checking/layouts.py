@@ -99,8 +99,7 @@ def gradients_for(target: Target, dy: Tensor) -> list[Tensor]:
 
 
 def equal_but_for_rounding(got: Tensor, right: Tensor, nearby: Tensor) -> bool:
-    """Return whether two gradients are equal up to rounding. nearby: the gradient for a dy with other
-    last digits."""
+    """Compare two gradients up to rounding. nearby: the one for a dy with other last digits."""
     if got.shape != right.shape or not right.numel():
         return got.shape == right.shape
     uncertainty = EXACT * float(right.abs().max()) + TRUST * float((nearby - right).abs().max())

@@ -22,8 +22,8 @@ from scratchae.checking.differences import (
 
 TOLERANCE = 3e-7  # relative to the largest element: an error of 1e-6 is found
 TRUST = 10  # a right gradient may seem wrong by this many estimated errors
-ENOUGH = 20  # wrong elements of a tensor that are computed again with all care
-CLOSE = 1e-5  # relative: how near a mended gradient has to be to numeric ones
+ENOUGH = 20  # wrong elements of a tensor that are computed again more precisely
+CLOSE = 1e-5  # relative: how close a corrected gradient must be to the numeric one
 
 
 @dataclass

@@ -17,7 +17,7 @@ from typing import Protocol
 
 WIDTH = 80  # columns of the text form
 UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x9f]")
-BIDIRECTIONAL = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # they turn text around
+BIDIRECTIONAL = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # marks of text direction
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|~:@])")
 COLOURS = {"ok": "var(--ok, #117733)", "wrong": "var(--wrong, #aa1144)"}
 
@@ -51,8 +51,7 @@ def for_markdown(text: object) -> str:
 
 
 def wrapped(text: str, width: int, first: str = "", other: str = "") -> list[str]:
-    """Return the text in lines of at most `width` columns. first, other: the prefixes of the first line
-    and the others."""
+    """Return lines of at most `width` columns. first, other: the prefixes of the first and other lines."""
     return textwrap.wrap(harmless(text), width, initial_indent=first, subsequent_indent=other)
 
 
@@ -112,8 +111,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Table:
-    """A table. wrong: the indices of the rows to mark. right: the indices of the columns aligned to the
-    right."""
+    """A table. wrong: the indices of the rows to mark. right: those of the right-aligned columns."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]

@@ -9,7 +9,7 @@ from scratchae.checking.render import Block, Checklist, Heading, Paragraph, Rend
 
 HEAD = ("gradient of", "verdict", "rel. error", "worst at", "got", "expected")
 NUMBERS = (2, 4, 5)  # the columns with numbers
-LONGEST = (23, 7, 10, 14, 11, 11)  # characters in each column: 80 in a line at most
+LONGEST = (23, 7, 10, 14, 11, 11)  # characters in each column: at most 80 in a line
 
 
 @dataclass(frozen=True)

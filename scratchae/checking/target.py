@@ -119,7 +119,7 @@ class Target:
         """Set the random generators back, so that every forward pass draws the same numbers."""
         if self.from_start:
             torch.manual_seed(0)
-        for generator, state in reversed(self.drawn):  # the state before its first draw comes last
+        for generator, state in reversed(self.drawn):  # so the state before the first draw is last
             generator.set_state(state)
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 
-MANY_DEAD = 0.7  # a share that gives a warning; in many new networks half of the units are dead
-FACTOR = 1000.0  # by which a spread may change from one end of the model to the other
+MANY_DEAD = 0.7  # a larger share gives a warning; in many new networks half of the units are dead
+FACTOR = 1000.0  # the factor by which a spread may change from one end of the model to the other
 
 
 def differences(ours: list[Tensor], theirs: list[Tensor]) -> list[float]:

@@ -1,7 +1,7 @@
 """The command `scratchae`: it reads options, calls the library and prints.
 
-A command is a function under `@app.command()`. The modules import the library inside their
-functions, not at the top: torch needs seconds to import, and `scratchae --help` answers at once.
+A command is a function under `@app.command()`. The modules import the library inside their functions,
+not at the top. Importing torch takes seconds, and `scratchae --help` must answer at once.
 """
 
 # ruff: noqa: I001  the order of these imports is the order of the commands in `scratchae --help`

@@ -32,14 +32,14 @@ DATA_HELP = (
 
 
 def option(text: str, default: object, *names: str) -> typer.models.OptionInfo:
-    """An option whose help shows a default, but whose value is None if it is not given."""
+    """Return an option whose help shows a default, but whose value is None if it is not given."""
     return typer.Option(*names, help=rf"{text} [dim]\[default: {default}][/dim]")
 
 
 def main(words: list[str] | None = None) -> None:
-    """The entry point. A mistake of the user gives one sentence and exit code 2, not a traceback.
+    """Run the command line. A user's mistake gives one sentence and exit code 2, not a traceback.
 
-    words: the arguments after `scratchae`. None: the arguments of this process.
+    words: the arguments after `scratchae`. None: those of this process.
 
     >>> main(["models", "con"])  # and on stderr: error: ... did you mean 'conv'?
     Traceback (most recent call last):

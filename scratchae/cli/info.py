@@ -19,7 +19,7 @@ def models(
         str | None, typer.Argument(help="A model: show its layers.", show_default="all models")
     ] = None,
 ) -> None:
-    """List the models that can be trained. With a name, show the layers of this model.
+    """List the models that can be trained. If you give a name, show the layers of that model.
 
     Example: scratchae models conv
     """
@@ -52,8 +52,8 @@ def profile(
 ) -> None:
     """Measure where the time and memory of a training step go, layer by layer.
 
-    The forward and backward pass of every layer is compared with its floor: the shortest possible
-    time of its arithmetic on this machine. The speed of the machine is measured too.
+    The forward and backward pass of every layer is compared with its floor: the shortest possible time
+    for its arithmetic and its memory traffic on this machine. The speed of the machine is measured too.
 
     Example: scratchae profile conv --threads 1 --out profile.png
     """

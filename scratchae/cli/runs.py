@@ -57,7 +57,10 @@ def explore(
 def reconstruct(
     run_folder: RunFolder,
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGES...", help="Pictures (PNG, JPEG) or data files.")
+        list[str],
+        typer.Argument(
+            metavar="IMAGES...", help="Pictures (PNG, JPEG) or data files (CSV, IDX, NPZ)."
+        ),
     ],
     out: Annotated[
         Path | None, option("The picture to write.", "RUN/pictures/reconstructed.png")
@@ -65,7 +68,7 @@ def reconstruct(
 ) -> None:
     """Encode and decode your own digits, and draw the results.
 
-    A picture may be a photo, or dark ink on light paper. It is converted to the form of MNIST's
+    A picture may be a photo, or dark ink on light paper. It is converted to the format of MNIST's
     digits: white on black, scaled to 20 x 20 pixels and centred.
 
     Example: scratchae reconstruct runs/fc my_seven.png

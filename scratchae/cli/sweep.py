@@ -59,10 +59,10 @@ def sweep(
         typer.Option(help="The folder for the results.", show_default="runs/sweep-MODEL, numbered"),
     ] = None,
 ) -> None:
-    """Train a model for every learning rate, latent size and seed.
+    """Train one model for every combination of learning rate, latent size and seed.
 
-    Models of the same size are trained together, in one batched step. Each model is the one that
-    `scratchae train` gives with the same settings, up to rounding.
+    Models of the same size are trained together, in one batched step. Each model equals the result of
+    `scratchae train` with the same settings, up to rounding.
 
     Example: scratchae sweep fc --lr 1e-4..1e-2 --latent 2,3,8 --seeds 5 --epochs 5
     """

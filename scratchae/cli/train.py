@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Settings:
     """The options that a resumed run takes from its folder, with the defaults of `fit`.
 
-    `fit` is not imported, so that the help texts are printed at once.
+    `fit` is not imported, because the help texts must be printed at once.
     """
 
     data: str = "sample"
@@ -59,7 +59,8 @@ def train(
     engine: Annotated[
         str,
         typer.Option(
-            help="How to run the steps: eager, buffered (faster on a CPU), compile, or graph (CUDA)."
+            help="How to run the steps: eager, buffered (faster on a CPU), frugal (buffered with less "
+            "memory), compile, or graph (CUDA)."
         ),
     ] = "eager",
     precision: Annotated[
@@ -71,12 +72,17 @@ def train(
     ] = False,
     seed: Annotated[
         int | None,
-        option("Decides the first weights, the order of the images and the split.", DEFAULTS.seed),
+        option(
+            "Decides the initial weights, the order of the images and the split.", DEFAULTS.seed
+        ),
     ] = None,
     out: Annotated[Path | None, option("The run folder.", "runs/MODEL, numbered")] = None,
     layers: Annotated[
         Path | None,
-        option("A folder with your own layers from a course, used in training.", "none"),
+        option(
+            "A folder with your own layers from a course. They are used instead of the library's.",
+            "none",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in the run folder.")
@@ -159,7 +165,7 @@ def layers_of(folder: Path | None, engine: str) -> Iterator[None]:
 
     if engine != "eager":
         raise ScratchaeError(
-            f"--layers needs --engine eager, but got {engine}, which does not run your layers"
+            f"--layers needs --engine eager, but got {engine}, which cannot run your layers"
         )
     with use_student_layers(folder) as yours:
         console.print(f"Your layers: {', '.join(yours)}. All others are the library's.")

@@ -1,5 +1,4 @@
-"""The library that a submission may import. Graded functions are blank; only layers, losses and
-optimisers are there.
+"""The library that a submission may import: layers, losses and optimisers, with blanked graded functions.
 
 The student's check and the grader run a submission with this library. So both give the same results, and
 a student cannot import an answer.

@@ -129,7 +129,7 @@ def grade(
     line = bar.add_task("self-check", total=None)
 
     def progress(done: int, of: int) -> None:
-        bar.start()  # only if there is something to grade
+        bar.start()  # this function is called only if there is something to grade
         bar.update(line, description="grading" if done else "self-check", completed=done, total=of)
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -19,7 +19,7 @@ from scratchae.course.sandbox.inside.protocol import DTYPES, Packer, ProtocolErr
 from scratchae.course.scoring import NOT_YET
 from scratchae.course.submission import SubmissionError, first_line
 
-MAX_SOURCE = 20_000  # letters of model.py: weights belong in their file, where they are counted
+MAX_SOURCE = 20_000  # characters of model.py: weights belong in their file, which counts them
 HIDDEN_DIGITS = 500
 
 

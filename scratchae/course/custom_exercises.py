@@ -129,7 +129,7 @@ def load_recorded(path: Path) -> None:
         raise ScratchaeError(f"{path} cannot be read: release the assignment again") from error
     for entry in entries:
         if _custom.get(entry["name"]):
-            continue  # this process has the reference itself
+            continue  # the reference itself is in this process
         exercise = Exercise(
             entry["name"],
             placeholder(entry),

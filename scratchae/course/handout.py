@@ -113,6 +113,5 @@ def code(name: str, text: str) -> dict:
 
 
 def cell_id(name: str) -> str:
-    """Return a cell id that nbformat allows. It depends only on the name, so that the file is always the
-    same."""
+    """Return a cell id that nbformat allows. The same name always gives the same id."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", name)[:64]

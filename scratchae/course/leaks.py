@@ -17,7 +17,9 @@ from scratchae.course.assignment import Assignment
 from scratchae.course.blank import solution_statements
 from scratchae.course.blanked_sources import blanked_functions, original
 
-MIN_NODES = 4  # of an expression that shows something: `x` or `a, b` does not
+MIN_NODES = (
+    4  # syntax nodes of an expression that shows a part of the solution: `x` or `a, b` is too small
+)
 MARKERS = re.compile(r"(BEGIN|END)\s*_?-?(SOLUTION|HIDDEN)|#+\s*SOLUTION\b", re.IGNORECASE)
 READABLE = {".py", ".md", ".toml", ".txt", ".ipynb", ".npz", ".json"}
 

@@ -26,7 +26,7 @@ from scratchae.course.leaks import expressions, find_leaks, solution_expressions
 from scratchae.errors import ScratchaeError
 from scratchae.files import LEFTOVER, reason
 
-HIDDEN_SEED = 77  # of the cases on which the answers are tried, besides the public ones
+HIDDEN_SEED = 77  # seed of the cases on which the answers are tried, besides the public ones
 
 
 def release(assignment: Assignment, out: str | Path, student: str = "") -> list[str]:
@@ -158,7 +158,7 @@ def prove(assignment: Assignment, folder: Path, files: dict[str, str], student: 
                 f"{name} is not released: {result.task.name} earns {result.points:g} points as it is "
                 f"handed out, and its check says: {result.first_sentence}"
             )
-    if assignment.kind != "contest":  # its answer would have to be trained first
+    if assignment.kind != "contest":  # the answer of a contest would have to be trained first
         prove_answers(assignment)
 
 

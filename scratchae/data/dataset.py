@@ -2,7 +2,7 @@
 
     pixel 0 .. 255   ->   /255   ->   (x - 0.5) / 0.5   ->   -1 .. 1
 
-This is the range of the Tanh at the end of a decoder.
+This is the range of Tanh, the last layer of a decoder.
 """
 
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ class Dataset:
 
 
 def images_from_arrays(pixels: np.ndarray, labels: np.ndarray | None, name: str) -> Images:
-    """Make Images of what a reader found in the file `name`.
+    """Return the Images that a reader found in the file `name`.
 
     pixels: uint8 (N, 28, 28). labels: integers (N,), or None.
     Raises ScratchaeError if there are no images, if the number of labels differs from the number
@@ -113,8 +113,8 @@ def images_from_arrays(pixels: np.ndarray, labels: np.ndarray | None, name: str)
     [3, 4]
     """
     if len(pixels) == 0:
-        raise ScratchaeError(f"{name} contains no images: was it cut off while it was written?")
-    # torch needs writable memory: this copies a read-only array (an IDX file), and no other.
+        raise ScratchaeError(f"{name} contains no images: check that it was written completely")
+    # torch needs writable memory. This copies an array only if it is read-only (as from an IDX file).
     tensor = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
     if labels is None:
         return Images(tensor)

@@ -13,7 +13,7 @@ from scratchae.errors import ScratchaeError
 
 @dataclass(frozen=True)
 class Published:
-    """Where a data set is published, and the SHA-256 of its gzipped files in the order of idx.STEMS."""
+    """The mirrors of a data set, and the SHA-256 of its gzipped files in the order of idx.STEMS."""
 
     mirrors: tuple[str, ...]
     sha256: tuple[str, str, str, str]
@@ -46,7 +46,7 @@ PUBLISHED = {
         ),
     ),
 }
-TIMEOUT = 30  # seconds without an answer; then the next mirror is tried
+TIMEOUT = 30  # seconds to wait for an answer; then the next mirror is tried
 
 
 def fetch(name: str) -> Path:
@@ -54,7 +54,7 @@ def fetch(name: str) -> Path:
 
     Missing files are downloaded. Files that are already there are used as they are. The folder
     is in the user's cache, or in the folder that the environment variable SCRATCHAE_CACHE names.
-    Raises ScratchaeError if no mirror sends the published file.
+    Raises ScratchaeError if no mirror sends a file with the right SHA-256.
     """
     folder = cache_folder(name)
     published = PUBLISHED[name]
@@ -100,7 +100,7 @@ def _reason(error: Exception) -> str:
         return f"the server answered {error.response.status_code}"
     # A connection that breaks during the download is a ChunkedEncodingError, handled below.
     if isinstance(error, requests.ConnectionError | requests.Timeout):
-        return "no connection: is there a network?"
+        return "no connection"
     if isinstance(error, requests.RequestException):
         return "the connection broke"
     if isinstance(error, ValueError):

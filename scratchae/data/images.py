@@ -1,10 +1,10 @@
-"""Convert a drawing or a photo of a digit to the form of MNIST's digits.
+"""Convert a drawing or a photo of a digit to the format of MNIST's digits.
 
 MNIST was made as follows (LeCun et al. 1998): the digit is scaled to fit into 20 x 20 pixels, and
 its aspect ratio is kept. Then it is placed on 28 x 28 pixels so that its centre of mass is in the
-middle. A photo needs one step before: the removal of the paper. The light on the paper is uneven,
+middle. A photo needs one step before that: the paper is removed. The light on the paper is uneven,
 so no single threshold separates ink from paper. A morphological closing removes the strokes and
-leaves the brightness of the paper. The ink is where the picture is darker than this paper.
+leaves the brightness of the paper. Pixels that are darker than this paper are ink.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ from scratchae.errors import ScratchaeError
 SIDE, BOX = 28, 20
 WORKING_SIDE = 280  # pixels: ten times MNIST's
 WIDEST = 0.3  # width of the widest stroke, as a part of the picture's longer side
-FAINTEST = 0.1  # of the paper's light: a picture whose ink absorbs less is blank
+FAINTEST = 0.1  # as a part of the paper's light: if all ink absorbs less, the picture is blank
 PEN = 1.8  # least width of a stroke in the 20 x 20 box; in MNIST it is 2 to 3
 BLANK = (
     "the picture looks blank: draw one digit in thick dark strokes on plain paper, and make it "
@@ -32,7 +32,7 @@ def digit_from_picture(image: Image.Image | str | Path) -> torch.Tensor:
 
     `image` is a PIL image or the path of an image file of any size. The digit may be dark on
     light or light on dark, drawn or photographed in uneven light. Transparent parts count as
-    white. A picture that already has MNIST's form is returned unchanged. Raises ScratchaeError if
+    white. A picture that already has MNIST's format is returned unchanged. Raises ScratchaeError if
     the file is not an image, or if the image is blank.
 
     >>> from PIL import Image, ImageDraw
@@ -83,7 +83,7 @@ def _ink(grey: np.ndarray) -> np.ndarray:
     # third moment therefore tells whether the ink is brighter or darker than the paper.
     if np.mean((grey - _blurred(grey, max(grey.shape) / 6)) ** 3) > 0:
         grey = 255 - grey  # below, ink is dark
-    # The part of the paper's light that is absorbed. It does not change in a shadow.
+    # The part of the paper's light that is absorbed is the same inside and outside a shadow.
     absorbed = 1 - grey / np.maximum(_paper(grey), 1)
     absorbed -= np.median(absorbed)
     if absorbed.max() < FAINTEST:
@@ -137,7 +137,7 @@ def _otsu(values: np.ndarray) -> float:
 
 def _largest_parts(ink: np.ndarray) -> np.ndarray:
     """Remove specks: connected parts with less than a tenth of the ink of the largest part."""
-    # Work on squares of `step` pixels: on a coarse grid the loop below needs few rounds.
+    # Work on squares of `step` pixels: on a coarse grid the loop below needs only a few rounds.
     step = -(-max(ink.shape) // 64)
     height, width = (-(-size // step) for size in ink.shape)
     squares = np.zeros((height * step, width * step))

@@ -37,7 +37,9 @@ def parse_csv(text: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None]:
 
     start = text.index(b"\n") + 1 if has_header else 0
     if start == len(text):
-        raise ScratchaeError(f"{name} has a header but no rows below it: was it cut off?")
+        raise ScratchaeError(
+            f"{name} has a header but no rows below it: check that it was written completely"
+        )
     labelled = columns[0] == "label"
     table = np.empty((text.count(b"\n", start), len(columns)), np.uint8)
     row = 0
@@ -100,8 +102,8 @@ def _error(lines: bytes, first: int, columns: list[str], name: str) -> Scratchae
         if len(cells) != len(columns):
             found = f"{len(cells)} cells" if line else "no cells"
             return ScratchaeError(
-                f"{name}, line {number} has {found}, but {len(columns)} are expected: "
-                "was the file cut off or edited there?"
+                f"{name}, line {number} has {found}, but {len(columns)} are expected: check "
+                "whether the file was cut off or edited there"
             )
         for column, cell in zip(columns, cells, strict=True):
             highest = 9 if column == "label" else 255

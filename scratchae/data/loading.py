@@ -25,12 +25,12 @@ def load(
     """Load the data set `source` and split it.
 
     source: "sample" (12,000 digits of MNIST, bundled), "mnist" or "fashion-mnist" (downloaded
-        once), or a path that `readers.read` can read. To read a folder called mnist, write
+        once), or a path that `readers.read` can read. To read a folder with the name mnist, write
         "./mnist".
-    test: None takes the test part of the source, or holds out 10 % of the images if it has none.
-        A fraction in [0, 1) holds out that part of the training images instead (0: no test
-        part). Another name or path takes the test part of that source, or all of its images if
-        it has no test part.
+    test: None: take the test part of the source, or hold out 10 % of the images if it has none.
+        A fraction in [0, 1): hold out that part of the training images instead (0: no test part).
+        Another name or path: take the test part of that source, or all of its images if it has no test
+        part.
     validation: the fraction in [0, 1) of the remaining training images to hold out.
     seed: decides which images are held out.
 
@@ -87,7 +87,7 @@ def location(name: str) -> str:
 
 
 def _absolute(source: str | Path) -> str:
-    """Return a source as it can be found from any folder."""
+    """Return a source with an absolute path, so that it is found from any folder."""
     return str(source) if source in NAMES else str(Path(source).expanduser().resolve())
 
 

@@ -52,8 +52,8 @@ def _array(file: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
         if "pickle" not in str(error):
             raise
         raise ScratchaeError(
-            f"{name}: {key} is an array of Python objects, which is refused because reading it "
-            "could run code: save plain numbers, np.stack(images).astype('uint8')"
+            f"{name}: {key} is an array of Python objects, which could run code when it is read: "
+            "save plain numbers instead, np.stack(images).astype('uint8')"
         ) from error
 
 

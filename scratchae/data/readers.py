@@ -1,4 +1,4 @@
-"""Read any file or folder of digits. The first bytes of a file tell its format, not its name."""
+"""Read any file or folder of digits. The first bytes of a file show its format, not its name."""
 
 import gzip
 import zlib
@@ -54,12 +54,12 @@ def _content(path: Path) -> bytes:
     except OSError as error:
         raise ScratchaeError(f"{path} cannot be read ({error.strerror}): check the path") from error
     if not data or data.isspace():
-        raise ScratchaeError(f"{path} is empty: was it cut off while it was written?")
+        raise ScratchaeError(f"{path} is empty: check that it was written completely")
     return data
 
 
 def _is_text(start: bytes) -> bool:
-    # Invalid bytes are dropped. The last character may be cut: that is up to 3 bytes of UTF-8.
+    # Invalid bytes are ignored: the last character may be cut off, which leaves up to 3 bytes of UTF-8.
     return len(start.decode("utf-8", errors="ignore").encode()) >= len(start) - 3
 
 
@@ -67,8 +67,8 @@ def _read_idx(path: Path, data: bytes) -> Images:
     pixels = idx.parse_idx(data, str(path))
     if pixels.ndim == 1:
         raise ScratchaeError(
-            f"{path} contains labels, not images: give the images file; its labels are found "
-            "in the same folder"
+            f"{path} contains labels, not images: give the file of images; its labels are found in "
+            "the same folder"
         )
     labels_path = idx.labels_beside(path)
     if labels_path is None:

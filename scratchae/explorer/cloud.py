@@ -7,10 +7,10 @@ from torch import Tensor
 
 from scratchae.explorer.quantise import base64_of, quantise
 
-POINTS = 2000  # in a cloud: a browser can turn so many smoothly
-NUMBERS = 48_000  # in all codes together, 128 KB in the page: of longer codes there are fewer
+POINTS = 2000  # in a cloud: a browser can rotate this many smoothly
+NUMBERS = 48_000  # in all codes together, 128 KB in the page: if codes are longer, there are fewer
 FLAT = 1e-6  # of the largest spread: an axis with a smaller spread contains only rounding errors
-FEWEST = 20  # images of each digit (if it has so many), even if another digit is rarer
+FEWEST = 20  # images of each digit (if there are that many), even if another digit is rarer
 
 
 def balanced_sample(labels: Tensor, most: int, seed: int = 0) -> Tensor:

@@ -21,17 +21,17 @@ from scratchae.layers.geometry import padding_of
 from scratchae.layers.sequential import copy_for_evaluation
 
 # Weights of a smaller layer are stored in two bytes instead of one. The small layers are those around
-# the code, and all layers behind them amplify their rounding errors.
+# the code, and the layers after them amplify their rounding errors.
 SMALL = 10_000
 
 
 def describe(network: Sequential, input_shape: tuple[int, ...], prefix: str) -> list[dict]:
     """Return one dict per layer, in order: its kind, name, output shape for one sample and weights.
 
-    prefix: what to put before the names of the layers, such as "encoder.". The layers that
-    network.js knows by name have quantised weights. Any other layer is described by the operators of
-    its forward pass. Raises ScratchaeError if a layer uses an operator that the page
-    cannot run, or if it mixes the samples of a batch.
+    prefix: the text before the names of the layers, such as "encoder.". The weights of layers that
+    network.js knows by name are quantised. Any other layer is described by the operators of its forward
+    pass. Raises ScratchaeError if a layer uses an operator that the page cannot run, or if it mixes the
+    samples of a batch.
 
     >>> from scratchae.layers import ReLU
     >>> layers = describe(Sequential(Linear(4, 3), ReLU()), (4,), "encoder.")
@@ -96,7 +96,7 @@ def weights(layer: Linear | Conv2d | ConvTranspose2d) -> dict:
 
 
 def convolution(layer: Conv2d | ConvTranspose2d) -> dict:
-    """Return the weights and the geometry. `padding` is that above and to the left."""
+    """Return the weights and the geometry. `padding` is the one above and to the left."""
     padding = padding_of(layer.padding, layer.kernel_size, layer.dilation)[0]
     return {
         **weights(layer),

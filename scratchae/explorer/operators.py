@@ -124,8 +124,8 @@ class Recorder(TorchDispatchMode):
         return slot
 
     def view(self, func: Any, args: tuple, kwargs: dict) -> int:
-        """Apply the view operator to the indices 0, 1, 2, ...: the result shows which elements it reads."""
-        if func.overloadpacket.__name__ == "as_strided":  # depends on the strides of its input
+        """Apply the view operator to the indices 0, 1, 2, ..., to find out which elements it reads."""
+        if func.overloadpacket.__name__ == "as_strided":  # depends on the input's strides
             raise UnknownOperatorError("as_strided")
         seen = func(indices(args[0].shape), *args[1:], **kwargs)
         return self.strided(self.slot(args[0]), seen)

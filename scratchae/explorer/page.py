@@ -1,4 +1,4 @@
-"""Build the page: the HTML, styles and scripts of this folder, and the run's numbers as JSON."""
+"""Build the page from the HTML, style sheets and scripts of this folder, and the run's numbers as JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from scratchae.training.evaluation import evaluating
 from scratchae.training.preparation import pixels_for
 
 LARGEST = 500_000  # bytes of a page, so that it opens at once and can be sent by mail
-DIGITS = 20  # shown as pictures: ten to encode, ten as ends of a path
+DIGITS = 20  # shown as pictures: ten to encode, ten as the ends of a path
 STYLES = ("theme", "parts", "controls", "layout")
 SCRIPTS = (
     "network",
@@ -62,7 +62,7 @@ def page(run: Run, data: Dataset) -> str:
     """Return an HTML document with the run's encoder and decoder, a sample of codes and some digits.
 
     The codes are those of `data.test`, or of the training images if there are no test images. The
-    same run and data give the same text. Raises ScratchaeError if the model is not for images of
+    same run and data give the same text. Raises ScratchaeError if the model does not take images of
     28 x 28, if the page cannot run one of its layers, or if the page is larger than LARGEST bytes.
 
     >>> from scratchae.training import fit

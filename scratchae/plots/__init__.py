@@ -1,4 +1,4 @@
-"""Figures of an autoencoder at work. Every function returns a Figure, and `save` writes it.
+"""Figures of autoencoders and their training. Every function returns a Figure, and `save` writes it to a file.
 
 Digits are tensors (N, 784), (N, 28, 28) or (N, 1, 28, 28) of any floating-point dtype on any
 device, with pixels from -1 (black) to 1 (white). A model is not changed: the functions run a copy

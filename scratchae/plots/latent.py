@@ -1,4 +1,4 @@
-"""The latent space: where the codes of the digits are, and what is between two of them."""
+"""Pictures of the latent space: the codes of the digits, and the path between two of them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def latent_cloud(
     headline(figure, title)
     ax.set(**dict(zip(("xlabel", "ylabel", "zlabel"), names, strict=False)))
     medians: list[Tensor] = []
-    near = 0.03 * (codes.amax(dim=0) - codes.amin(dim=0))  # about the size of a name
+    near = 0.03 * (codes.amax(dim=0) - codes.amin(dim=0))  # about the size of a digit's name
     outline = patheffects.withStroke(linewidth=3, foreground="white")
     for digit in digits.unique().tolist():
         own, colour = codes[digits == digit], DIGIT_COLOURS[digit]

@@ -1,4 +1,4 @@
-"""Inside a model: the weights of its first layer, and the activations for one digit."""
+"""Pictures of the inside of a model: the weights of its first layer, and the activations for one digit."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def feature_maps(model: Autoencoder, image: Tensor) -> Figure:
     """Draw the activations of every stage of the encoder for one digit.
 
     A stage is a Conv2d or Linear with the layers that follow it, such as BatchNorm and ReLU. The
-    channels (C, H, W) of a stage are drawn as images, on a scale of their own that is symmetric
-    around 0. The units (F,) of a stage are drawn as bars.
+    channels (C, H, W) of a stage are drawn as images, on their own scale, which is symmetric around 0.
+    The units (F,) of a stage are drawn as bars.
 
     >>> from scratchae.models import build
     >>> figure = feature_maps(build("conv"), torch.zeros(1, 1, 28, 28))

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: a bar for every part, and its shortest possible time."""
+"""A picture of where the time of a training step goes: a bar for every part, and its shortest possible time."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ COLOURS = {"forward": BLUE, "backward": RED, "update": "#88ccee"}
 def profile_picture(profile: Profile) -> Figure:
     """Draw a Profile: one bar for the forward and backward pass of every part.
 
-    The black line in a bar is the floor of the part: its shortest possible time. The number behind
-    the bar is the measured time divided by the floor.
+    The black line in a bar is the floor of the part: its shortest possible time. The number after the
+    bar is the measured time divided by the floor.
 
     >>> from scratchae.layers import Linear, Sequential, Tanh
     >>> from scratchae.profiling import profile

@@ -14,8 +14,8 @@ from scratchae.training import Run
 from scratchae.training.evaluation import evaluating
 from scratchae.training.preparation import pixels_for
 
-ROWS = 6  # of reconstructions: so many epochs fit on one page
-CODES = 5000  # at most so many test digits in the latent cloud
+ROWS = 6  # of reconstructions: this many epochs fit on one page
+CODES = 5000  # at most this many test digits in the latent cloud
 
 
 def write_pictures(run: Run, data: Dataset) -> list[Path]:

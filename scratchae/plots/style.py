@@ -1,4 +1,4 @@
-"""What all figures share: their style, rows of small images, and saving to a file."""
+"""The parts that all figures share: their style, rows of small images, and saving to a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.files import replacing
 
 FAINT, BLUE, RED = "#bbbbbb", "#332288", "#cc6677"
-DIGIT_COLOURS = (  # Paul Tol's "muted" and black: distinct for every kind of colour vision
+DIGIT_COLOURS = (  # Paul Tol's "muted" and black: easy to distinguish with every kind of colour vision
     *("#332288", "#88ccee", "#117733", "#ddcc77", "#cc6677"),
     *("#882255", "#44aa99", "#999933", "#aa4499", "#000000"),
 )
@@ -43,7 +43,7 @@ Arguments = ParamSpec("Arguments")
 
 
 def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Make `draw` use STYLE, whatever the user's own settings of matplotlib are."""
+    """Make `draw` use STYLE and ignore the user's own settings of matplotlib."""
 
     @functools.wraps(draw)
     def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:

@@ -1,4 +1,4 @@
-"""The result of a sweep: how the loss depends on the learning rate and the latent size."""
+"""A picture of a sweep: how the loss depends on the learning rate and the latent size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from scratchae.errors import ScratchaeError
 from scratchae.plots.style import DIGIT_COLOURS, headline, styled
 
-APART = 0.08  # of the axis: if learning rates are closer, not every one has its own tick
+APART = 0.08  # as a part of the axis: if learning rates are closer, not every one gets a tick
 
 
 @styled

@@ -1,4 +1,4 @@
-"""A trace of a model: activations, gradients and dead units, layer by layer from top to bottom."""
+"""A picture of a trace: activations, gradients and dead units, layer by layer from top to bottom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The course of training: reconstructions and the loss, epoch by epoch."""
+"""Pictures of training: reconstructions and the loss, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINE_COLOURS = {"train": BLUE, "test": RED}
 
 @styled
 def visualize_outputs(outputs: Sequence[tuple[int, Tensor, Tensor]], step: int = 1) -> Figure:
-    """Draw originals above reconstructions, for every `step`-th kept epoch and for the last.
+    """Draw originals above reconstructions, for every `step`-th epoch that was kept, and for the last.
 
     outputs: one entry (epoch, originals, reconstructions) per kept epoch, as in `Run.outputs`.
     The first 10 digits of each entry are drawn, with the mean squared error of these digits.

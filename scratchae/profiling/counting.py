@@ -1,7 +1,7 @@
 """Counting: what a pass computes and how much memory it reads and writes, operator by operator.
 
-A pass is one call, such as the forward pass of a layer. torch reports every operator to a dispatch
-mode, so a layer needs no code for being counted. Your own layers are counted like the library's.
+A pass is one call, such as the forward pass of a layer. torch reports every operator to a dispatch mode,
+so a layer needs no extra code to be counted. Your own layers are counted like the library's.
 
     multiply-adds   of the matrix products: (n, k) times (k, m) takes n·k·m
     traffic         the least number of bytes that must move: every byte of older memory that is read
@@ -30,7 +30,7 @@ VECTOR_PRODUCTS = {  # unknown to FlopCounterMode, which counts a multiply-add a
     torch.ops.aten.addmv: lambda y, a, b, **_: 2 * a[0] * a[1],
     torch.ops.aten.dot: lambda a, b, **_: 2 * a[0],
 }
-Key = TypeVar("Key")  # what a pass is called
+Key = TypeVar("Key")  # the name of a pass
 OVERWRITE = {"copy_", "zero_", "fill_"}  # in-place operators that do not read the old values
 
 
@@ -123,7 +123,7 @@ class Watch(TorchDispatchMode):
         return result
 
     def from_before(self, x: Tensor) -> bool:
-        """Say whether the memory of x existed before this pass."""
+        """Return whether the memory of x existed before this pass."""
         return self.counter.owners.get(x.untyped_storage()._cdata, (None,))[0] != self.key
 
     def allocated(self, cdata: int, storage: torch.UntypedStorage) -> None:
@@ -139,7 +139,7 @@ class Watch(TorchDispatchMode):
 def operands(func, args: tuple, kwargs: dict) -> tuple[list[Tensor], list[Tensor]]:
     """Return (read, written): the tensors that an operator reads, and those that it changes."""
     name, read, written = func.overloadpacket.__name__, [], []
-    # zeros_like and its relatives use only the shape and dtype of their argument.
+    # zeros_like and similar operators use only the shape and dtype of their argument.
     reads = not name.startswith("new_") and not name.endswith("_like")
     for i, argument in enumerate(func._schema.arguments):
         value = args[i] if i < len(args) else kwargs.get(argument.name)
@@ -162,7 +162,7 @@ def tensors_in(value: object) -> Iterator[Tensor]:
 
 
 def span(x: Tensor) -> tuple[int, int]:
-    """Return the address of the first element of x, and the address behind the last."""
+    """Return the address of the first element of x, and the address after the last."""
     last = sum((n - 1) * step for n, step in zip(x.shape, x.stride(), strict=True))
     return x.data_ptr(), x.data_ptr() + (last + 1) * x.itemsize
 

@@ -1,7 +1,7 @@
 """The pieces of a training step, counted or timed while `scratchae.step.train_step` runs.
 
-What is to be done with each piece is given: to time it or to count it. So the cost of counting is
-never in the times.
+The caller passes a function that times or counts each piece. Times and counts come from different steps,
+so the times never contain the cost of counting.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from scratchae.profiling.rates import synchronise
 from scratchae.step import SupportsStep, loss_of, train_step, update_if_finite
 
 WARM_UP = 3
-SECONDS, LEAST = 4.0, 5  # after so long, so many steps are enough
+SECONDS, LEAST = 4.0, 5  # after this many seconds, this many steps are enough
 Key = tuple[str, str]  # a part and its pass: ("encoder.0", "forward")
 Measure = Callable[..., Tensor]  # measure(key, call, *arguments) returns call(*arguments)
 
 
 class NothingToMove:
-    """The optimiser of a model that has no parameters."""
+    """The optimiser of a model without parameters."""
 
     def zero_grad(self) -> None:
-        """There are no gradients."""
+        """Do nothing: there are no gradients."""
 
     def step(self) -> None:
-        """There is nothing to move."""
+        """Do nothing: there are no parameters."""
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def measured_step(
     optimizer: SupportsStep | None,
     measure: Measure,
 ) -> Iterator[Callable[[Tensor, Tensor], Tensor]]:
-    """Inside, the function that it yields makes the step of (x, target), piece by piece in `measure`."""
+    """Yield a function that makes the step of (x, target) and calls every piece through `measure`."""
 
     def around(name: str, which: str, call: Callable, *arguments: Tensor) -> Tensor:
         return measure((name, which), call, *arguments)
@@ -68,7 +68,7 @@ def count_step(
     x: Tensor,
     target: Tensor,
 ) -> tuple[Counter[Key], dict[Key, int]]:
-    """Return the counts of one step, and the bytes of each pass that are kept when backward begins."""
+    """Return the counts of one step, and the bytes of each pass that still exist when backward begins."""
     counter: Counter[Key] = Counter()
     kept: dict[Key, int] = {}
 
@@ -91,9 +91,9 @@ def time_steps(
     steps: int,
     device: torch.device,
 ) -> tuple[dict[Key, float], float, int]:
-    """Return (milliseconds of each pass, of a step in which no clock is read, number of steps): medians.
+    """Return (milliseconds of each pass, those of a step that is timed as a whole, number of steps): medians.
 
-    If the steps are slow, fewer than asked for are run.
+    If the steps are slow, fewer steps than `steps` are run.
     """
     times: dict[Key, list[float]] = defaultdict(list)
     whole: list[float] = []
@@ -121,7 +121,7 @@ def time_steps(
 
 
 def parts_of(model: Sequential, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """Yield (dotted name, layer); a Sequential that runs in a way of its own is one part."""
+    """Yield (dotted name, layer); a Sequential with its own forward or backward is one part."""
     for name, layer in model.layers.items():
         if runs_in_order(layer):
             yield from parts_of(layer, f"{prefix}{name}.")

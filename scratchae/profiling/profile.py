@@ -38,7 +38,7 @@ def profile(
     target is the input, or random if the output has another shape. The times are medians over
     `steps` steps, or over fewer if a step is slow.
 
-    input_shape: the shape of one sample. An Autoencoder knows its own.
+    input_shape: the shape of one sample. Not needed for an Autoencoder, which has an `input_shape`.
     threads: the threads of the CPU. None: as many as torch uses.
     rates: the speed of the machine. None: it is measured.
 

@@ -1,8 +1,8 @@
 """Rates: how fast this machine multiplies matrices and copies memory. They are measured.
 
-Both are best cases (square matrices, long contiguous copies), so a time computed from them is a
-floor. A small copy is faster than a large one, because it stays in a cache. So copies of several
-sizes are timed. The rate for b bytes is the fastest of the copies of at least b bytes.
+Both are best cases (square matrices, long contiguous copies), so a time computed from them is a lower
+bound, the floor. A small copy is faster than a large one, because it stays in a cache. So copies of
+several sizes are timed. The rate for b bytes is the fastest of the copies of at least b bytes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Rates:
 
     @property
     def slowest(self) -> float:
-        """The bytes per second of the largest copy."""
+        """Return the bytes per second of the largest copy."""
         return self.copies[-1][1]
 
     def floor(self, multiply_adds: int, traffic: int) -> float:

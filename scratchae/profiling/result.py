@@ -22,7 +22,7 @@ FLOOR = (
     "once, whichever is longer."
 )
 KEPT = "kept: new memory that the backward pass needs. ops: torch operators."
-BUSY = 1.5  # a whole step takes so many times its parts only if the machine is busy
+BUSY = 1.5  # a whole step takes this many times the sum of its parts only if the machine is busy
 MS = ["forward", "backward", "ms", "floor_ms"]
 COUNTS = ["multiply_adds", "traffic", "operators", "kept"]
 HEADINGS = {  # of the columns of `parts`, and the number by which a value is divided
@@ -71,7 +71,7 @@ class Profile:
 
     @property
     def parts(self) -> pd.DataFrame:
-        """One row per part, in order: the times of its passes, and the sums of the other columns."""
+        """Return one row per part, in order: the times of its passes, and the sums of the other columns."""
         table = self.table
         times = table.pivot(index="part", columns="pass", values="ms")
         sums = table.groupby("part")[["ms", "floor_ms", *COUNTS]].sum()
@@ -82,14 +82,14 @@ class Profile:
 
     @property
     def total(self) -> dict[str, float]:
-        """The sums over all parts, and the ratio of the sums."""
+        """Return the sums over all parts, and the ratio of the sums."""
         parts = self.parts
         sums = parts.drop(columns=["part", "layer", "ratio"]).sum().to_dict()
         return sums | {"ratio": sums["ms"] / sums["floor_ms"] if sums["floor_ms"] else math.nan}
 
     @property
     def furthest(self) -> str:
-        """A sentence that names the part with the most time above its floor."""
+        """Return a sentence that names the part with the most time above its floor."""
         parts = self.parts
         above = parts["ms"] - parts["floor_ms"]
         part = parts.loc[above.idxmax()]

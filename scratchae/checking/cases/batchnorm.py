@@ -86,6 +86,6 @@ def batchnorm(pick: Random, name: str) -> tuple[dict, dict]:
     for mode in training:
         N = pick.choice(FEW)
         if N * prod(tail) < 2 and (mode or not arguments["track_running_stats"]):
-            N = 2  # one value a channel has no variance
+            N = 2  # one value per channel has no variance
         shapes.append((N, C, *tail))
     return arguments, {"shapes": shapes, "training": training}

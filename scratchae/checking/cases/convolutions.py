@@ -158,7 +158,7 @@ def conv_transpose2d(pick: Random, name: str) -> tuple[dict, tuple]:
         k, s, d = along(axis, arguments, "kernel_size", "stride", "dilation")
         extras.append(pick.randint(0, max(s, d) - 1))
         paddings.append(pick.randint(0, 5))  # also beyond the kernel's reach
-        lost = 2 * paddings[-1] - d * (k - 1) - extras[-1]  # what one pixel does not fill
+        lost = 2 * paddings[-1] - d * (k - 1) - extras[-1]  # the part that one pixel does not fill
         image.append(1 + max(0, -(-lost // s)) + pick.randint(0, 3))
     shape = (pick.choice(FEW), arguments["in_channels"], *image)
     return {**arguments, "padding": tuple(paddings), "output_padding": tuple(extras)}, shape

@@ -38,7 +38,7 @@ def call(function: Callable, arguments: dict) -> tuple:
     kaiming_uniform,
     *("shape", "range", "spread", "same seed, same numbers"),
     corners=("no slope", "a slope a"),
-    tolerance=0.06,  # of random numbers: some 40,000 are drawn
+    tolerance=0.06,  # large, because the numbers are random: about 40,000 are drawn
     call=call,
 )
 def inputs(draw: Draw) -> dict:

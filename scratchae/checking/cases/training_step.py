@@ -33,7 +33,7 @@ def call(function: Callable, arguments: dict) -> tuple[Tensor, Tensor]:
 def inputs(draw: Draw) -> dict:
     g = draw.generator
     normed = draw.corner == "with BatchNorm"
-    # A bias before BatchNorm has gradient 0, and Adam would make steps of its rounding errors.
+    # A bias before BatchNorm has gradient 0, and Adam would turn its rounding errors into steps.
     first = Linear(5, 4, bias=not normed, generator=g)
     layers: list[Layer] = [first, ReLU(), Linear(4, 5, generator=g)]
     if normed:

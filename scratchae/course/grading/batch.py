@@ -117,7 +117,7 @@ class Journal:
                 self.read_line(line)
             self.file = path.open("ab")
             if content and not content.endswith(b"\n"):
-                self.file.write(b"\n")  # a line that was cut off stays a line of its own
+                self.file.write(b"\n")  # so that the next line is not joined to a cut-off one
         except OSError as error:
             raise ScratchaeError(f"cannot write {path}: {reason(error)}") from error
 

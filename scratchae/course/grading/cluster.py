@@ -16,7 +16,7 @@ from scratchae.course.grading.submissions import Submission
 from scratchae.course.grading.workers import Graded, GradingConfig, GradingSession, SelfCheckError
 from scratchae.errors import ScratchaeError
 
-BATCH = 50  # submissions that travel together
+BATCH = 50  # submissions that are sent together
 T = TypeVar("T")
 
 

@@ -10,13 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import combinations
 
-# Parts of the names of operators that already are what the student should write.
+# Parts of the names of operators that compute what the student should write by hand.
 TAUGHT = (
     *("convolution", "conv2d", "conv_transpose", "unfold_backward", "im2col", "col2im"),
     *("batch_norm", "_backward", "mse_loss", "aten_linear", "_fused", "native_"),
 )
 MIN_SHARED, MIN_SIMILARITY = 12, 0.8
-COMMON = 0.1  # share of the class; what more students have in common comes from the task
+COMMON = 0.1  # share of the class; if more students share a fingerprint, it comes from the task
 
 
 def policy_flags(analysis: dict[str, dict], operators: dict[str, set[str]]) -> list[str]:

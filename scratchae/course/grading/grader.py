@@ -53,7 +53,7 @@ class Grader:
         outcomes = run.run(groups)
         unstable = []
         for group in groups:
-            # A failure counts only after a second one, alone in a fresh child.
+            # A failure counts only if the group fails again, alone in a new child.
             if not is_wrong(group, outcomes[group]) or run.reason_to_skip(group):
                 continue
             if not is_unwritten(group, outcomes[group], analysis):

@@ -27,7 +27,7 @@ from scratchae.course.grading.workers import GradingConfig, GradingSession
 from scratchae.course.sandbox import DESCRIPTIONS, Limits, choose_isolation
 from scratchae.files import replacing, write_text
 
-NOT_GRADED = 3  # exit code if the machine, and not the student, is at fault
+NOT_GRADED = 3  # exit code if the machine failed
 SETUP = """\
 #!/usr/bin/env bash
 # Gradescope runs this once, as root, when it builds the image.

@@ -17,7 +17,8 @@ from scratchae.course.grading.reports import class_report, feedback, write_pictu
 from scratchae.course.sandbox import DESCRIPTIONS
 from scratchae.files import write_text
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a formula to a spreadsheet
+# A spreadsheet reads a cell that begins with one of these as a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_batch(batch: Batch, out: Path) -> None:

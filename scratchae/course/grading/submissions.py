@@ -32,7 +32,7 @@ METADATA = "submission_metadata.yml"
 MOODLE = re.compile(r"^(?P<student>.+_\d+)_assignsubmission_\w+?_?$")
 MOODLE_FLAT = re.compile(r"^(?P<student>.+_\d+)_assignsubmission_[a-z]+_(?P<file>.+)$")
 CANVAS = re.compile(r"^(?P<student>[^_]+)_(?:LATE_)?(?P<id>\d+)_\d+_(?P<file>.+)$")
-# These archives are not read, but a student who hands one in appears in the results.
+# Archives of these kinds are not read, but a student who hands one in appears in the results.
 OTHER_ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz")
 VERSION = re.compile(r"-\d+(?=\.\w+$)")  # Canvas calls the second linear.py linear-1.py
 
@@ -67,7 +67,7 @@ class UnreadSubmission:
         files = {}
         for name in self.expected:
             matching = [e for e in entries if has_name(e, name) and not is_system_file(e.path)]
-            # first the file nearest to the top, then the newest version
+            # prefer the file nearest to the top, then the newest version
             matching.sort(key=lambda e: (len(e.path.parts), -version(e.path), str(e.path)))
             same_level = [e for e in matching if len(e.path.parts) == len(matching[0].path.parts)]
             for entry in matching:
@@ -163,7 +163,8 @@ def gradescope_names(entries: list[Entry]) -> dict[str, str]:
                 folder, student = head[1], {}
                 names[folder] = folder
             elif folder and (pair := re.match(r"\s+-?\s*:(name|sid|email):\s*(.*)$", line)):
-                student.setdefault(pair[1], pair[2].strip().strip("'\""))  # the first submitter's
+                # setdefault: the first member of a group counts
+                student.setdefault(pair[1], pair[2].strip().strip("'\""))
                 name = student.get("email") or student.get("sid") or student.get("name")
                 names[folder] = f"{name} ({folder})" if name else folder
     return names

@@ -181,8 +181,10 @@ class Pool:
     def accept_check(
         self, worker: Worker, reply: Graded | str | None, affected: list[Worker]
     ) -> None:
-        """Record a good self-check. Raises SelfCheckError after a bad one, with the unchecked students
-        of `affected`."""
+        """Record a good self-check. After a bad one, raise SelfCheckError.
+
+        The error names the students that the workers in `affected` graded since their last good one.
+        """
         if reply != "":
             students = [student for other in affected for student in other.unchecked]
             message = reply if isinstance(reply, str) else "a worker ended during its self-check"
@@ -234,8 +236,7 @@ class Pool:
             worker.connection.send(request)
 
     def replies(self) -> Iterator[tuple[Worker, Submission | str, Graded | str | None]]:
-        """Yield (worker, request, reply) until no worker has a request. If the worker ended, the reply
-        is None."""
+        """Yield (worker, request, reply) until no worker has a request. reply is None if the worker ended."""
         while busy := [worker for worker in self.workers if worker.request is not None]:
             ready = wait([worker.connection for worker in busy])
             for worker in busy:

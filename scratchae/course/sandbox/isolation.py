@@ -23,7 +23,7 @@ import scratchae
 from scratchae.errors import ScratchaeError
 
 SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache")
-FIRST_UID = 1_000_000_000  # root gives each child a user of its own from here on
+FIRST_UID = 1_000_000_000  # if the grader is root, children get user ids from here on
 DESCRIPTIONS = {
     "bubblewrap": "Submissions ran in a bubblewrap sandbox: no network, no other files, limits, and a "
     "filter of system calls.",
@@ -130,7 +130,7 @@ def bubblewrap(visible: Iterable[Path], secret: Iterable[Path] = ()) -> list[str
     if Path("/") not in visible:
         for device in ("/dev/null", "/dev/urandom"):
             words += ["--dev-bind", device, device]
-        for info in ("/proc/cpuinfo", "/sys/devices/system/cpu"):  # torch asks what the CPU can do
+        for info in ("/proc/cpuinfo", "/sys/devices/system/cpu"):  # torch reads the CPU's features
             words += ["--ro-bind-try", info, info]
         words += ["--remount-ro", "/"]
     return words

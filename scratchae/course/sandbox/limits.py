@@ -31,8 +31,7 @@ class Limits:
     threads: int = 64
 
     def rlimits(self, held: int) -> dict[str, int]:
-        """Return the limits that the kernel enforces. held: bytes of address space before the submission
-        runs."""
+        """Return the kernel's limits. held: bytes of address space before the submission runs."""
         return {
             "RLIMIT_AS": held + self.memory,
             "RLIMIT_CPU": 600,

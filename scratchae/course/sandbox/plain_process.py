@@ -60,7 +60,7 @@ class PlainProcess:
             assert process.stdin and isinstance(process.stdout, BufferedReader)
             thread = threading.Thread(target=pump, args=(process.stdout, chunks), daemon=True)
             try:
-                if process.stdout.read(1) != b"+":  # torch is loaded: from here on the clock runs
+                if process.stdout.read(1) != b"+":  # torch is loaded: the clock starts now
                     raise ScratchaeError(
                         "Python did not start: check that torch is installed in this environment"
                     )
@@ -87,7 +87,7 @@ class PlainProcess:
             except queue.Empty:
                 return None
 
-        # between two answers its CPU time is not known here: the process itself limits it
+        # the CPU time is not known here between two answers: the process limits it itself
         limits = replace(self.limits, idle=math.inf)
         answers = listen(receive, lambda: 0.0, limits)
         while True:

@@ -44,7 +44,7 @@ class Sandbox:
     >>> files.close()
     """
 
-    printed = ""  # a sandbox shows nothing of what is printed in it
+    printed = ""  # output that is printed in a sandbox is discarded
 
     def __init__(self, files: SandboxFiles, isolation: str, limits: Limits | None = None) -> None:
         self.files, self.isolation, self.limits = files, isolation, limits or Limits()
@@ -110,7 +110,7 @@ class Sandbox:
             "rlimits": self.limits.rlimits(self.held) if self.isolation != "none" else {}
         }
         if self.isolation != "none" and os.geteuid() == 0:
-            # a user that no other child on this machine is at this time
+            # a user id that no other child on this machine has at this time
             limits["uid"] = FIRST_UID + os.getpid() % 100_000 * 10_000 + self.children % 10_000
         request = json.dumps({"do": "run", "limits": limits}).encode()
         try:

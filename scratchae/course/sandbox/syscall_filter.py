@@ -41,7 +41,7 @@ def compile_filter() -> bytes:
     rules = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
 
     def allow(name: str, *arguments: object) -> None:
-        # an architecture that does not have a call needs no rule for it
+        # if an architecture does not have a call, it needs no rule for it
         if seccomp.resolve_syscall(seccomp.system_arch(), name) >= 0:
             rules.add_rule(seccomp.ALLOW, name, *arguments)
 
@@ -52,7 +52,7 @@ def compile_filter() -> bytes:
     allow("clone", seccomp.Arg(0, seccomp.MASKED_EQ, CLONE_THREAD, CLONE_THREAD))
     allow("ioctl", seccomp.Arg(1, seccomp.EQ, TCGETS))
     allow("prctl", seccomp.Arg(0, seccomp.EQ, PR_SET_NAME))
-    # a starting thread asks for its limits; setting them is not allowed
+    # a new thread asks for its limits; setting them is not allowed
     allow("prlimit64", seccomp.Arg(0, seccomp.EQ, 0), seccomp.Arg(2, seccomp.EQ, 0))
     rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")
     with tempfile.TemporaryFile() as file:

@@ -116,14 +116,14 @@ DATA_ACCESS = (
         "residue of the previous student",
         """
         import gc, sys
-        first, second = b"# SOURCE-OF-THE-", b"PREVIOUS-STUDENT"  # apart, so not found in this source
+        first, second = b"# SOURCE-OF-THE-", b"PREVIOUS-STUDENT"  # in two parts, so that this source lacks it
         control = bytes(reversed(b"LORTNOC-EHT #"))  # must be found, or the search does not work
         libc = ctypes.CDLL(None, use_errno=True)
         libc.sbrk.restype = ctypes.c_void_p
         found, control_found = [], False
         for middle in (libc.sbrk(ctypes.c_ssize_t(0)), id(control), id(sys), id(torch)):
             for page in range(middle - (16 << 20) & ~4095, middle + (16 << 20), 4096):
-                libc.syscall(14, 99, ctypes.c_void_p(page), None, 8)  # reads there, or gives EFAULT
+                libc.syscall(14, 99, ctypes.c_void_p(page), None, 8)  # reads there, or fails with EFAULT
                 if ctypes.get_errno() != 14:
                     text = ctypes.string_at(page, 4096)
                     control_found = control_found or control in text

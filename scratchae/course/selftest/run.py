@@ -158,7 +158,7 @@ def judge(attack: Attack, result: dict) -> tuple[bool, str]:
         reached = [sentence for sentence in sentences if "reached: " in sentence]
         refused = any("refused: " in sentence for sentence in sentences)
         how = reached[0] if reached else how
-        if how.startswith("it stopped with RuntimeError"):  # which is how a probe reports
+        if how.startswith("it stopped with RuntimeError"):  # a probe reports in this way
             how = how.partition(": ")[2]
         return refused and not reached, how
     if attack.kind == "crash" and attack.reason not in how:

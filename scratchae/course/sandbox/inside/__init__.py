@@ -1,2 +1,1 @@
-"""The code that runs in a process with a student's code. It is copied into the sandbox, so it imports
-nothing of scratchae."""
+"""The code that runs beside a student's code. It is copied there, so it imports nothing of scratchae."""

@@ -25,8 +25,7 @@ def main(job: int, answer: int, bpf: bytes, limits: dict) -> None:
 
 
 def give_up_rights(bpf: bytes, limits: dict, keep: tuple[int, ...]) -> None:
-    """Change the user, set limits, close files and set the filter. The code that runs after this is
-    untrusted."""
+    """Change the user, set limits, close files and set the filter. Code that runs later is untrusted."""
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)

@@ -30,7 +30,7 @@ def main() -> None:
     bpf = (folder / "filter.bpf").read_bytes() if (folder / "filter.bpf").exists() else b""
     runner.warm_up()
     gc.collect()
-    gc.freeze()  # a child that collects would copy all of torch's pages
+    gc.freeze()  # otherwise garbage collection in a child would copy all of torch's pages
     control.send(json.dumps({"ready": True, "held": address_space_used()}).encode())
     serve(control, child, bpf)
 

@@ -44,7 +44,7 @@ def main() -> None:
     warm_up()
     answers = os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)  # what C code prints is no answer
+    os.dup2(null, 1)  # output that C code prints must not be mixed with the answers
     os.dup2(null, 2)
     answers.write(b"+")
     answers.flush()

@@ -118,8 +118,7 @@ class Packer:
 
 
 class Unsent:
-    """A tensor of which only dtype and shape were sent. kind: the reason: "meta", "sparse", "cuda" or
-    "large"."""
+    """A tensor sent only as dtype and shape. kind: the reason, "meta", "sparse", "cuda" or "large"."""
 
     def __init__(self, kind: str, dtype: str, shape: tuple[int, ...]) -> None:
         self.kind, self.dtype, self.shape = kind, dtype, shape

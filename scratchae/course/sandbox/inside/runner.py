@@ -126,7 +126,7 @@ def why_not_callable(function: Any, test: dict) -> dict:
         inspect.signature(function).bind(*([] if given else names), **given)
     except TypeError:
         return {"signature": names}
-    except Exception:  # it tells no signature: simply call it
+    except Exception:  # it has no signature: just call it
         return {}
     return {}
 
@@ -217,7 +217,7 @@ def note_operator(self, func, types, args=(), kwargs=None) -> object:
     return func(*args, **(kwargs or {}))
 
 
-# Set afterwards: a method in the class is wrapped so that its first call imports torch's compiler.
+# Set after the class: torch would wrap a method in the class so that its first call imports the compiler.
 setattr(Operators, "__torch_dispatch__", note_operator)  # noqa: B010
 
 

@@ -1,5 +1,6 @@
-"""Static analysis: what can be learned from a source without running it. It runs in a child, because
-parsing can crash.
+"""Static analysis: what can be learned from a source without running it.
+
+It runs in a child, because parsing can crash.
 
 policy: things that a hand-written layer does not need, with their lines. fingerprints: hashes of short
 sequences of syntax nodes, without names; the grader uses them to find submissions that are nearly the
@@ -27,7 +28,7 @@ TAUGHT = {
     *("conv1d", "conv3d", "native_layer_norm", "_fused_adam_", "_fused_sgd_"),
 }
 REACHING = {"eval", "exec", "compile", "__import__", "globals", "_getframe", "__builtins__"}
-RUN, MAX_FINGERPRINTS = 12, 400  # syntax nodes in a run; hashes kept of a file
+RUN, MAX_FINGERPRINTS = 12, 400  # syntax nodes in a sequence; hashes that are kept for a file
 
 
 def analyse_files(header: dict) -> dict:
