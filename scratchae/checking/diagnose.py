@@ -61,7 +61,7 @@ def diagnose(
 def wrong_kind(got: object, like: Tensor, name: str) -> str:
     """Say whether it is missing, not a plain tensor, or of another dtype or device than `like`."""
     if got is None:
-        return f"{name} is None: was it computed and returned?"
+        return f"{name} is None: compute it and return it"
     if type(got) is not Tensor:
         plain = "a plain torch.Tensor" if isinstance(got, Tensor) else "a torch.Tensor"
         return f"{name} is a {type(got).__name__}, expected {plain}"

@@ -82,7 +82,7 @@ class Mistake:
 
     @cached_property
     def source(self) -> str:
-        """The text of the wrong function."""
+        """Return the text of the wrong function."""
         if callable(self.wrong):
             return inspect.getsource(self.wrong)
         try:

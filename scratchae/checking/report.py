@@ -27,7 +27,7 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong."""
+        """Return whether nothing is wrong."""
         return not self.sentence
 
     @property

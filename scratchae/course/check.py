@@ -148,7 +148,7 @@ class Checked(Rendered):
 
     @property
     def hidden(self) -> int:
-        """The number of cases that only the grader tries."""
+        """Return the number of cases that only the grader tries."""
         return sum(result.task.hidden_cases for result in self.results)
 
     def blocks(self) -> list[Block]:

@@ -47,7 +47,7 @@ class Batches:
         self.shuffle = shuffle
 
     def __len__(self) -> int:
-        """The number of batches in an epoch."""
+        """Return the number of batches in an epoch."""
         return -(-self.n // self.batch_size)
 
     def order(self, epoch: int) -> torch.Tensor:

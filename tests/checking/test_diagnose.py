@@ -30,7 +30,7 @@ ONE[3, 1] = 1
 @pytest.mark.parametrize(
     ("got", "expected", "sentence"),
     [
-        (None, X, "d is None: was it computed and returned?"),
+        (None, X, "d is None: compute it and return it"),
         (2.0, X, "d is a float, expected a torch.Tensor"),
         (X.float(), X, "d is float32, expected float64: keep the dtype of the inputs"),
         (X.to("meta"), X, "d is on meta, expected cpu: create it on the device of the inputs"),

@@ -151,7 +151,7 @@ def problem_before_call(header: dict, file: str, function: str) -> str:
     if "load_error" in header:
         return load_error_sentence(file, header["load_error"])
     if "absent" in header:
-        return f"{file} has no function {function}: does it have another name?"
+        return f"{file} has no function {function}: check its name"
     if "no_function" in header:
         return f"{function} in {file} is not a function but a {word(header['no_function'])}"
     if "signature" in header:

@@ -81,10 +81,10 @@ class Timeouts:
         if cpu - self.start > self.limits.cpu:
             return TOO_MUCH_CPU.format(seconds=self.limits.cpu)
         if self.idle > self.limits.idle:
-            return f"it did nothing for {self.limits.idle:g} seconds: does it wait for something?"
+            return f"it did nothing for {self.limits.idle:g} seconds: remove what it waits for, such as sleep()"
         if self.clock.seconds > self.limits.wall:
             return f"it gave no answer in {self.limits.wall:g} seconds"
         return ""
 
 
-TOO_MUCH_CPU = "it used more than {seconds:g} seconds of CPU time: does a loop never end?"
+TOO_MUCH_CPU = "it used more than {seconds:g} seconds of CPU time: look for a loop that never ends"
