@@ -28,7 +28,7 @@ TIMEOUT = 120  # seconds; the longest of the three rounds takes 15 on an idle co
 LAYERS = [
     *("layers/test_errors", "layers/test_against_torch", "layers/test_sequential"),
     *("layers/test_arguments", "layers/test_trilinear_form", "layers/test_promises"),
-    *("layers/test_description", "layers/test_torch_samples"),
+    *("layers/test_description", "layers/test_torch_samples", "layers/test_joined_statistics"),
     *("layers/test_initial_weights", "reference/test_oracles"),
 ]
 ELSEWHERE = "engine or workers or sweep or trace or explorer or learner or processes or by_name"
