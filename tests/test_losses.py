@@ -9,7 +9,7 @@ from scratchae.checking.layouts import LAYOUTS, on, random_tensor
 from scratchae.engines import make_engine
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Linear, ReLU, Sequential
-from scratchae.losses import MSELoss
+from scratchae.losses import Loss, MSELoss
 from scratchae.optim import SGD
 from tests.helpers.cases import few
 from tests.helpers.tensors import DEVICES, assert_close, share_memory, unchanged
@@ -76,3 +76,16 @@ def test_training_takes_the_sum_and_refuses_single_losses(engine):
         ScratchaeError, match=r"one number as the loss, but MSELoss\(reduction='none'\)"
     ):
         make_engine(engine, own, SGD(own.parameters(), lr=0.1)).step(x)
+
+
+def test_a_loss_has_to_say_its_formulas_and_forgets_what_it_kept():
+    x = torch.ones(2)
+    with pytest.raises(NotImplementedError):
+        Loss()(x, x)
+    with pytest.raises(NotImplementedError):
+        Loss().backward()
+    loss = MSELoss()
+    loss(x, x)
+    loss.forget()
+    with pytest.raises(ScratchaeError, match="before forward"):
+        loss.backward()

@@ -253,9 +253,9 @@ class BatchNorm(Layer):
         self.affine, self.track_running_stats = affine, track_running_stats
         ones = torch.ones(num_features, device=device, dtype=dtype)
         self.weight = parameter(ones.clone()) if affine else None
-        self.bias = parameter(0 * ones) if affine and bias else None
-        self.running_mean = 0 * ones if track_running_stats else None
-        self.running_var = ones.clone() if track_running_stats else None
+        self.bias = parameter(torch.zeros_like(ones)) if affine and bias else None
+        self.running_mean = torch.zeros_like(ones) if track_running_stats else None
+        self.running_var = ones if track_running_stats else None
         self.num_batches_tracked = torch.tensor(0, device=device) if track_running_stats else None
         self.join_statistics: Join | None = None
         self.join_sums: Join | None = None

@@ -142,7 +142,7 @@ class LayerNorm(Layer):
         self.elementwise_affine = elementwise_affine
         ones = torch.ones(self.normalized_shape, device=device, dtype=dtype)
         self.weight = parameter(ones) if elementwise_affine else None
-        self.bias = parameter(0 * ones) if elementwise_affine and bias else None
+        self.bias = parameter(torch.zeros_like(ones)) if elementwise_affine and bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         dtype, device = (None, None)

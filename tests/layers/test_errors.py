@@ -107,6 +107,13 @@ say(
     *("nothing_just_so", lambda: ConvTranspose2d(1, 8, 3, padding=2)(ones(2, 1, 2, 2))),
     *("leaves nothing", "2 x 2"),
 )
+say(
+    *("output_size", lambda: ConvTranspose2d(1, 1, 3, stride=2).forward(ones(1, 1, 4, 4), (11, 9))),
+    *("outputs from (9, 9) to (10, 10)", "(11, 9)", "in this range"),
+)
+say("not_an_image", lambda: Conv2d(3, 1, 3)(ones(3)), "got (3,): the number of channels")
+say("too_many_axes", lambda: Conv2d(3, 1, 3)(ones(2, 2, 5, 5, 3)), "the number of channels")
+say("three_axes", lambda: Conv2d(3, 1, 3)(ones(4, 9, 9)), "(4, 9, 9): the number of channels")
 say("flatten_axis", lambda: Flatten(2)(ones(2, 3)), "Flatten(start_dim=2", "(2, 3)")
 say("flatten_number", lambda: Flatten()(torch.tensor(1.0)), "Flatten(start_dim=1", "()")
 say("unflatten_size", lambda: Unflatten(1, (2, 3))(ones(2, 7)), "Unflatten(", "6", "(2, 7)")

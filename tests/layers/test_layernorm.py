@@ -247,3 +247,20 @@ def test_a_learner_writes_it_and_is_told_what_is_wrong():
     assert not report and "dbias" in str(report)
     for function in (layernorm_forward, layernorm_backward):
         assert check(function) and len(mistakes(function.__name__)) >= 10
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (3, 2.5), 0, (), "3"])
+def test_sizes_that_cannot_be_are_refused(shape):
+    with pytest.raises(ScratchaeError, match="LayerNorm expects normalized_shape"):
+        LayerNorm(shape)
+
+
+def test_eps_is_torchs_and_may_be_zero():
+    assert LayerNorm(3).eps == torch.nn.LayerNorm(3).eps and LayerNorm(3, eps=0).eps == 0
+    assert inspect.signature(layernorm_forward).parameters["eps"].default == 1e-5
+
+
+def test_a_device_and_a_dtype_are_those_of_all_tensors():
+    layer = LayerNorm(3, device="meta", dtype=torch.float64)
+    for tensor in (layer.weight, layer.bias):
+        assert tensor.device.type == "meta" and tensor.dtype == torch.float64

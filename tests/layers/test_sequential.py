@@ -18,6 +18,7 @@ from scratchae.layers import (
     Tanh,
     Unflatten,
 )
+from scratchae.layers.observe import observed
 from scratchae.models import Autoencoder, build
 from tests.helpers.tensors import assert_close
 
@@ -179,3 +180,16 @@ def test_the_summary_fits_the_dtype_and_the_device_of_the_model():
         models = [Sequential(Linear(3, 2)), Sequential(Linear(3, 2).to(torch.float64))]
     for model in models:
         assert model.summary((3,)).splitlines()[-1].split() == ["total", "8"]
+
+
+def test_observing_ends_with_the_block_also_for_layers_that_come_one_by_one():
+    model, seen = Sequential(ReLU(), ReLU()), []
+
+    def around(name, which, call, *arguments):
+        seen.append((name, which))
+        return call(*arguments)
+
+    with observed((pair for pair in model.leaves()), around):
+        model(torch.ones(1))
+    model(torch.ones(1))
+    assert seen == [("0", "forward"), ("1", "forward")]

@@ -238,13 +238,25 @@ def test_an_optimizer_prints_its_learning_rate_and_what_is_not_usual():
 
 
 def test_a_learning_rate_in_a_tensor_may_be_changed_in_place():
-    weight, lr = torch.tensor([1.0]), torch.tensor([0.5])
+    weight, lr = torch.ones(3), torch.tensor([0.5])
     optimizer = optim.SGD([weight], lr=lr)
     weight.grad += 1.0
     optimizer.step()
     lr.fill_(0.25)
     optimizer.step()
-    assert weight.item() == 0.25 and optimizer.state_dict()["lr"] == 0.25
+    assert weight.tolist() == [0.25] * 3
+    saved = optimizer.state_dict()["lr"]
+    assert saved == 0.25 and isinstance(saved, float)
+    assert optimizer.lr.shape == () and optim.SGD([weight], lr=torch.tensor(0.0)).lr == 0
+
+
+def test_one_rate_for_each_parameter_stays_one_for_each():
+    assert optim.SGD([torch.ones(1)], lr=torch.tensor([0.5])).lr.shape == (1,)
+    for rates in ([-0.1, 0.2], [math.nan, 0.1], [0.1, math.inf]):
+        with pytest.raises(ScratchaeError, match="lr >= 0 and finite"):
+            optim.SGD([torch.ones(2)], lr=torch.tensor(rates))
+    with pytest.raises(ScratchaeError, match="weight_decay"):
+        optim.SGD([torch.ones(2)], weight_decay=torch.tensor(0.1))
 
 
 @pytest.mark.parametrize(
