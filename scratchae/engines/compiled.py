@@ -12,8 +12,10 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.passes.shape_prop import TensorMetadata
+from torch.fx.passes.split_module import split_module
 
 from scratchae.engines.device import DeviceEngine
 from scratchae.engines.device.flat import Net
@@ -57,16 +59,18 @@ class CompiledEngine(DeviceEngine):
             return step  # the short last batch: compiling would take longer than it can save
         names = list(tensors)
         try:
-            compiled = torch.compile(operations_of(step, tensors), fullgraph=True, dynamic=False)
+            compiled = numbers_first(operations_of(step, tensors))
+            rest = compiled.get_submodule("submod_1")
+            compiled.submod_1 = torch.compile(rest, fullgraph=True, dynamic=False)  # type: ignore
             with warnings.catch_warnings():  # the compiler warns about parts of torch that it uses
                 warnings.simplefilter("ignore", DeprecationWarning)
-                compiled(list(copies(tensors).values()))  # compile now, so that errors appear here
+                compiled(*copies(tensors).values())  # compile now, so that errors appear here
         except ScratchaeError:
             raise  # a layer does not accept its input
         except Exception as error:  # the compiler raises errors of many types
             self.fall_back(f"cannot compile this step ({first_line(error)})")
             return None
-        return lambda tensors: compiled([tensors[name] for name in names])
+        return lambda tensors: compiled(*[tensors[name] for name in names])[0]
 
 
 def operations_of(step: Step, tensors: dict[str, Tensor]) -> GraphModule:
@@ -85,6 +89,35 @@ def operations_of(step: Step, tensors: dict[str, Tensor]) -> GraphModule:
         return step(dict(zip(names, values, strict=True)))
 
     return make_fx(of_a_list)(list(copies(tensors).values()))
+
+
+def numbers_first(operations: GraphModule) -> GraphModule:
+    """Return the same operations in two modules: submod_0 for single numbers, then submod_1 for the rest.
+
+    The first works out what depends only on the number of the step, such as 1 − β₂ᵗ. The compiler would
+    put these operations into the loops over the parameters and repeat them for each of them.
+
+    >>> def step(tensors):
+    ...     return tensors["value"] / (1 - 0.5 ** tensors["t"])
+    >>> tensors = {"value": torch.ones(3), "t": torch.ones((), dtype=torch.float64)}
+    >>> split = numbers_first(operations_of(step, tensors))
+    >>> [sum(node.op == "call_function" for node in part.graph.nodes) for part in split.children()]
+    [2, 1]
+    >>> split(*tensors.values())
+    [tensor([2., 2., 2.])]
+    """
+    numbers: set[Node] = set()
+    for node in operations.graph.nodes:
+        result = node.meta.get("tensor_meta")
+        known = all(n.op == "placeholder" or n in numbers for n in node.all_input_nodes)
+        is_number = (
+            node.op == "call_function"
+            and isinstance(result, TensorMetadata)
+            and result.shape.numel() == 1
+        )
+        if is_number and known and not node.target._schema.is_mutable:
+            numbers.add(node)
+    return split_module(operations, operations, lambda node: int(node not in numbers))
 
 
 def first_line(error: Exception) -> str:
