@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import Sigmoid as Sigmoid
     from scratchae.layers import Tanh as Tanh
     from scratchae.layers import Unflatten as Unflatten
+    from scratchae.losses import BCEWithLogitsLoss as BCEWithLogitsLoss
     from scratchae.losses import Loss as Loss
     from scratchae.losses import MSELoss as MSELoss
     from scratchae.models import Autoencoder as Autoencoder
@@ -59,7 +60,7 @@ _HOMES = {
     "errors": "ScratchaeError",
     "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten Layer LayerNorm LeakyReLU Linear "
     "ReLU Sequential Sigmoid Tanh Unflatten",
-    "losses": "Loss MSELoss",
+    "losses": "BCEWithLogitsLoss Loss MSELoss",
     "models": "Autoencoder build register",
     "optim": "SGD Adam AdamW Optimizer",
     "profiling": "profile",
