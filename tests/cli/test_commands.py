@@ -154,7 +154,12 @@ def test_train_has_the_defaults_of_fit():
 def test_info_tells_versions_device_and_data(call):
     code, out, _ = call("info")
     assert code == 0
-    assert torch.__version__ in out and "bundled" in out and "fashion-mnist" in out
+    assert (
+        torch.__version__ in out
+        and "bundled" in out
+        and "fashion-mnist" in out
+        and "letters" in out
+    )
 
 
 @pytest.mark.parametrize("command", ["train", "show", "reconstruct", "info", "models"])
