@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.step import train_step as train_step
     from scratchae.sweep import sweep as sweep
     from scratchae.training import Run as Run
+    from scratchae.training import compare as compare
     from scratchae.training import evaluate as evaluate
     from scratchae.training import fit as fit
     from scratchae.training import open_run as open_run
@@ -68,7 +69,7 @@ _HOMES = {
     "optim": "SGD Adam AdamW Optimizer",
     "profiling": "profile",
     "step": "train_step",
-    "training": "Run evaluate fit open_run",
+    "training": "Run compare evaluate fit open_run",
 }
 _PACKAGES = [*_HOMES, "course", "distributed", "engines", "explorer", "plots", "sweep"]
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -30,7 +30,11 @@ BATCH = "N"  # the name of the first axis: its size is open
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor of the graph: its name, and the shape of one sample, without the batch axis."""
+    """A tensor of the graph: its name, and the shape of one sample, without the batch axis.
+
+    >>> Value("image", (1, 28, 28)).shape
+    (1, 28, 28)
+    """
 
     name: str
     shape: tuple[int, ...]
