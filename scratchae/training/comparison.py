@@ -32,8 +32,11 @@ class Comparison:
 
     groups: {label: runs}; a label names the settings in which the groups differ. differences: {what: text}
     for everything that makes the numbers of the runs incomparable. table: one row for each run. curves: one
-    row for each run and epoch, with the steps and the seconds since the start. `loss` is the column that
-    both have for certain: "test_loss" if all runs have test images, otherwise "train_loss".
+    row for each run and epoch, with the steps and the seconds since the start. loss: the column to
+    compare, "test_loss" if all runs have test images, otherwise "train_loss".
+
+    >>> Comparison({}, {"code size": "3 and 8"}, pd.DataFrame(), pd.DataFrame(), "test_loss").losses_are_comparable
+    True
     """
 
     groups: dict[str, list[Run]]
