@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.data import digit_from_picture as digit_from_picture
     from scratchae.data import load as load
     from scratchae.errors import ScratchaeError as ScratchaeError
+    from scratchae.interchange import export_onnx as export_onnx
+    from scratchae.interchange import load_weights as load_weights
+    from scratchae.interchange import save_weights as save_weights
     from scratchae.layers import BatchNorm1d as BatchNorm1d
     from scratchae.layers import BatchNorm2d as BatchNorm2d
     from scratchae.layers import Conv2d as Conv2d
@@ -57,6 +60,7 @@ _HOMES = {
     "checking": "check diagnose gradcheck trace",
     "data": "Batches Dataset digit_from_picture load",
     "errors": "ScratchaeError",
+    "interchange": "export_onnx load_weights save_weights",
     "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten Layer LayerNorm LeakyReLU Linear "
     "ReLU Sequential Sigmoid Tanh Unflatten",
     "losses": "Loss MSELoss",
