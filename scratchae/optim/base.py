@@ -250,7 +250,12 @@ def check_extras(
     clip_value: float | None,
     ema: float | None,
 ) -> None:
-    """Raise ScratchaeError if an argument of `configure` is wrong."""
+    """Raise ScratchaeError if an argument of `configure` is wrong.
+
+    >>> check_extras(Optimizer([torch.ones(1)], 0.1, 0.0), None, -1.0, None, None)
+    Traceback (most recent call last):
+    scratchae.errors.ScratchaeError: clip_norm must be a number above 0, got -1.0: omit it to clip nothing
+    """
     if schedule is not None and not isinstance(schedule, Schedule):
         raise ScratchaeError(
             f"schedule must be a schedule of scratchae.optim, got {schedule!r}: make one, such as "
@@ -274,7 +279,11 @@ def check_extras(
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value is an int or a float, but not True or False."""
+    """Return whether a value is an int or a float, but not True or False.
+
+    >>> is_number(0.5), is_number(True)
+    (True, False)
+    """
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
