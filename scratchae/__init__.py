@@ -45,7 +45,14 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.optim import SGD as SGD
     from scratchae.optim import Adam as Adam
     from scratchae.optim import AdamW as AdamW
+    from scratchae.optim import CosineAnnealingLR as CosineAnnealingLR
+    from scratchae.optim import LinearLR as LinearLR
+    from scratchae.optim import OneCycleLR as OneCycleLR
     from scratchae.optim import Optimizer as Optimizer
+    from scratchae.optim import ReduceLROnPlateau as ReduceLROnPlateau
+    from scratchae.optim import Schedule as Schedule
+    from scratchae.optim import SequentialLR as SequentialLR
+    from scratchae.optim import StepLR as StepLR
     from scratchae.profiling import profile as profile
     from scratchae.step import train_step as train_step
     from scratchae.sweep import sweep as sweep
@@ -66,7 +73,8 @@ _HOMES = {
     "ReLU Sequential Sigmoid Tanh Unflatten",
     "losses": "Loss MSELoss",
     "models": "Autoencoder build register",
-    "optim": "SGD Adam AdamW Optimizer",
+    "optim": "SGD Adam AdamW CosineAnnealingLR LinearLR OneCycleLR Optimizer ReduceLROnPlateau Schedule "
+    "SequentialLR StepLR",
     "profiling": "profile",
     "step": "train_step",
     "training": "Run compare evaluate fit open_run",
