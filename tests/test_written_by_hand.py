@@ -182,7 +182,7 @@ LEVELS = [  # a file may import from its own part and from those of lower levels
     {"engines"},
     {"distributed"},
     {"training"},
-    {"profiling", "sweep"},
+    {"interchange", "profiling", "sweep"},
     {"plots"},
     {"course", "explorer"},
     {"cli"},
