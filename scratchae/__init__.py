@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.data import digit_from_picture as digit_from_picture
     from scratchae.data import load as load
     from scratchae.errors import ScratchaeError as ScratchaeError
+    from scratchae.layers import GELU as GELU
     from scratchae.layers import BatchNorm1d as BatchNorm1d
     from scratchae.layers import BatchNorm2d as BatchNorm2d
     from scratchae.layers import Conv2d as Conv2d
@@ -32,6 +33,8 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import ReLU as ReLU
     from scratchae.layers import Sequential as Sequential
     from scratchae.layers import Sigmoid as Sigmoid
+    from scratchae.layers import SiLU as SiLU
+    from scratchae.layers import Softplus as Softplus
     from scratchae.layers import Tanh as Tanh
     from scratchae.layers import Unflatten as Unflatten
     from scratchae.losses import Loss as Loss
@@ -57,8 +60,8 @@ _HOMES = {
     "checking": "check diagnose gradcheck trace",
     "data": "Batches Dataset digit_from_picture load",
     "errors": "ScratchaeError",
-    "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten Layer LayerNorm LeakyReLU Linear "
-    "ReLU Sequential Sigmoid Tanh Unflatten",
+    "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GELU Layer LayerNorm LeakyReLU "
+    "Linear ReLU Sequential SiLU Sigmoid Softplus Tanh Unflatten",
     "losses": "Loss MSELoss",
     "models": "Autoencoder build register",
     "optim": "SGD Adam AdamW Optimizer",

@@ -34,8 +34,8 @@ ALLOWED = {
     "matrix products": "mm bmm addmm addmm_ baddbmm baddbmm_ matmul dot mv kron",
     "elementwise": "add add_ sub sub_ rsub mul mul_ div div_ neg square pow sqrt sqrt_ rsqrt "
     "rsqrt_ reciprocal reciprocal_ exp exp_ tanh sign sign_ where gt gt_ ge lt le eq clamp clamp_min "
-    "clamp_ maximum addcmul "
-    "addcmul_ addcdiv addcdiv_ lerp lerp_ abs ne isfinite",
+    "clamp_ maximum erf log1p "
+    "addcmul addcmul_ addcdiv addcdiv_ lerp lerp_ abs ne isfinite",
     "reductions": "sum mean amax all",
     "views": "view _unsafe_view reshape _reshape_alias t transpose permute expand as_strided "
     "unsqueeze squeeze slice select diagonal split split_with_sizes detach alias unbind unfold movedim "
