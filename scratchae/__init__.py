@@ -15,7 +15,9 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.checking.diagnose import diagnose as diagnose
     from scratchae.checking.gradcheck import gradcheck as gradcheck
     from scratchae.checking.trace import trace as trace
+    from scratchae.data import Augmentation as Augmentation
     from scratchae.data import Batches as Batches
+    from scratchae.data import Corruption as Corruption
     from scratchae.data import Dataset as Dataset
     from scratchae.data import digit_from_picture as digit_from_picture
     from scratchae.data import load as load
@@ -65,12 +67,13 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.training import evaluate as evaluate
     from scratchae.training import fit as fit
     from scratchae.training import open_run as open_run
+    from scratchae.training import psnr as psnr
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "checking": "check diagnose gradcheck trace",
-    "data": "Batches Dataset digit_from_picture load",
+    "data": "Augmentation Batches Corruption Dataset digit_from_picture load",
     "errors": "ScratchaeError",
     "interchange": "export_onnx load_weights save_weights",
     "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GELU Layer LayerNorm LeakyReLU "
@@ -81,7 +84,7 @@ _HOMES = {
     "SequentialLR StepLR",
     "profiling": "profile",
     "step": "train_step",
-    "training": "Run compare evaluate fit open_run",
+    "training": "Run compare evaluate fit open_run psnr",
 }
 _PACKAGES = [*_HOMES, "course", "distributed", "engines", "explorer", "plots", "sweep"]
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
