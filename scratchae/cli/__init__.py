@@ -8,6 +8,7 @@ not at the top. Importing torch takes seconds, and `scratchae --help` must answe
 from scratchae.cli.app import app, console, main
 from scratchae.cli import train
 from scratchae.cli import runs
+from scratchae.cli import compare
 from scratchae.cli import export
 from scratchae.cli import sweep
 from scratchae.cli import info
@@ -15,4 +16,15 @@ from scratchae.course.commands import course
 
 app.add_typer(course, name="course")
 
-__all__ = ["app", "console", "course", "export", "info", "main", "runs", "sweep", "train"]
+__all__ = [
+    "app",
+    "compare",
+    "console",
+    "course",
+    "export",
+    "info",
+    "main",
+    "runs",
+    "sweep",
+    "train",
+]
