@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from scratchae import layers
+from scratchae import layers, losses
 from scratchae.errors import ScratchaeError
 from scratchae.interchange.graph import Graph, Value, form, shape_after
 from scratchae.layers.batchnorm import BatchNorm
@@ -124,3 +124,11 @@ def sigmoid(graph: Graph, layer: layers.Sigmoid, x: Value) -> str:
 def reshape(graph: Graph, layer: layers.Layer, x: Value) -> str:
     shape = [0, *shape_after(layer, x.shape)]  # 0: the size of this axis stays, whatever it is
     return graph.node("Reshape", x.name, graph.constant("shape", shape))
+
+
+# ------------------------------------------------------------- from an output to pixels (of a loss)
+
+
+@form(losses.BCEWithLogitsLoss)
+def pixels_of_logits(graph: Graph, loss: losses.BCEWithLogitsLoss, y: Value) -> str:
+    return graph.node("Sigmoid", y.name)
