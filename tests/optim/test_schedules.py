@@ -34,7 +34,9 @@ ARGUMENTS = {
     "LinearLR": st.fixed_dictionaries(
         {"start_factor": above, "end_factor": above, "total_iters": counts}
     ),
-    "CosineAnnealingLR": st.fixed_dictionaries({"T_max": counts, "eta_min": st.floats(0, 0.2)}),
+    "CosineAnnealingLR": st.fixed_dictionaries(
+        {"T_max": st.integers(STEPS, 1200), "eta_min": st.floats(0, 0.2)}
+    ),
     "OneCycleLR": st.fixed_dictionaries(
         {
             "total_steps": st.integers(STEPS, 2000),
@@ -79,15 +81,26 @@ def test_a_thousand_rates_equal_torchs(name, data, lr):
     if name == "OneCycleLR":  # torch divides by 0 if the rise has no length
         assume(abs(arguments["pct_start"] * arguments["total_steps"] - 1) > 1e-6)
     expected = rates_of_torch(*theirs(name, arguments, lr))
-    # torch multiplies a thousand times, so it is not more exact than this
     assert_same_rates(getattr(optim, name)(**arguments), expected, lr)
+
+
+@settings(max_examples=10)
+@given(T_max=counts, eta_min=st.floats(0, 0.2), lr=st.floats(1e-3, 2))
+def test_the_cosine_goes_up_again_after_its_minimum_as_torchs(T_max, eta_min, lr):
+    """torch's closed form: its products lose digits at the minimum."""
+    _, scheduler = theirs("CosineAnnealingLR", {"T_max": T_max, "eta_min": eta_min}, lr)
+    expected = []
+    for step in range(STEPS):
+        scheduler.last_epoch = step
+        expected += scheduler._get_closed_form_lr()
+    assert_same_rates(CosineAnnealingLR(T_max, eta_min), expected, lr)
 
 
 @settings(max_examples=10)
 @given(
     warm=st.integers(1, 300),
     start=above,
-    T_max=st.integers(50, 1200),
+    T_max=st.integers(700, 1200),
     more=st.integers(1, 700),
     lr=st.floats(1e-3, 2),
 )
