@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable
 
 from scratchae.errors import ScratchaeError
@@ -109,9 +110,9 @@ def value_of(name: str, key: str, text: str, default: object) -> float | str | b
     try:
         number = float(text)
     except ValueError:
-        raise ScratchaeError(
-            f"the schedule {name} expects {key} to be a number, got {text!r}"
-        ) from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise ScratchaeError(f"the schedule {name} expects {key} to be a number, got {text!r}")
     return int(number) if number.is_integer() else number
 
 
