@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
 
-from scratchae.layers import Layer, Sequential
+from scratchae.layers import GaussianSampling, Layer, Residual, Sequential
+from scratchae.models.vae import SharedLogvar
 
 
 def twin(model: Layer) -> nn.Module:
@@ -31,6 +34,13 @@ def build(model: Layer) -> nn.Module:
     if isinstance(model, Sequential):
         children = OrderedDict((name, build(child)) for name, child in model.children())
         module = nn.Sequential(children)
+    elif isinstance(model, Residual):
+        parts = (model.body, model.shortcut)
+        module = ResidualTwin(*(None if part is None else build(part) for part in parts))
+    elif isinstance(model, GaussianSampling):
+        module = SamplingTwin(model)
+    elif isinstance(model, SharedLogvar):
+        module = SharedLogvarTwin(model.latent)
     elif kind := getattr(nn, type(model).__name__, None):
         arguments = model.arguments()
         if arguments.get("bias") is True:
@@ -41,6 +51,46 @@ def build(model: Layer) -> nn.Module:
     else:
         raise TypeError(f"there is no torch.nn.{type(model).__name__} to be the twin of {model!r}")
     return module.train(model.training)
+
+
+class ResidualTwin(nn.Module):
+    """A skip around a module."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module | None) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
+
+
+class SamplingTwin(nn.Module):
+    """A sample from the normal distribution of mu and logvar, with the noise of a GaussianSampling.
+
+    penalty: beta times the KL divergence from the prior, from torch.distributions.
+    """
+
+    def __init__(self, layer: GaussianSampling) -> None:
+        super().__init__()
+        self.layer, self.penalty = layer, None
+
+    def forward(self, x: Tensor) -> Tensor:
+        mu, logvar = x.chunk(2, dim=1)
+        code = Normal(mu, (logvar / 2).exp())
+        divergence = kl_divergence(code, Normal(torch.zeros_like(mu), torch.ones_like(mu)))
+        self.penalty = self.layer.beta * divergence.sum(dim=1).mean()
+        return mu + code.stddev * self.layer.noise(mu.detach())
+
+
+class SharedLogvarTwin(nn.Module):
+    """Trained log-variances beside the means."""
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.logvar = nn.Parameter(torch.zeros(latent))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.logvar.expand(len(x), -1)], dim=1)
 
 
 def copy_weights(source: Layer | nn.Module, target: Layer | nn.Module) -> None:

@@ -25,17 +25,20 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import Conv2d as Conv2d
     from scratchae.layers import ConvTranspose2d as ConvTranspose2d
     from scratchae.layers import Flatten as Flatten
+    from scratchae.layers import GaussianSampling as GaussianSampling
     from scratchae.layers import Layer as Layer
     from scratchae.layers import LayerNorm as LayerNorm
     from scratchae.layers import LeakyReLU as LeakyReLU
     from scratchae.layers import Linear as Linear
     from scratchae.layers import ReLU as ReLU
+    from scratchae.layers import Residual as Residual
     from scratchae.layers import Sequential as Sequential
     from scratchae.layers import Sigmoid as Sigmoid
     from scratchae.layers import Tanh as Tanh
     from scratchae.layers import Unflatten as Unflatten
     from scratchae.losses import Loss as Loss
     from scratchae.losses import MSELoss as MSELoss
+    from scratchae.models import VAE as VAE
     from scratchae.models import Autoencoder as Autoencoder
     from scratchae.models import build as build
     from scratchae.models import register as register
@@ -57,10 +60,10 @@ _HOMES = {
     "checking": "check diagnose gradcheck trace",
     "data": "Batches Dataset digit_from_picture load",
     "errors": "ScratchaeError",
-    "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten Layer LayerNorm LeakyReLU Linear "
-    "ReLU Sequential Sigmoid Tanh Unflatten",
+    "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GaussianSampling Layer LayerNorm "
+    "LeakyReLU Linear ReLU Residual Sequential Sigmoid Tanh Unflatten",
     "losses": "Loss MSELoss",
-    "models": "Autoencoder build register",
+    "models": "VAE Autoencoder build register",
     "optim": "SGD Adam AdamW Optimizer",
     "profiling": "profile",
     "step": "train_step",

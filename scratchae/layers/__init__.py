@@ -33,7 +33,10 @@ from scratchae.layers.conv_transpose2d import (
 from scratchae.layers.layernorm import LayerNorm, layernorm_backward, layernorm_forward
 from scratchae.layers.linear import Linear, linear_backward, linear_forward
 from scratchae.layers.observe import observed
+from scratchae.layers.kl import kl_backward, kl_forward
 from scratchae.layers.reshape import Flatten, Unflatten
+from scratchae.layers.residual import Residual
+from scratchae.layers.sampling import GaussianSampling, sampling_backward, sampling_forward
 from scratchae.layers.sequential import Sequential
 
 __all__ = [
@@ -42,11 +45,13 @@ __all__ = [
     "Conv2d",
     "ConvTranspose2d",
     "Flatten",
+    "GaussianSampling",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "ReLU",
+    "Residual",
     "Sequential",
     "Sigmoid",
     "Tanh",
@@ -60,6 +65,8 @@ __all__ = [
     "conv2d_forward",
     "conv_transpose2d_backward",
     "conv_transpose2d_forward",
+    "kl_backward",
+    "kl_forward",
     "layernorm_backward",
     "layernorm_forward",
     "leaky_relu_backward",
@@ -71,6 +78,8 @@ __all__ = [
     "relu_backward",
     "relu_forward",
     "running_statistics",
+    "sampling_backward",
+    "sampling_forward",
     "sigmoid_backward",
     "sigmoid_forward",
     "tanh_backward",

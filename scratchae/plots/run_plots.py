@@ -47,7 +47,7 @@ def write_pictures(run: Run, data: Dataset) -> list[Path]:
     }
     if run.outputs:
         step = math.ceil(len(run.outputs) / ROWS)
-        figures["reconstructions"] = plots.visualize_outputs(run.outputs, step)
+        figures["reconstructions"] = plots.visualize_outputs(run.outputs, step, model.pixel_range)
         figures["loss"] = plots.loss_curves(run.history)
     folder = run.folder / "pictures"
     paths = [folder / f"{name}.png" for name in sorted(figures)]

@@ -13,17 +13,22 @@ from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 from scratchae.plots.inputs import as_digits
-from scratchae.plots.style import BLUE, GREY, RED, headline, styled, tile
+from scratchae.plots.style import BLUE, RED, grey, headline, styled, tile
 
 LINE_COLOURS = {"train": BLUE, "test": RED}
 
 
 @styled
-def visualize_outputs(outputs: Sequence[tuple[int, Tensor, Tensor]], step: int = 1) -> Figure:
+def visualize_outputs(
+    outputs: Sequence[tuple[int, Tensor, Tensor]],
+    step: int = 1,
+    pixel_range: tuple[float, float] = (-1.0, 1.0),
+) -> Figure:
     """Draw originals above reconstructions, for every `step`-th epoch that was kept, and for the last.
 
     outputs: one entry (epoch, originals, reconstructions) per kept epoch, as in `Run.outputs`.
     The first 10 digits of each entry are drawn, with the mean squared error of these digits.
+    pixel_range: the values of black and white.
 
     >>> digits = torch.zeros(10, 784)
     >>> figure = visualize_outputs([(1, digits, digits + 0.5), (2, digits, digits)])
@@ -53,7 +58,7 @@ def visualize_outputs(outputs: Sequence[tuple[int, Tensor, Tensor]], step: int =
     for ax in axes[len(pairs) :]:
         ax.remove()
     for ax, (epoch, above, below) in zip(axes, pairs, strict=False):
-        tile(ax, torch.cat([above, below]), len(above), **GREY)
+        tile(ax, torch.cat([above, below]), len(above), **grey(pixel_range))
         error = (above - below).square().mean()
         ax.text(-0.15, 1, f"epoch {epoch}\nMSE {error:.4f}", ha="right", va="center")
     return figure

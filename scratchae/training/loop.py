@@ -15,6 +15,7 @@ from tqdm import tqdm
 from scratchae.data import Batches, Dataset
 from scratchae.distributed import (
     DataParallel,
+    Workers,
     broadcast_state,
     check_batch_size,
     init_workers,
@@ -22,11 +23,12 @@ from scratchae.distributed import (
 )
 from scratchae.engines import Engine, NotFiniteError, make_engine
 from scratchae.errors import ScratchaeError
-from scratchae.losses import Loss
+from scratchae.losses import Loss, check_targets
 from scratchae.models import Autoencoder, build
+from scratchae.noise import noise_keys
 from scratchae.optim import Adam, Optimizer
 from scratchae.step import loss_of
-from scratchae.training.evaluation import evaluate, first_bad_tensor, reconstruct
+from scratchae.training.evaluation import first_bad_tensor, loss_and_penalty, reconstruct
 from scratchae.training.floating_point import check_numbers, float32_products, flushing_denormals
 from scratchae.training.preparation import (
     DEFAULT_SEED,
@@ -36,7 +38,7 @@ from scratchae.training.preparation import (
     keepsakes,
     pixels_for,
 )
-from scratchae.training.run import COLUMNS, Run, Settings, prepare_folder, write_checkpoint
+from scratchae.training.run import Run, Settings, prepare_folder, write_checkpoint
 
 LR, WEIGHT_DECAY = 1e-3, 1e-5  # for Adam, the default optimizer
 
@@ -134,12 +136,20 @@ def fit(
                 partial(prepare_folder, run, optimizer, resume)
             )
         broadcast_state(model, optimizer, workers)
-        # the images, on the device
+        # the images, on the device; the keys of the test images are the same in every epoch
         train = images_and_targets(model, pixels_for(model, data.train, device))
+        check_targets(loss_of(model), train[0] if train[1] is None else train[1])
+        random = any(layer.random for _, layer in model.modules())
         test = None
         if data.test is not None:
-            own = shard_by_batches(pixels_for(model, data.test, device), workers.rank, workers.size)
-            test = images_and_targets(model, own)
+            own, own_keys = (
+                shard_by_batches(rows, workers.rank, workers.size)
+                for rows in (
+                    pixels_for(model, data.test, device),
+                    noise_keys(seed, 0, len(data.test), device),
+                )
+            )
+            test = (*images_and_targets(model, own), own_keys)
         kept = keepsakes(model, data.test or data.train)
         batches = Batches(len(data.train), batch_size, seed, device)
         # the epochs
@@ -153,15 +163,14 @@ def fit(
                 file=sys.stderr,
             ) as bar:
                 hidden = bar.disable  # True if there is no terminal to draw the bar in
-                train_loss = train_epoch(stepper, *train, batches, epoch, bar)
-                test_loss = float("nan")
+                keys = noise_keys(seed, epoch, len(data.train), device) if random else None
+                train_loss = train_epoch(stepper, *train, keys, batches, epoch, bar)
+                test_loss = test_penalty = float("nan")
                 if test is not None:
-                    test_loss = workers.mean(partial(evaluate, model, *test), len(test[0]))
+                    test_loss, test_penalty = test_losses(model, workers, *test)
                 bar.set_postfix_str(f"train {train_loss:.4f}, test {test_loss:.4f}")
             seconds = time.perf_counter() - started
-            run.rows.append(
-                dict(zip(COLUMNS, (epoch, train_loss, test_loss, seconds), strict=True))
-            )
+            run.add_row(epoch, train_loss, test_loss, seconds, test_penalty)
             run.outputs.append((epoch, kept, reconstruct(model, kept)))
             if run.folder is not None:
                 workers.from_rank_0(partial(write_checkpoint, run, optimizer))
@@ -214,10 +223,20 @@ def images_and_targets(model: Autoencoder, images: Tensor) -> tuple[Tensor, Tens
     return images, None if targets is images else targets
 
 
+def test_losses(
+    model: Autoencoder, workers: Workers, images: Tensor, targets: Tensor | None, keys: Tensor
+) -> tuple[float, float]:
+    """Return the loss and the penalties of all workers' test images, as `loss_and_penalty`."""
+    count = len(images)
+    own = loss_and_penalty(model, images, targets, keys=keys) if count else (0.0, 0.0)
+    return workers.mean(lambda: own[0], count), workers.mean(lambda: own[1], count)
+
+
 def train_epoch(
     engine: Engine,
     images: Tensor,
     targets: Tensor | None,
+    keys: Tensor | None,
     batches: Batches,
     epoch: int,
     bar: tqdm,
@@ -228,7 +247,7 @@ def train_epoch(
     """
     engine.model.train()
     try:
-        total = engine.epoch(images, batches.epoch(epoch), bar.update, targets)
+        total = engine.epoch(images, batches.epoch(epoch), bar.update, targets, keys)
     except NotFiniteError as error:
         culprit = first_bad_tensor(engine.model, error.batch)
         raise ScratchaeError(
