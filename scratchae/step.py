@@ -45,7 +45,7 @@ def compute_loss(
     if getattr(own, "reduction", "mean") == "none":
         raise ScratchaeError(
             f"training needs one number as the loss, but {own!r} gives one for every element: "
-            "use reduction='mean' or 'sum'"
+            "use reduction='mean', 'sum' or 'batchmean'"
         )
     if keys is not None:
         model.set_keys(keys)

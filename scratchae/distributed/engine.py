@@ -59,7 +59,7 @@ class DataParallel(Engine):
         if getattr(loss, "reduction", "mean") not in ("mean", "batchmean"):
             raise ScratchaeError(
                 f"several workers need a loss that is a mean over images, not {loss!r}: "
-                "use reduction='mean', or one worker"
+                "use reduction='mean' or 'batchmean', or one worker"
             )
         super().__init__(engine.model, engine.optimizer)
         self.engine, self.workers, self.name = engine, workers, engine.name

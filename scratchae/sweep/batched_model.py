@@ -31,6 +31,7 @@ class BatchedModel(Layer):
 
     def __init__(self, models: Sequence[Layer]) -> None:
         super().__init__()
+        losses: list[LossFunction]
         if any(has_shared_parameters(model) for model in models):
             looped = Looped(models)
             self.body: Layer = looped
@@ -38,7 +39,7 @@ class BatchedModel(Layer):
         else:
             self.body = batched(models)
             losses = [copy.deepcopy(loss_of(model)) for model in models]  # models may share one
-            trained: list[Layer] = [loss for loss in losses if isinstance(loss, Layer)]
+            trained = [loss for loss in losses if isinstance(loss, Layer)]
             if trained:  # losses with parameters
                 self.trained_losses = Looped(trained, copied=False)
         self.loss = BatchedLoss(losses)

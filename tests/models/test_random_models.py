@@ -50,7 +50,7 @@ def two_samplings(generator: torch.Generator | None = None) -> VAE:
 
 
 register("two-samplings", two_samplings)
-RANDOM = ["vae,latent=3,beta=0.5", "two-samplings", "linear-vae,latent=2"]
+RANDOM = ["vae,latent=3,beta=0.5", "two-samplings"]
 
 
 def images(model: Autoencoder, count: int = 50) -> Tensor:
@@ -221,7 +221,7 @@ def test_images_have_the_models_range_and_outputs_become_images():
     x = images(model).float()
     assert x.min() == 0 and x.max() == 1
     y = reconstruct(model, x)
-    assert y.shape == x.shape and 0 < y.min() and y.max() < 1
+    assert y.shape == x.shape and y.min() > 0 and y.max() < 1
     assert torch.allclose(y, torch.sigmoid(model.eval()(x)))
     assert images(build("fc")).min() == -1
 
@@ -311,7 +311,7 @@ def test_every_model_encodes_decodes_and_takes_its_own_range(name):
     y = model.expected(model.decode(model.encode(x)))
     assert y.shape == x.shape and build(model.name).name == model.name
     if model.pixel_range == (0.0, 1.0):
-        assert 0 <= y.min() and y.max() <= 1
+        assert y.min() >= 0 and y.max() <= 1
 
 
 def test_the_racers_have_equally_many_parameters_and_equal_first_weights():
