@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
 from scratchae.layers import GaussianSampling, Layer, Residual, Sequential
+from scratchae.losses import GaussianNLLLoss
 from scratchae.models.vae import SharedLogvar
 
 
@@ -32,8 +33,10 @@ def twin(model: Layer) -> nn.Module:
 def build(model: Layer) -> nn.Module:
     """The torch.nn module of this layer's type and arguments, with weights of its own."""
     if isinstance(model, Sequential):
-        children = OrderedDict((name, build(child)) for name, child in model.children())
+        children = OrderedDict((name, build(child)) for name, child in model.layers.items())
         module = nn.Sequential(children)
+        if isinstance(model.loss, GaussianNLLLoss):
+            module = WithGaussianLoss(module)
     elif isinstance(model, Residual):
         parts = (model.body, model.shortcut)
         module = ResidualTwin(*(None if part is None else build(part) for part in parts))
@@ -80,6 +83,31 @@ class SamplingTwin(nn.Module):
         divergence = kl_divergence(code, Normal(torch.zeros_like(mu), torch.ones_like(mu)))
         self.penalty = self.layer.beta * divergence.sum(dim=1).mean()
         return mu + code.stddev * self.layer.noise(mu.detach())
+
+
+class WithGaussianLoss(nn.Module):
+    """A model whose loss is a Gaussian likelihood with one trained deviation for all pixels."""
+
+    def __init__(self, model: nn.Sequential) -> None:
+        super().__init__()
+        for name, child in model.named_children():
+            self.add_module(name, child)
+        self.loss = GaussianLossTwin()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.encoder(x))
+
+
+class GaussianLossTwin(nn.Module):
+    """The negative log-likelihood, summed over the pixels and averaged over the images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_sigma = nn.Parameter(torch.zeros(()))
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        likelihood = Normal(prediction, self.log_sigma.exp())
+        return -likelihood.log_prob(target).sum() / len(target)
 
 
 class SharedLogvarTwin(nn.Module):

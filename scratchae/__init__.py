@@ -45,6 +45,9 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import Tanh as Tanh
     from scratchae.layers import Unflatten as Unflatten
     from scratchae.losses import BCEWithLogitsLoss as BCEWithLogitsLoss
+    from scratchae.losses import ContinuousBernoulliLoss as ContinuousBernoulliLoss
+    from scratchae.losses import CrossEntropyLoss as CrossEntropyLoss
+    from scratchae.losses import GaussianNLLLoss as GaussianNLLLoss
     from scratchae.losses import Loss as Loss
     from scratchae.losses import MSELoss as MSELoss
     from scratchae.models import VAE as VAE
@@ -81,7 +84,7 @@ _HOMES = {
     "interchange": "export_onnx load_weights save_weights",
     "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GELU GaussianSampling Layer "
     "LayerNorm LeakyReLU Linear ReLU Residual Sequential SiLU Sigmoid Softplus Tanh Unflatten",
-    "losses": "BCEWithLogitsLoss Loss MSELoss",
+    "losses": "BCEWithLogitsLoss ContinuousBernoulliLoss CrossEntropyLoss GaussianNLLLoss Loss MSELoss",
     "models": "VAE Autoencoder build register",
     "optim": "SGD Adam AdamW CosineAnnealingLR LinearLR OneCycleLR Optimizer ReduceLROnPlateau Schedule "
     "SequentialLR StepLR",

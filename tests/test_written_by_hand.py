@@ -43,7 +43,7 @@ ALLOWED = {
     "flatten unflatten mT numpy_T set_",
     "copies and new tensors": "clone copy_ _to_copy to contiguous cat zeros zeros_like new_zeros empty "
     "empty_like new_empty ones full scalar_tensor zero_ fill_ empty_strided new_empty_strided resize_ "
-    "index_select arange stack full_like lift_fresh",
+    "index_select arange stack full_like lift_fresh scatter",
     "numbers to Python": "_local_scalar_dense is_nonzero item",
     "messages between workers": "allreduce_ allgather_ broadcast_",
 }

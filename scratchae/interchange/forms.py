@@ -5,6 +5,8 @@ The operators are described at https://onnx.ai/onnx/operators. Most have the sam
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from scratchae import layers, losses
@@ -12,6 +14,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.interchange.graph import Graph, Value, form, shape_after
 from scratchae.layers.batchnorm import BatchNorm
 from scratchae.layers.geometry import padding_of
+from scratchae.layers.smooth_activations import CUBIC
 
 # --------------------------------------------------------------------------------- containers
 
@@ -115,6 +118,35 @@ def tanh(graph: Graph, layer: layers.Tanh, x: Value) -> str:
 @form(layers.Sigmoid)
 def sigmoid(graph: Graph, layer: layers.Sigmoid, x: Value) -> str:
     return graph.node("Sigmoid", x.name)
+
+
+@form(layers.SiLU)
+def silu(graph: Graph, layer: layers.SiLU, x: Value) -> str:
+    return graph.node("Mul", x.name, graph.node("Sigmoid", x.name))
+
+
+@form(layers.GELU)
+def gelu(graph: Graph, layer: layers.GELU, x: Value) -> str:
+    if layer.approximate == "tanh":
+        cube = graph.node("Mul", graph.node("Mul", x.name, x.name), x.name)
+        small = graph.node("Mul", cube, graph.constant("cubic", CUBIC))
+        u = graph.node("Add", x.name, small)
+        u = graph.node("Mul", u, graph.constant("scale", math.sqrt(2 / math.pi)))
+        gate = graph.node("Tanh", u)
+    else:
+        u = graph.node("Div", x.name, graph.constant("root_of_two", math.sqrt(2)))
+        gate = graph.node("Erf", u)
+    gate = graph.node("Add", gate, graph.constant("one", 1.0))
+    gate = graph.node("Mul", gate, graph.constant("half", 0.5))
+    return graph.node("Mul", x.name, gate)
+
+
+@form(layers.Softplus)
+def softplus(graph: Graph, layer: layers.Softplus, x: Value) -> str:
+    beta = graph.constant("beta", float(layer.beta))
+    z = graph.node("Mul", x.name, beta)
+    large = graph.node("Greater", z, graph.constant("threshold", float(layer.threshold)))
+    return graph.node("Where", large, x.name, graph.node("Div", graph.node("Softplus", z), beta))
 
 
 # ---------------------------------------------------------------------------------------- shape

@@ -24,7 +24,7 @@ from scratchae.layers import (
     parameter,
 )
 from scratchae.layers.base import LossFunction, check_tensor
-from scratchae.losses import BCEWithLogitsLoss
+from scratchae.losses import BCEWithLogitsLoss, GaussianNLLLoss
 from scratchae.models.autoencoder import Autoencoder, check_counts
 
 
@@ -124,6 +124,24 @@ def conv_vae(generator: torch.Generator | None = None, latent: int = 2, beta: fl
     )
     loss = BCEWithLogitsLoss(reduction="batchmean")
     return VAE(encoder, decoder, (1, 28, 28), loss, latent=latent, beta=beta)
+
+
+def linear_vae(generator: torch.Generator | None = None, latent: int = 8, beta: float = 1.0) -> VAE:
+    """A linear variational autoencoder with a Gaussian likelihood; its optimum is known exactly.
+
+    Encoder and decoder are one Linear each, and the variances of the code are the same for all images.
+    The optimum is that of probabilistic PCA (Tipping and Bishop 1999; Lucas et al. 2019). Input and output
+    (N, 784) in [-1, 1]; code (N, latent).
+
+    >>> model = linear_vae(latent=3)
+    >>> [name for name, _ in model.named_parameters()][2:]
+    ['encoder.1.logvar', 'decoder.0.weight', 'decoder.0.bias', 'loss.log_sigma']
+    """
+    check_counts("linear-vae", latent=latent)
+    encoder = Sequential(Linear(784, latent, generator=generator), SharedLogvar(latent))
+    decoder = Sequential(Linear(latent, 784, generator=generator))
+    loss = GaussianNLLLoss()
+    return VAE(encoder, decoder, (784,), loss, (-1.0, 1.0), latent=latent, beta=beta)
 
 
 class SharedLogvar(Layer):

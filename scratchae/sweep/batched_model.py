@@ -39,7 +39,7 @@ class BatchedModel(Layer):
         else:
             self.body = batched(models)
             losses = [copy.deepcopy(loss_of(model)) for model in models]  # models may share one
-            trained = [loss for loss in losses if isinstance(loss, Layer)]
+            trained: list[Layer] = [loss for loss in losses if isinstance(loss, Layer)]  # type: ignore[misc]
             if trained:  # losses with parameters
                 self.trained_losses = Looped(trained, copied=False)
         self.loss = BatchedLoss(losses)

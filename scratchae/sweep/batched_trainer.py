@@ -16,8 +16,8 @@ from scratchae.step import SupportsStep, train_step
 from scratchae.sweep.batched_model import BatchedModel
 from scratchae.sweep.pool import ImagePool
 from scratchae.training import Run
+from scratchae.training.epoch_images import images_and_targets
 from scratchae.training.evaluation import loss_and_penalty, reconstruct
-from scratchae.training.loop import images_and_targets
 
 
 @dataclass

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from scratchae.data import Batches, Dataset
+from scratchae.data import Augmentation, Batches, Corruption, Dataset
 from scratchae.distributed import (
     DataParallel,
     Workers,
@@ -23,11 +23,12 @@ from scratchae.distributed import (
 )
 from scratchae.engines import Engine, NotFiniteError, make_engine
 from scratchae.errors import ScratchaeError
-from scratchae.losses import Loss, check_targets
+from scratchae.losses import Loss
 from scratchae.models import Autoencoder, build
 from scratchae.noise import noise_keys
 from scratchae.optim import Adam, Optimizer
 from scratchae.step import loss_of
+from scratchae.training.epoch_images import EpochImages, corrupted_keepsakes, images_and_targets
 from scratchae.training.evaluation import first_bad_tensor, loss_and_penalty, reconstruct
 from scratchae.training.floating_point import check_numbers, float32_products, flushing_denormals
 from scratchae.training.preparation import (
@@ -58,6 +59,8 @@ def fit(
     engine: str = "eager",
     precision: str = "float32",
     tf32: bool = False,
+    corrupt: Corruption | str | None = None,
+    augment: Augmentation | str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -83,6 +86,10 @@ def fit(
     float32. tf32: if True, CUDA rounds the factors of float32 products to TF32. A run folder does not
     store engine, precision and tf32: resume with the same values.
 
+    corrupt: noise on the input alone, such as "noise=0.3" (`Corruption`): the model learns to remove it.
+    augment: movements of input and target, such as "rotate=10,shift=2" (`Augmentation`). Both are drawn anew
+    in each epoch. Test images are evaluated as they are; `Run.outputs` shows what is made of noisy images.
+
     If torchrun starts the program several times, the processes train one model together. Each process
     works on its part of every batch. The steps are those of one process, up to rounding. Only the first
     process (rank 0) writes and prints. All return the same run.
@@ -104,6 +111,7 @@ def fit(
             "a run folder stores the name of its model, but this model has none: `register` it and pass "
             "its name to fit, or omit `out`"
         )
+    corrupt, augment = Corruption.parse(corrupt), Augmentation.parse(augment)
     workers = init_workers()
     check_batch_size(batch_size, workers.size)
     device = workers.own_device(choose_device(device))
@@ -125,6 +133,8 @@ def fit(
             seed=seed,
             optimizer=repr(optimizer),
             loss=repr(loss_of(model)),
+            corrupt=str(corrupt or "none"),
+            augment=str(augment or "none"),
             test_checksum=None if data.test is None else checksum(data.test),
         )
         run = Run(model, settings, folder=None if out is None else Path(out))
@@ -138,9 +148,7 @@ def fit(
             )
         broadcast_state(model, optimizer, workers)
         # the images, on the device; the keys of the test images are the same in every epoch
-        train = images_and_targets(model, pixels_for(model, data.train, device))
-        check_targets(loss_of(model), train[0] if train[1] is None else train[1])
-        random = any(layer.random for _, layer in model.modules())
+        train = EpochImages(model, pixels_for(model, data.train, device), seed, corrupt, augment)
         test = None
         if data.test is not None:
             own, own_keys = (
@@ -152,6 +160,7 @@ def fit(
             )
             test = (*images_and_targets(model, own), own_keys)
         kept = keepsakes(model, data.test or data.train)
+        shown = corrupted_keepsakes(model, kept, seed, corrupt)
         batches = Batches(len(data.train), batch_size, seed, device)
         # the epochs
         for epoch in range(run.epoch + 1, epochs + 1):
@@ -164,15 +173,14 @@ def fit(
                 file=sys.stderr,
             ) as bar:
                 hidden = bar.disable  # True if there is no terminal to draw the bar in
-                keys = noise_keys(seed, epoch, len(data.train), device) if random else None
-                train_loss = train_epoch(stepper, *train, keys, batches, epoch, bar)
+                train_loss = train_epoch(stepper, *train.epoch(epoch), batches, epoch, bar)
                 test_loss = test_penalty = float("nan")
                 if test is not None:
                     test_loss, test_penalty = test_losses(model, workers, *test)
                 bar.set_postfix_str(f"train {train_loss:.4f}, test {test_loss:.4f}")
             seconds = time.perf_counter() - started
             run.add_row(epoch, train_loss, test_loss, seconds, test_penalty)
-            run.outputs.append((epoch, kept, reconstruct(model, kept)))
+            run.outputs.append((epoch, kept, reconstruct(model, shown)))
             if run.folder is not None:
                 workers.from_rank_0(partial(write_checkpoint, run, optimizer))
             if progress and hidden and workers.is_rank_0:
@@ -216,12 +224,6 @@ def make_optimizer(
             "function that makes it, such as lambda parameters: SGD(parameters, lr=0.1)"
         )
     return optimizer
-
-
-def images_and_targets(model: Autoencoder, images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return (images, targets), both (N, ...); targets is None if the images are their own targets."""
-    targets = model.target(images)
-    return images, None if targets is images else targets
 
 
 def test_losses(

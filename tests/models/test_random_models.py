@@ -50,7 +50,7 @@ def two_samplings(generator: torch.Generator | None = None) -> VAE:
 
 
 register("two-samplings", two_samplings)
-RANDOM = ["vae,latent=3,beta=0.5", "two-samplings"]
+RANDOM = ["vae,latent=3,beta=0.5", "two-samplings", "linear-vae,latent=2"]
 
 
 def images(model: Autoencoder, count: int = 50) -> Tensor:
