@@ -31,6 +31,15 @@ LAYERS = [
     *("layers/test_description", "layers/test_torch_samples", "layers/test_joined_statistics"),
     *("layers/test_initial_weights", "reference/test_oracles"),
 ]
+LOSSES = [
+    *(
+        "losses/test_promises",
+        "losses/test_cross_entropy",
+        "losses/test_gaussian",
+        "losses/test_kl",
+    ),
+    *("losses/test_continuous_bernoulli", "losses/test_mse", "layers/test_errors"),
+]
 ELSEWHERE = "engine or workers or sweep or trace or explorer or learner or processes or by_name"
 QUICK = 5  # of a file's own test files: they find most mutants with few examples
 TESTS = {  # a file's own test files, and words: the name of a test has one of them
@@ -41,14 +50,14 @@ TESTS = {  # a file's own test files, and words: the name of a test has one of t
     "layers/reshape.py": (LAYERS, "flatten or sequential or errors"),
     "layers/init.py": (["layers/test_initial_weights", *LAYERS[:-2]], ""),
     "layers/": (LAYERS, ""),
-    "losses": (["layers/test_errors", "test_losses"], ""),
+    "losses/": (LOSSES, ""),
     "optim": (
         ["layers/test_errors", "optim/test_optimizers", "optim/test_torch_samples"],
         "",
     ),
 }
 WIDER = [  # for survivors
-    *("test_losses", "test_step", "optim/test_optimizers", "test_written_by_hand"),
+    *("losses/test_mse", "test_step", "optim/test_optimizers", "test_written_by_hand"),
     *("layers/test_arguments", "training/test_fit", "reference/test_lockstep"),
 ]
 LEFT_OUT = f"200_steps or command or checking or {ELSEWHERE}"  # long, or tests of something else

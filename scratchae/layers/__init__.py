@@ -30,25 +30,44 @@ from scratchae.layers.conv_transpose2d import (
     conv_transpose2d_backward,
     conv_transpose2d_forward,
 )
+from scratchae.layers.kl import kl_backward, kl_forward
 from scratchae.layers.layernorm import LayerNorm, layernorm_backward, layernorm_forward
 from scratchae.layers.linear import Linear, linear_backward, linear_forward
 from scratchae.layers.observe import observed
 from scratchae.layers.reshape import Flatten, Unflatten
+from scratchae.layers.residual import Residual
+from scratchae.layers.sampling import GaussianSampling, sampling_backward, sampling_forward
 from scratchae.layers.sequential import Sequential
+from scratchae.layers.smooth_activations import (
+    GELU,
+    SiLU,
+    Softplus,
+    gelu_backward,
+    gelu_forward,
+    silu_backward,
+    silu_forward,
+    softplus_backward,
+    softplus_forward,
+)
 
 __all__ = [
+    "GELU",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
     "ConvTranspose2d",
     "Flatten",
+    "GaussianSampling",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "ReLU",
+    "Residual",
     "Sequential",
+    "SiLU",
     "Sigmoid",
+    "Softplus",
     "Tanh",
     "Unflatten",
     "accumulate",
@@ -60,6 +79,10 @@ __all__ = [
     "conv2d_forward",
     "conv_transpose2d_backward",
     "conv_transpose2d_forward",
+    "gelu_backward",
+    "gelu_forward",
+    "kl_backward",
+    "kl_forward",
     "layernorm_backward",
     "layernorm_forward",
     "leaky_relu_backward",
@@ -71,8 +94,14 @@ __all__ = [
     "relu_backward",
     "relu_forward",
     "running_statistics",
+    "sampling_backward",
+    "sampling_forward",
     "sigmoid_backward",
     "sigmoid_forward",
+    "silu_backward",
+    "silu_forward",
+    "softplus_backward",
+    "softplus_forward",
     "tanh_backward",
     "tanh_forward",
 ]

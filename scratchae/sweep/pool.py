@@ -11,6 +11,7 @@ from torch import Tensor
 from scratchae.data import Batches, Dataset
 from scratchae.errors import ScratchaeError
 from scratchae.models import Autoencoder
+from scratchae.noise import noise_keys
 from scratchae.training.preparation import checksum, keepsakes, pixels_for
 
 
@@ -24,6 +25,7 @@ class SeedImages:
 
     data: Dataset
     checksum: str
+    test_checksum: str | None
     start: int
     test: Tensor | None
     kept: Tensor
@@ -62,11 +64,12 @@ class ImagePool:
                 )
             own = data[seed] if isinstance(data, Mapping) else data
             tested = own.test or own.train
-            key = (checksum(own), checksum(Dataset("", tested)), own.test is None)
+            key = (checksum(own.train), checksum(tested), own.test is None)
             if key not in known:
                 test = None if own.test is None else pixels_for(model, own.test, device)
                 kept = keepsakes(model, tested)
-                known[key] = SeedImages(own, key[0], sum(map(len, images)), test, kept)
+                tested_by = None if own.test is None else key[1]
+                known[key] = SeedImages(own, key[0], tested_by, sum(map(len, images)), test, kept)
                 images.append(pixels_for(model, own.train, device))
             self.parts[seed] = known[key]
         sizes = sorted({len(x) for x in images})
@@ -81,6 +84,11 @@ class ImagePool:
         """Return indices (M, n) into the pool: for each seed, its images in the order of a single run."""
         own = {seed: Batches(self.n, 1, seed, self.device).order(epoch) for seed in set(seeds)}
         return torch.stack([own[seed] + self.parts[seed].start for seed in seeds])
+
+    def keys(self, seeds: Sequence[int], epoch: int) -> Tensor:
+        """Return keys (M, n) for random layers: for each seed, those of its images in a single run."""
+        own = {seed: noise_keys(seed, epoch, self.n, self.device) for seed in set(seeds)}
+        return torch.stack([own[seed] for seed in seeds])
 
     def batch(self, index: Tensor) -> Tensor:
         """Return the images (M, B, *input_shape) at index (M, B)."""

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from scratchae.data import Batches, Dataset
+from scratchae.data import Augmentation, Batches, Corruption, Dataset
 from scratchae.distributed import (
     DataParallel,
+    Workers,
     broadcast_state,
     check_batch_size,
     init_workers,
@@ -24,9 +25,11 @@ from scratchae.engines import Engine, NotFiniteError, make_engine
 from scratchae.errors import ScratchaeError
 from scratchae.losses import Loss
 from scratchae.models import Autoencoder, build
+from scratchae.noise import noise_keys
 from scratchae.optim import Adam, Optimizer
 from scratchae.step import loss_of
-from scratchae.training.evaluation import evaluate, first_bad_tensor, reconstruct
+from scratchae.training.epoch_images import EpochImages, corrupted_keepsakes, images_and_targets
+from scratchae.training.evaluation import first_bad_tensor, loss_and_penalty, reconstruct
 from scratchae.training.floating_point import check_numbers, float32_products, flushing_denormals
 from scratchae.training.preparation import (
     DEFAULT_SEED,
@@ -36,7 +39,7 @@ from scratchae.training.preparation import (
     keepsakes,
     pixels_for,
 )
-from scratchae.training.run import COLUMNS, Run, Settings, prepare_folder, write_checkpoint
+from scratchae.training.run import Run, Settings, prepare_folder, write_checkpoint
 
 LR, WEIGHT_DECAY = 1e-3, 1e-5  # for Adam, the default optimizer
 
@@ -56,6 +59,8 @@ def fit(
     engine: str = "eager",
     precision: str = "float32",
     tf32: bool = False,
+    corrupt: Corruption | str | None = None,
+    augment: Augmentation | str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -81,6 +86,10 @@ def fit(
     float32. tf32: if True, CUDA rounds the factors of float32 products to TF32. A run folder does not
     store engine, precision and tf32: resume with the same values.
 
+    corrupt: noise on the input alone, such as "noise=0.3" (`Corruption`): the model learns to remove it.
+    augment: movements of input and target, such as "rotate=10,shift=2" (`Augmentation`). Both are drawn anew
+    in each epoch. Test images are evaluated as they are; `Run.outputs` shows what is made of noisy images.
+
     If torchrun starts the program several times, the processes train one model together. Each process
     works on its part of every batch. The steps are those of one process, up to rounding. Only the first
     process (rank 0) writes and prints. All return the same run.
@@ -102,6 +111,7 @@ def fit(
             "a run folder stores the name of its model, but this model has none: `register` it and pass "
             "its name to fit, or omit `out`"
         )
+    corrupt, augment = Corruption.parse(corrupt), Augmentation.parse(augment)
     workers = init_workers()
     check_batch_size(batch_size, workers.size)
     device = workers.own_device(choose_device(device))
@@ -115,7 +125,7 @@ def fit(
             model=str(model.name),
             data=data.source,
             test_data=data.test_source,
-            checksum=checksum(data),
+            checksum=checksum(data.train),
             epochs=epochs,
             batch_size=batch_size,
             lr=float(optimizer.lr),
@@ -123,6 +133,9 @@ def fit(
             seed=seed,
             optimizer=repr(optimizer),
             loss=repr(loss_of(model)),
+            corrupt=str(corrupt or "none"),
+            augment=str(augment or "none"),
+            test_checksum=None if data.test is None else checksum(data.test),
         )
         run = Run(model, settings, folder=None if out is None else Path(out))
         stepper = make_engine(engine, model, optimizer, precision)
@@ -134,13 +147,20 @@ def fit(
                 partial(prepare_folder, run, optimizer, resume)
             )
         broadcast_state(model, optimizer, workers)
-        # the images, on the device
-        train = images_and_targets(model, pixels_for(model, data.train, device))
+        # the images, on the device; the keys of the test images are the same in every epoch
+        train = EpochImages(model, pixels_for(model, data.train, device), seed, corrupt, augment)
         test = None
         if data.test is not None:
-            own = shard_by_batches(pixels_for(model, data.test, device), workers.rank, workers.size)
-            test = images_and_targets(model, own)
+            own, own_keys = (
+                shard_by_batches(rows, workers.rank, workers.size)
+                for rows in (
+                    pixels_for(model, data.test, device),
+                    noise_keys(seed, 0, len(data.test), device),
+                )
+            )
+            test = (*images_and_targets(model, own), own_keys)
         kept = keepsakes(model, data.test or data.train)
+        shown = corrupted_keepsakes(model, kept, seed, corrupt)
         batches = Batches(len(data.train), batch_size, seed, device)
         # the epochs
         for epoch in range(run.epoch + 1, epochs + 1):
@@ -153,16 +173,14 @@ def fit(
                 file=sys.stderr,
             ) as bar:
                 hidden = bar.disable  # True if there is no terminal to draw the bar in
-                train_loss = train_epoch(stepper, *train, batches, epoch, bar)
-                test_loss = float("nan")
+                train_loss = train_epoch(stepper, *train.epoch(epoch), batches, epoch, bar)
+                test_loss = test_penalty = float("nan")
                 if test is not None:
-                    test_loss = workers.mean(partial(evaluate, model, *test), len(test[0]))
+                    test_loss, test_penalty = test_losses(model, workers, *test)
                 bar.set_postfix_str(f"train {train_loss:.4f}, test {test_loss:.4f}")
             seconds = time.perf_counter() - started
-            run.rows.append(
-                dict(zip(COLUMNS, (epoch, train_loss, test_loss, seconds), strict=True))
-            )
-            run.outputs.append((epoch, kept, reconstruct(model, kept)))
+            run.add_row(epoch, train_loss, test_loss, seconds, test_penalty)
+            run.outputs.append((epoch, kept, reconstruct(model, shown)))
             if run.folder is not None:
                 workers.from_rank_0(partial(write_checkpoint, run, optimizer))
             if progress and hidden and workers.is_rank_0:
@@ -208,16 +226,20 @@ def make_optimizer(
     return optimizer
 
 
-def images_and_targets(model: Autoencoder, images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return (images, targets), both (N, ...); targets is None if the images are their own targets."""
-    targets = model.target(images)
-    return images, None if targets is images else targets
+def test_losses(
+    model: Autoencoder, workers: Workers, images: Tensor, targets: Tensor | None, keys: Tensor
+) -> tuple[float, float]:
+    """Return the loss and the penalties of all workers' test images, as `loss_and_penalty`."""
+    count = len(images)
+    own = loss_and_penalty(model, images, targets, keys=keys) if count else (0.0, 0.0)
+    return workers.mean(lambda: own[0], count), workers.mean(lambda: own[1], count)
 
 
 def train_epoch(
     engine: Engine,
     images: Tensor,
     targets: Tensor | None,
+    keys: Tensor | None,
     batches: Batches,
     epoch: int,
     bar: tqdm,
@@ -228,7 +250,7 @@ def train_epoch(
     """
     engine.model.train()
     try:
-        total = engine.epoch(images, batches.epoch(epoch), bar.update, targets)
+        total = engine.epoch(images, batches.epoch(epoch), bar.update, targets, keys)
     except NotFiniteError as error:
         culprit = first_bad_tensor(engine.model, error.batch)
         raise ScratchaeError(

@@ -7,7 +7,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from scratchae.data import Dataset, Images
+from scratchae.data import Images
 from scratchae.errors import ScratchaeError
 from scratchae.models import Autoencoder
 
@@ -43,14 +43,15 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
-def checksum(data: Dataset) -> str:
-    """Return a checksum of the training images. It depends on their order, too."""
-    return hashlib.sha256(data.train.pixels.contiguous().numpy().tobytes()).hexdigest()[:16]
+def checksum(images: Images) -> str:
+    """Return a checksum of the images. It depends on their order, too."""
+    return hashlib.sha256(images.pixels.contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
 def pixels_for(model: Autoencoder, images: Images, device: torch.device) -> Tensor:
-    """Return the images as (N, *input_shape) in [-1, 1] on the device."""
-    return images.normalised(device).reshape(-1, *model.input_shape)
+    """Return the images as (N, *input_shape) in the model's range of pixels, on the device."""
+    pixels = images.normalised(device, pixel_range=model.pixel_range)
+    return pixels.reshape(-1, *model.input_shape)
 
 
 def keepsakes(model: Autoencoder, images: Images, count: int = 10) -> Tensor:

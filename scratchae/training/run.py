@@ -14,6 +14,7 @@ header contains the history, as JSON.
 from __future__ import annotations
 
 import json
+import math
 import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,8 +39,10 @@ COLUMNS = ["epoch", "train_loss", "test_loss", "seconds"]
 class Settings:
     """The settings of a run, as config.json stores them. Engine, precision, tf32 and device are not stored.
 
-    data, test_data: the arguments of `scratchae.data.load`. checksum: that of the training images.
-    optimizer, loss: their `repr`, or None if config.json does not contain it.
+    data, test_data: the arguments of `scratchae.data.load`. checksum, test_checksum: those of the training
+    and of the test images. optimizer, loss: their `repr`. These two and test_checksum are None if
+    config.json does not contain them; test_checksum also if there are no test images. corrupt, augment:
+    texts as `fit` takes them, or "none".
 
     >>> from scratchae.data import Dataset, Images
     >>> from scratchae.training import fit
@@ -60,6 +63,9 @@ class Settings:
     seed: int
     optimizer: str | None = None
     loss: str | None = None
+    test_checksum: str | None = None
+    corrupt: str = "none"
+    augment: str = "none"
 
     def load(self) -> Dataset:
         """Load the data set again; return it."""
@@ -71,7 +77,8 @@ class Run:
     """A model, its settings, and its losses and reconstructions after every epoch so far.
 
     rows: for each epoch a dict with epoch, train_loss, test_loss and seconds; the losses are means over
-    the images. `history` contains the same as a DataFrame. outputs: for each epoch (epoch, originals,
+    the images. If the model has penalties, such as the KL part of a VAE, test_penalty is their part of
+    test_loss. `history` contains the same as a DataFrame. outputs: for each epoch (epoch, originals,
     reconstructions); the last two are (K, *input_shape), and the originals are the same in every epoch.
     folder: the run folder; None if the run is not stored on disk.
 
@@ -100,10 +107,25 @@ class Run:
         """The number of finished epochs."""
         return len(self.rows)
 
+    def add_row(
+        self,
+        epoch: int,
+        train_loss: float,
+        test_loss: float,
+        seconds: float,
+        test_penalty: float = math.nan,
+    ) -> None:
+        """Add the losses of an epoch to `rows`. test_penalty: NaN if no layer has a penalty."""
+        row = dict(zip(COLUMNS, (epoch, train_loss, test_loss, seconds), strict=True))
+        if not math.isnan(test_penalty):
+            row["test_penalty"] = test_penalty
+        self.rows.append(row)
+
     @property
     def history(self) -> pd.DataFrame:
-        """The columns epoch, train_loss, test_loss and seconds, with one row for each epoch."""
-        return pd.DataFrame(self.rows, columns=COLUMNS)
+        """A table with one row for each epoch, and the columns of `rows`."""
+        extra = [name for row in self.rows for name in row if name not in COLUMNS]
+        return pd.DataFrame(self.rows, columns=[*COLUMNS, *dict.fromkeys(extra)])
 
 
 def write_config(run: Run) -> None:
@@ -243,11 +265,12 @@ def prepare_folder(run: Run, optimizer: Optimizer, resume: bool) -> tuple[list, 
 def check_same(was: Settings, now: Settings, folder: Path) -> None:
     """Raise ScratchaeError if a run would continue with other settings.
 
-    The number of epochs may differ. `data` and `test_data` may differ if the training images are the same.
+    The number of epochs and the test images may differ. `data` and `test_data` may differ if the training
+    images are the same.
     """
     for name, old in asdict(was).items():
         new = getattr(now, name)
-        if name in ("data", "test_data", "epochs") or old is None or new == old:
+        if name in ("data", "test_data", "test_checksum", "epochs") or old is None or new == old:
             continue
         if name == "checksum":
             raise ScratchaeError(

@@ -3,7 +3,6 @@
 import inspect
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,59 +14,16 @@ import torch
 from PIL import Image, ImageDraw
 
 from scratchae import models
-from scratchae.cli import main
 from scratchae.cli.train import DEFAULTS
 from scratchae.training import fit
 from scratchae.training.loop import LR, WEIGHT_DECAY
+from tests.helpers.command_line import error_sentence
 from tests.helpers.runs import few_digits, write_npz
 
 PICTURES = {
     *("feature_maps.png", "filters.png", "interpolation.png"),
     *("latent.png", "loss.png", "reconstructions.png"),
 }
-
-
-@pytest.fixture
-def call(capsys, monkeypatch, tmp_path):
-    """call("train", "fc", ...) -> (exit code, stdout, stderr), run in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["scratchae", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
-def digits(tmp_path):
-    return write_npz(tmp_path / "few.npz", few_digits())
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A run of two epochs, made once by the command line."""
-    folder = tmp_path_factory.mktemp("finished")
-    write_npz(folder / "few.npz", few_digits())
-    command = ["train", "fc", "--data", "few.npz", "--epochs", "2", "--out", "run"]
-    subprocess.run([sys.executable, "-m", "scratchae", *command], cwd=folder, check=True)
-    return folder / "run"
-
-
-@pytest.fixture
-def trained(call, digits, finished):
-    """A copy of it in runs/fc, its data in `digits`."""
-    shutil.copytree(finished, "runs/fc")
-    config = json.loads(Path("runs/fc/config.json").read_text())
-    Path("runs/fc/config.json").write_text(json.dumps({**config, "data": str(digits)}))
-    return Path("runs/fc")
 
 
 def test_train_leaves_a_complete_run_folder_and_says_where_the_pictures_are(call, digits):
@@ -99,6 +55,18 @@ def test_resume_takes_what_is_not_given_from_the_run(call, digits):
     config = json.loads(Path("run/config.json").read_text())
     assert (config["lr"], config["seed"], config["batch_size"]) == (0.002, 5, 32)
     assert config["data"] == str(digits)
+
+
+def test_train_corrupts_and_augments_and_resume_keeps_both(call, digits):
+    words = ("--corrupt", "noise=0.3", "--augment", "rotate=10,shift=2", "--out", "run")
+    assert call("train", "fc", "--data", digits, "--epochs", 1, *words)[0] == 0
+    assert call("train", "fc", "--out", "run", "--resume", "--epochs", 2)[0] == 0
+    config = json.loads(Path("run/config.json").read_text())
+    assert (config["corrupt"], config["augment"]) == ("noise=0.3", "rotate=10,shift=2")
+    code, _, err = call("train", "fc", "--out", "run", "--resume", "--corrupt", "none")
+    assert code == 2 and "was started with corrupt = noise=0.3, not none" in err
+    code, _, err = call("train", "fc", "--data", digits, "--augment", "rotat=9", "--out", "other")
+    assert code == 2 and "did you mean rotate?" in err and not Path("other").exists()
 
 
 def test_resume_starts_where_there_is_nothing_yet(call, digits):
@@ -145,7 +113,12 @@ def test_help_answers_without_the_seconds_that_torch_takes():
 
 def test_train_has_the_defaults_of_fit():
     theirs = {name: value.default for name, value in inspect.signature(fit).parameters.items()}
-    theirs |= {"lr": LR, "weight_decay": WEIGHT_DECAY}  # None stands for these
+    theirs |= {
+        "lr": LR,
+        "weight_decay": WEIGHT_DECAY,
+        "corrupt": "none",
+        "augment": "none",
+    }  # for None
     assert all(
         theirs[name] == value for name, value in vars(DEFAULTS).items() if "data" not in name
     )
@@ -196,14 +169,7 @@ def test_an_interrupt_says_how_to_go_on(call, digits, monkeypatch):
 class TestMistakes:
     """Each is answered by one sentence with the cure, exit code 2, and no traceback."""
 
-    def sentence(self, call, *words):
-        code, _, err = call(*words)
-        assert code == 2
-        assert "Traceback" not in err
-        last = [line for line in err.splitlines() if line.startswith("error: ")]
-        assert len(last) == 1, err
-        assert "\n" not in err.split("error: ")[1].strip()
-        return last[0]
+    sentence = staticmethod(error_sentence)
 
     def test_an_unknown_model(self, call):
         assert "did you mean 'conv'?" in self.sentence(call, "train", "con")

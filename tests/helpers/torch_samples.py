@@ -26,7 +26,17 @@ MODULES = (
         "LeakyReLU",
         "Linear",
     ),
-    *("MSELoss", "ReLU", "Sigmoid", "Tanh"),
+    *(
+        "BCEWithLogitsLoss",
+        "CrossEntropyLoss",
+        "GELU",
+        "MSELoss",
+        "ReLU",
+        "SiLU",
+        "Sigmoid",
+        "Softplus",
+        "Tanh",
+    ),
 )
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 
