@@ -90,8 +90,6 @@ class Cloud {
   drawMarks(basis) {
     const { context } = this;
     const at = (code) => this.project(this.codes.placeOf(code), basis);
-    context.strokeStyle = theme.text;
-    context.lineWidth = 2;
     context.beginPath();
     if (this.line) {
       context.moveTo(...at(this.line[0]).slice(0, 2));
@@ -102,12 +100,12 @@ class Cloud {
       context.moveTo(cx + 4 * dx, cy + 4 * dy);
       context.lineTo(cx + 12 * dx, cy + 12 * dy);
     }
-    context.stroke();
+    this.stroke();
     for (const { code, text, sigma } of this.marks) {
       const [x, y] = at(code);
       context.beginPath();
       context.arc(x, y, sigma ? 2.5 : 7, 0, 7);
-      context.stroke();
+      this.stroke();
       if (sigma) this.ellipse(code, sigma, basis);
       if (text) this.write(text, [x, y - 17], 13);
     }
@@ -132,7 +130,16 @@ class Cloud {
     const radii = [mean + half, mean - half].map((square) => Math.sqrt(Math.max(0, square)));
     this.context.beginPath();
     this.context.ellipse(cx, cy, ...radii, Math.atan2(2 * b, a - c) / 2, 0, 2 * Math.PI);
-    this.context.stroke();
+    this.stroke();
+  }
+
+  /** Draw the current path with an outline in the panel's colour, so that it is visible on all points. */
+  stroke() {
+    const { context } = this;
+    for (const [colour, width] of [[theme.panel, 5], [theme.text, 2]]) {
+      Object.assign(context, { strokeStyle: colour, lineWidth: width });
+      context.stroke();
+    }
   }
 
   /** Write text with an outline in the panel's colour, so that it is readable on all points. */
@@ -147,8 +154,6 @@ class Cloud {
     context.strokeText(text, x, y);
     context.fillStyle = theme.text;
     context.fillText(text, x, y);
-    context.strokeStyle = theme.text;
-    context.lineWidth = 2;
   }
 }
 

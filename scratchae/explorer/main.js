@@ -148,7 +148,7 @@ function setUpImages() {
   };
   imageButtons($('samples'), digits.slice(0, half), 'Take', takeOne('from the data'));
   imageButtons($('unseen'), unseen, 'Take', takeOne('never seen in training'));
-  $('unseen-title').textContent = `or ${content.unseen.what}, which no network of this page has seen`;
+  $('unseen-title').textContent = `or ${content.unseen.what}, which ${panels.length > 1 ? 'the networks have' : 'the network has'} never seen`;
   imageButtons($('others'), digits.slice(half), 'Walk to or from', ({ ink, label, name }) => {
     path.pick(panels.map((panel) => panel.encode(ink)), label);
     for (const panel of panels) {

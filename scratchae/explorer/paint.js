@@ -91,7 +91,7 @@ function onceAFrame(f) {
 }
 
 /** Format a number with a typographic minus: 1.5, −1.5. */
-const number = (value, digits = 2) => value.toFixed(digits).replace('-', '−');
+const number = (value, digits = 2) => value.toFixed(digits).replace(/^-(?=[0.]*$)/, '').replace('-', '−');
 
 /** 'a 3' or 'an A', or 'a digit' if the label is unknown. `names` are those of the labels. */
 let names = [...'0123456789'];

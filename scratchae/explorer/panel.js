@@ -12,6 +12,7 @@ class Panel {
     Object.assign(this, { run, index, name: run.model, times: [], marks: {} });
     this.encoder = new Network(run.encoder, run.inputShape);
     this.decoder = new Network(run.decoder, run.codeShape);
+    this.painter = new Network(run.decoder, run.codeShape); // for images that the layer view does not show
     this.codes = run.cloud && new Codes(run.cloud);
     this.space = copyOf('space-of-run', $('panels'));
     this.output = copyOf('output-of-run', $('outputs'));
@@ -21,7 +22,7 @@ class Panel {
     this.space.hidden = !this.codes;
     this.cloud = this.codes && new Cloud(this.part('cloud'), this.codes);
     if (this.cloud && !this.cloud.solid && this.codes.width === 2) {
-      this.cloud.plane = new Plane(this.cloud, (code) => this.decode(code));
+      this.cloud.plane = new Plane(this.cloud, (code) => this.sketch(code));
     }
     const [encoder, decoder] = this.layers.querySelectorAll('.stages');
     this.encoderView = new LayerView(this.encoder, encoder);
@@ -40,10 +41,15 @@ class Panel {
     return Float32Array.from(this.encoder.forward(Float32Array.from(ink, (v) => low + v * (high - low))));
   }
 
-  /** The image of a code, as ink from 0 to 1. */
-  decode(code) {
+  /** The image of a code, as ink from 0 to 1. `network`: the one whose activations are shown, or the other. */
+  decode(code, network = this.decoder) {
     const [low, high] = this.run.pixelRange;
-    return this.decoder.forward(code).map((v) => (v - low) / (high - low));
+    return network.forward(code).map((v) => (v - low) / (high - low));
+  }
+
+  /** The image of a code, without changing what the layer view shows. */
+  sketch(code) {
+    return this.decode(code, this.painter);
   }
 
   /** Encode and decode an image, and show the result. */

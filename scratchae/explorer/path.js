@@ -37,7 +37,7 @@ class Path {
       row.root.hidden = !this.known(row);
       row.strip.setAttribute('aria-label', `${FRAMES} steps from ${named(a.label)} to ${named(b.label)}`);
       if (row.root.hidden) continue;
-      row.frames.forEach((frame, i) => paintDigit(frame, row.panel.decode(this.at(i / (FRAMES - 1), row))));
+      row.frames.forEach((frame, i) => paintDigit(frame, row.panel.sketch(this.at(i / (FRAMES - 1), row))));
     }
     $('ends').textContent = `A is ${named(a.label)}, B is ${named(b.label)}; you choose ${'AB'[this.next]} next.`;
     this.move();

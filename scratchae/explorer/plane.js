@@ -50,7 +50,7 @@ class Plane {
 function tinted(ink, [paper, full]) {
   const image = new ImageData(SIDE, SIDE);
   for (let i = 0; i < SIDE * SIDE; i++) {
-    const share = 0.75 * Math.max(0, Math.min(1, ink[i])); // fainter than the points of the cloud
+    const share = 0.5 * Math.max(0, Math.min(1, ink[i])); // fainter than the points of the cloud
     image.data.set([...paper.map((from, k) => from + share * (full[k] - from)), 255], 4 * i);
   }
   return image;

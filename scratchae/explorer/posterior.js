@@ -8,6 +8,7 @@ const REACH = 4; // of the axis of the bars
 class Posterior {
   constructor(panel) {
     Object.assign(this, { panel, mu: null, sigma: null, eps: new Float32Array(panel.run.codeShape[0]) });
+    this.eps.forEach((_, d) => (this.eps[d] = d % 2 ? -1 : 1)); // one spread away from the mean
     this.root = copyOf('noise-of-run', $('noises'));
     this.root.querySelector('.name').textContent = panel.name;
     this.draws = Array.from({ length: DRAWS }, () => digitCanvas());
@@ -74,12 +75,12 @@ class Posterior {
     const image = panel.decode(z);
     panel.showDecoder('the code z');
     paintDigit(this.part('sampled'), image);
-    paintDigit(this.part('mean'), panel.decode(mu));
-    this.draws.forEach((canvas, i) => paintDigit(canvas, panel.decode(this.code(this.strip[i]))));
+    paintDigit(this.part('mean'), panel.sketch(mu));
+    this.draws.forEach((canvas, i) => paintDigit(canvas, panel.sketch(this.code(this.strip[i]))));
     this.part('scale').textContent = number(s, 1);
     for (const { d, slider, bar, words } of this.rows) {
       slider.value = eps[d];
-      words.textContent = `z = ${number(mu[d])} + ${number(s, 1)} · ${number(sigma[d])} · ${bracketed(eps[d])} = ${number(z[d])}`;
+      words.textContent = `${number(mu[d])} + ${number(s, 1)} · ${number(sigma[d])} · ${bracketed(eps[d])} = ${number(z[d])}`;
       drawBar(bar, mu[d], s * sigma[d], z[d]);
     }
     const kl = mu.reduce((sum, m, d) => sum + (m * m + sigma[d] ** 2 - 1) / 2 - Math.log(sigma[d]), 0);
