@@ -229,7 +229,8 @@ def test_one_learning_rate_for_each_parameter_has_a_schedule_too():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: StepLR(0), "StepLR expects step_size to be at least 1, got 0"),
+        (lambda: StepLR(0), "StepLR expects step_size to be a whole number of at least 1, got 0"),
+        (lambda: StepLR(2.5), "step_size"),
         (lambda: StepLR(1, -1.0), "gamma"),
         (lambda: LinearLR(0.0), "start_factor to be above 0 and at most 1, got 0.0"),
         (lambda: LinearLR(1.1), "start_factor"),
@@ -250,6 +251,7 @@ def test_one_learning_rate_for_each_parameter_has_a_schedule_too():
         (lambda: ReduceLROnPlateau(-0.1), "factor"),
         (lambda: ReduceLROnPlateau(patience=-1), "patience"),
         (lambda: ReduceLROnPlateau(threshold_mode="max"), "threshold_mode"),
+        (lambda: ReduceLROnPlateau(patience=0.5), "patience to be a whole number"),
         (lambda: ReduceLROnPlateau(cooldown=-1), "cooldown"),
         (lambda: ReduceLROnPlateau(min_lr=-0.1), "min_lr"),
     ],
