@@ -11,18 +11,18 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scratchae.models.vae import VAE
 
 import scratchae
-from scratchae import layers
+from scratchae import layers, losses
 from scratchae.checking.layer_cases import LAYER_CASES, LayerCase, layer_strategy
 from scratchae.errors import ScratchaeError
 from scratchae.interchange import Graph, Value, export_onnx, form
 from scratchae.interchange.export import signature
 from scratchae.interchange.graph import FORMS, form_of
 from scratchae.layers import Layer
-from scratchae.losses import BCEWithLogitsLoss, Loss
+from scratchae.losses import Loss
 from scratchae.models import Autoencoder, build, names
-from scratchae.models.vae import VAE
 from scratchae.training.evaluation import evaluating
 
 TOLERANCE = 1e-5
@@ -211,12 +211,26 @@ def test_a_layer_of_your_own_is_named_until_you_give_its_form(tmp_path):
         export_onnx(own_model(Halve()), tmp_path)
 
 
-def test_the_decoder_of_a_model_of_logits_gives_pixels(tmp_path):
-    model = own_model()
-    model.loss = BCEWithLogitsLoss(reduction="batchmean")
-    x = torch.randn(3, 9)
+@pytest.mark.parametrize(
+    "kind", [losses.BCEWithLogitsLoss, losses.ContinuousBernoulliLoss, losses.CrossEntropyLoss]
+)
+def test_the_decoder_of_a_model_of_logits_gives_pixels(kind, tmp_path):
+    model = Autoencoder(layers.Sequential(), layers.Sequential(), (9,), kind())
+    x = torch.cat([torch.randn(30, 9) * scale for scale in (1e-3, 0.3, 1.0, 30.0, 1000.0)])
+    x[0] = torch.tensor([0.0, 0.5, -0.5, 0.4999999, -0.4999999, 0.51, 1e-30, 80.0, -90.0])
     (pixels,) = run_file(export_onnx(model, tmp_path)[1], x)
-    assert_near(pixels, x.tanh().sigmoid())
+    assert_near(pixels, model.expected(x))
+
+
+def test_every_loss_of_the_library_has_a_form_or_its_output_is_the_pixels():
+    kinds = [
+        value
+        for value in vars(losses).values()
+        if inspect.isclass(value) and issubclass(value, Loss)
+    ]
+    assert len(kinds) > 4
+    for kind in kinds:
+        assert kind.expected is Loss.expected or form_of(kind.__new__(kind), "expected")
 
 
 def test_a_loss_that_says_what_its_pixels_are_needs_a_form(tmp_path):
