@@ -59,7 +59,7 @@ def export_onnx(model: Autoencoder, folder: str | Path) -> tuple[Path, Path]:
     about = {
         "model": model.name or type(model).__name__,
         "scratchae": scratchae.__version__,
-        "pixel_range": json.dumps(getattr(model, "pixel_range", (-1.0, 1.0))),
+        "pixel_range": json.dumps(model.pixel_range),
         "image_shape": json.dumps(image.shape),
         "code_shape": json.dumps(code.shape),
     }
