@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 def export_onnx(model: Autoencoder, folder: str | Path) -> tuple[Path, Path]:
     """Write folder/encoder.onnx and folder/decoder.onnx; return their paths.
 
-    The encoder has the input "image", (N, *input_shape), and the output "code"; for a VAE it has the outputs
-    "mu" and "logvar" instead. The decoder has the input "code" and the output "image". N is open: any number
-    of images is accepted. All tensors are float32. The metadata of both files gives the name of the model,
-    the range of the pixels, the shapes of an image and of a code, and the version of scratchae.
+    The encoder has the input "image", (N, *input_shape), and the output "code". The encoder of a VAE has two
+    outputs, "mu" and "logvar": the mean and the log-variance of the code. The decoder has the input "code" and
+    the output "image". N is open: any number of images is accepted. All tensors are float32. The metadata
+    of both files gives the name of the model, the range of the pixels, the shapes of an image and of a
+    code, and the version of scratchae.
 
     Both files compute what the model computes in evaluation mode. The decoder's output is pixels: if the loss
-    is made for logits, as BCEWithLogitsLoss, the file ends with their sigmoid. The files are written without
-    torch.onnx, node by node, and checked by onnx. Raises ScratchaeError if the package onnx is not
+    is made for logits, as BCEWithLogitsLoss, the file ends with their sigmoid. The files are written
+    without torch.onnx, node by node, and checked by onnx. Raises ScratchaeError if the package onnx is not
     installed, if a layer has no ONNX form, or if the folder cannot be written.
 
     >>> import tempfile
