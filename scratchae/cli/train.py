@@ -34,6 +34,12 @@ class Settings:
     seed: int = 2
     corrupt: str = "none"
     augment: str = "none"
+    validation: float = 0.0
+    patience: int | None = None
+    schedule: str = "none"
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    ema: float | None = None
 
 
 DEFAULTS = Settings()
@@ -55,6 +61,38 @@ def train(
         option(
             "L2 penalty: this factor times a weight is added to its gradient.",
             DEFAULTS.weight_decay,
+        ),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        option(
+            "Change the learning rate during training, such as cosine,warmup=2 (lengths are epochs). Kinds: "
+            "step, linear, cosine, onecycle, plateau.",
+            DEFAULTS.schedule,
+        ),
+    ] = None,
+    clip_norm: Annotated[
+        float | None, option("Shorten a gradient whose norm is larger than this number.", "off")
+    ] = None,
+    clip_value: Annotated[
+        float | None, option("Limit each element of the gradient to this size.", "off")
+    ] = None,
+    ema: Annotated[
+        float | None,
+        option(
+            "Average the weights over the steps with this decay, such as 0.999, and keep the average.",
+            "off",
+        ),
+    ] = None,
+    validation: Annotated[
+        float | None,
+        option("The fraction of the training images to hold out for validation.", DEFAULTS.validation),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        option(
+            "Stop after this many epochs without a lower validation loss, and keep the best weights.",
+            "off",
         ),
     ] = None,
     corrupt: Annotated[
@@ -110,6 +148,8 @@ def train(
 
     Example: scratchae train conv --data train.csv --epochs 10 --out runs/first
 
+    Example: scratchae train fc --schedule cosine,warmup=2 --validation 0.1 --patience 5
+
     Example: scratchae train conv --corrupt noise=0.3 --augment rotate=10,shift=2
 
     With several processes: torchrun --nproc-per-node 2 -m scratchae train conv
@@ -144,11 +184,22 @@ def train(
             "seed": seed,
             "corrupt": corrupt,
             "augment": augment,
+            "validation": validation,
+            "patience": patience,
+            "schedule": schedule,
+            "clip_norm": clip_norm,
+            "clip_value": clip_value,
+            "ema": ema,
         }
         given = {name: value for name, value in given.items() if value is not None}
         settings = replace(settings, **given)
         digits = workers.rank_0_first(
-            lambda: data.load(settings.data, test=settings.test_data, seed=settings.seed)
+            lambda: data.load(
+                settings.data,
+                test=settings.test_data,
+                validation=settings.validation,
+                seed=settings.seed,
+            )
         )
         console.print(f"{model} on {describe(digits)}, into {folder}")
         try:
@@ -166,6 +217,11 @@ def train(
                 tf32=tf32,
                 corrupt=settings.corrupt,
                 augment=settings.augment,
+                schedule=settings.schedule,
+                clip_norm=settings.clip_norm,
+                clip_value=settings.clip_value,
+                ema=settings.ema,
+                patience=settings.patience,
                 out=folder,
                 resume=resume,
             )

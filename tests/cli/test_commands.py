@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from scratchae import models
 from scratchae.cli.train import DEFAULTS
 from scratchae.training import fit
-from scratchae.training.loop import LR, WEIGHT_DECAY
+from scratchae.training.optimizers import LR, WEIGHT_DECAY
 from tests.helpers.command_line import error_sentence
 from tests.helpers.runs import few_digits, write_npz
 
