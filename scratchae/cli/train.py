@@ -86,7 +86,9 @@ def train(
     ] = None,
     validation: Annotated[
         float | None,
-        option("The fraction of the training images to hold out for validation.", DEFAULTS.validation),
+        option(
+            "The fraction of the training images to hold out for validation.", DEFAULTS.validation
+        ),
     ] = None,
     patience: Annotated[
         int | None,
@@ -263,17 +265,28 @@ def next_folder(model: str, resume: bool) -> Path:
 
 def describe(digits: Dataset) -> str:
     """Return a text such as 'sample (10,000 training images, 2,000 test images)'."""
-    test = f", {len(digits.test):,} test images" if digits.test is not None else ""
-    return f"{digits.name} ({len(digits.train):,} training images{test})"
+    kinds = {"validation": digits.validation, "test": digits.test}
+    held_out = [
+        f", {len(part):,} {name} images" for name, part in kinds.items() if part is not None
+    ]
+    return f"{digits.name} ({len(digits.train):,} training images{''.join(held_out)})"
 
 
 def report(run: Run, folder: Path) -> None:
     """Print the results of a run and the folder of its pictures."""
+    from scratchae.training.early_stopping import best_epoch
+
     if run.rows:
         last = run.rows[-1]
         seconds = sum(row["seconds"] for row in run.rows)
         console.print(
             f"{run.epoch} epochs in {seconds:.1f} s. Mean squared error: train "
             f"{last['train_loss']:.4f}, test {last['test_loss']:.4f}"
+        )
+    if run.settings.patience is not None and run.rows:
+        losses = run.column("validation_loss")
+        best = best_epoch(losses)
+        console.print(
+            f"Kept: the weights of epoch {best + 1}, with the lowest validation loss, {losses[best]:.4f}"
         )
     console.print(f"Pictures: {folder / 'pictures'}")

@@ -77,9 +77,7 @@ class Settings:
 
     def load(self) -> Dataset:
         """Load the data set again; return it."""
-        return load(
-            self.data, test=self.test_data, validation=self.validation, seed=self.seed
-        )
+        return load(self.data, test=self.test_data, validation=self.validation, seed=self.seed)
 
 
 @dataclass
@@ -88,7 +86,8 @@ class Run:
 
     rows: for each epoch a dict with epoch, train_loss, test_loss and seconds; the losses are means over
     the images. If the model has penalties, such as the KL part of a VAE, test_penalty is their part of
-    test_loss. `history` contains the same as a DataFrame. outputs: for each epoch (epoch, originals,
+    test_loss. With validation images there is a validation_loss, and with a schedule the learning rate lr of
+    the last step. `history` contains the same as a DataFrame. outputs: for each epoch (epoch, originals,
     reconstructions); the last two are (K, *input_shape), and the originals are the same in every epoch.
     folder: the run folder; None if the run is not stored on disk. result: the weights and buffers that the
     run results in, if these are not those of the last step: averaged weights, or those of the best epoch.
@@ -126,12 +125,17 @@ class Run:
         test_loss: float,
         seconds: float,
         test_penalty: float = math.nan,
+        **more: float,
     ) -> None:
-        """Add the losses of an epoch to `rows`. test_penalty: NaN if no layer has a penalty."""
+        """Add an epoch to `rows`. test_penalty: NaN if no layer has a penalty. more: further columns."""
         row = dict(zip(COLUMNS, (epoch, train_loss, test_loss, seconds), strict=True))
         if not math.isnan(test_penalty):
             row["test_penalty"] = test_penalty
-        self.rows.append(row)
+        self.rows.append(row | more)
+
+    def column(self, name: str) -> list[float]:
+        """Return the values of a column, for the epochs that have it."""
+        return [row[name] for row in self.rows if name in row]
 
     @property
     def history(self) -> pd.DataFrame:
@@ -199,7 +203,8 @@ def read_config(folder: Path) -> Settings:
 def read_checkpoint(run: Run, optimizer: Optimizer | None = None) -> None:
     """Load the checkpoint into run and, if it is given, into optimizer.
 
-    With an optimizer, the model gets the weights of the last step; without one, the result of the run. Raises ScratchaeError if there is no checkpoint, or if it is damaged.
+    With an optimizer, the model gets the weights of the last step; without one, the result of the run.
+    Raises ScratchaeError if there is no checkpoint, or if it is damaged.
     """
     path = run.own_folder / "checkpoint.safetensors"
     try:

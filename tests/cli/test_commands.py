@@ -118,6 +118,8 @@ def test_train_has_the_defaults_of_fit():
         "weight_decay": WEIGHT_DECAY,
         "corrupt": "none",
         "augment": "none",
+        "schedule": "none",
+        "validation": 0.0,  # as `load` has it
     }  # for None
     assert all(
         theirs[name] == value for name, value in vars(DEFAULTS).items() if "data" not in name
