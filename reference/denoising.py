@@ -151,7 +151,7 @@ def measure_denoising(data: Dataset, epochs: int = EPOCHS["conv"]) -> tuple[list
         outputs = {
             "noisy": noisy,
             f"median {window} x {window}": median(noisy),
-            f"PCA, {k} components": projection(noisy),
+            f"PCA, k = {k}": projection(noisy),
             "conv": denoiser(models[0])(noisy),
         }
         rows.append(
