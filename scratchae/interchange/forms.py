@@ -9,12 +9,13 @@ import math
 
 import torch
 
-from scratchae import layers, losses
+from scratchae import layers
 from scratchae.errors import ScratchaeError
 from scratchae.interchange.graph import Graph, Value, form, shape_after
 from scratchae.layers.batchnorm import BatchNorm
 from scratchae.layers.geometry import padding_of
 from scratchae.layers.smooth_activations import CUBIC
+from scratchae.models.vae import SharedLogvar
 
 # --------------------------------------------------------------------------------- containers
 
@@ -24,6 +25,12 @@ def sequential(graph: Graph, layer: layers.Sequential, x: Value) -> str:
     for name, child in layer.children():
         x = graph.add(child, x, name)
     return x.name
+
+
+@form(layers.Residual)
+def residual(graph: Graph, layer: layers.Residual, x: Value) -> str:
+    skipped = x if layer.shortcut is None else graph.add(layer.shortcut, x, "shortcut")
+    return graph.node("Add", skipped.name, graph.add(layer.body, x, "body").name)
 
 
 # ------------------------------------------------------------------------- layers with weights
@@ -158,9 +165,26 @@ def reshape(graph: Graph, layer: layers.Layer, x: Value) -> str:
     return graph.node("Reshape", x.name, graph.constant("shape", shape))
 
 
-# ------------------------------------------------------------- from an output to pixels (of a loss)
+# -------------------------------------------------------------------------- variational autoencoders
 
 
-@form(losses.BCEWithLogitsLoss)
-def pixels_of_logits(graph: Graph, loss: losses.BCEWithLogitsLoss, y: Value) -> str:
-    return graph.node("Sigmoid", y.name)
+@form(layers.GaussianSampling)
+def mean_of_posterior(graph: Graph, layer: layers.GaussianSampling, x: Value) -> str:
+    mu, _ = halves(graph, x)
+    return mu.name
+
+
+def halves(graph: Graph, x: Value) -> tuple[Value, Value]:
+    """Add the nodes that cut x (N, 2 L) into mu and logvar, (N, L) each."""
+    latent = x.shape[0] // 2
+    axis = graph.constant("axis", [1])
+    bounds = [graph.constant(f"bound_{i}", [i * latent]) for i in range(3)]
+    mu, logvar = (graph.node("Slice", x.name, *bounds[i : i + 2], axis) for i in (0, 1))
+    return Value(mu, (latent,)), Value(logvar, (latent,))
+
+
+@form(SharedLogvar)
+def shared_logvar(graph: Graph, layer: SharedLogvar, x: Value) -> str:
+    shape = graph.node("Shape", x.name)
+    logvar = graph.node("Expand", graph.constant("logvar", layer.logvar), shape)
+    return graph.node("Concat", x.name, logvar, axis=1)
