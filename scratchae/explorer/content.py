@@ -33,7 +33,7 @@ def content_of(runs: Sequence[Run], data: Dataset) -> dict:
     images = data.test or data.train
     widths = [width for run in runs if (width := code_width(run, images))]
     # The same images in every cloud: a click on a point then means one image.
-    chosen = images.select(sample(images, min(POINTS, *(NUMBERS // w for w in widths), POINTS)))
+    chosen = images.select(sample(images, min([POINTS, *(NUMBERS // width for width in widths)])))
     described = []
     for run, name in zip(runs, distinct([run.model.name or "model" for run in runs]), strict=True):
         last = run.rows[-1] if run.rows else {}
@@ -140,6 +140,7 @@ def few_images(images: Images) -> dict:
 
 
 def packed(images: Images) -> dict:
+    """Return the images as bytes, and their labels."""
     labels = None if images.labels is None else images.labels.tolist()
     return {"count": len(images), "pixels": pack(images.pixels), "labels": labels}
 
@@ -147,9 +148,9 @@ def packed(images: Images) -> dict:
 def unseen(data: Dataset) -> dict:
     """Return ten images of a kind that the data does not contain: letters, or digits if it is letters."""
     if data.classes == tuple(LETTERS):
-        test = load().test
-        images = test.select(torch.stack([(test.labels == d).nonzero()[0, 0] for d in range(10)]))
-        return {"what": "digits", "names": list(DIGITS), **packed(images)}
+        digits = load()
+        ten = (digits.test or digits.train).select(sample(digits.test or digits.train, 10))
+        return {"what": "digits", "names": list(DIGITS), **packed(ten)}
     return {"what": "letters", "names": list(LETTERS), **packed(letters())}
 
 
@@ -173,7 +174,7 @@ def distinct(names: list[str]) -> list[str]:
     >>> distinct(["fc", "vae"]), distinct(["fc", "fc"])
     (['fc', 'vae'], ['fc (1)', 'fc (2)'])
     """
-    counts, seen = Counter(names), Counter()
+    counts, seen = Counter(names), Counter[str]()
     result = []
     for name in names:
         seen[name] += 1

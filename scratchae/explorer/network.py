@@ -162,8 +162,8 @@ def batchnorm(layer: BatchNorm1d | BatchNorm2d) -> dict:
     return {"factor": finite(factor, layer), "shift": finite(shift, layer)}
 
 
-def finite(values: Tensor, layer: Layer) -> str:
-    """Return float32 numbers. Raises ScratchaeError if one is not finite."""
+def finite(values: Tensor, layer: Layer) -> dict:
+    """Pack float32 numbers. Raises ScratchaeError if one is not finite."""
     if not values.isfinite().all():
         raise ScratchaeError(
             f"{layer!r} has running statistics that are not finite: train again with a lower "

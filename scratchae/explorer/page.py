@@ -19,6 +19,7 @@ from scratchae.training import Run
 
 LARGEST = 500_000  # bytes for one run, so that the page opens at once and can be sent by mail
 ROUNDINGS = (FINE, 31, 15, 11, 7)  # largest integers of the weights; the first that fits is used
+WEIGHTS_PER_BYTE = 4  # at the very most: with more weights than that, rounding is not even tried
 STYLES = ("theme", "parts", "controls", "layers", "layout")
 SCRIPTS = (
     "network",
@@ -92,7 +93,8 @@ def page(runs: Run | Sequence[Run], data: Dataset) -> str:
 
 def networks_that_fit(run: Run, images: Images, used: int) -> dict:
     """Describe the networks with the finest rounding that makes them and `used` fit into LARGEST bytes."""
-    for most in ROUNDINGS:
+    size = sum(parameter.numel() for parameter in run.model.parameters()) // WEIGHTS_PER_BYTE
+    for most in ROUNDINGS if size <= LARGEST else ():
         networks = networks_of(run, images, most)
         size = used + len(as_json(networks))
         if size <= LARGEST:
