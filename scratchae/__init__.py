@@ -32,12 +32,14 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import Conv2d as Conv2d
     from scratchae.layers import ConvTranspose2d as ConvTranspose2d
     from scratchae.layers import Flatten as Flatten
+    from scratchae.layers import GaussianSampling as GaussianSampling
     from scratchae.layers import Layer as Layer
     from scratchae.layers import LayerNorm as LayerNorm
     from scratchae.layers import LeakyReLU as LeakyReLU
     from scratchae.layers import Linear as Linear
     from scratchae.layers import MaxPool2d as MaxPool2d
     from scratchae.layers import ReLU as ReLU
+    from scratchae.layers import Residual as Residual
     from scratchae.layers import Sequential as Sequential
     from scratchae.layers import Sigmoid as Sigmoid
     from scratchae.layers import SiLU as SiLU
@@ -46,8 +48,12 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import Unflatten as Unflatten
     from scratchae.layers import Upsample as Upsample
     from scratchae.losses import BCEWithLogitsLoss as BCEWithLogitsLoss
+    from scratchae.losses import ContinuousBernoulliLoss as ContinuousBernoulliLoss
+    from scratchae.losses import CrossEntropyLoss as CrossEntropyLoss
+    from scratchae.losses import GaussianNLLLoss as GaussianNLLLoss
     from scratchae.losses import Loss as Loss
     from scratchae.losses import MSELoss as MSELoss
+    from scratchae.models import VAE as VAE
     from scratchae.models import Autoencoder as Autoencoder
     from scratchae.models import build as build
     from scratchae.models import register as register
@@ -79,10 +85,11 @@ _HOMES = {
     "data": "Augmentation Batches Corruption Dataset digit_from_picture load",
     "errors": "ScratchaeError",
     "interchange": "export_onnx load_weights save_weights",
-    "layers": "AvgPool2d BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GELU Layer LayerNorm "
-    "LeakyReLU Linear MaxPool2d ReLU Sequential SiLU Sigmoid Softplus Tanh Unflatten Upsample",
-    "losses": "BCEWithLogitsLoss Loss MSELoss",
-    "models": "Autoencoder build register",
+    "layers": "AvgPool2d BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GELU GaussianSampling "
+    "Layer LayerNorm LeakyReLU Linear MaxPool2d ReLU Residual Sequential SiLU Sigmoid Softplus Tanh "
+    "Unflatten Upsample",
+    "losses": "BCEWithLogitsLoss ContinuousBernoulliLoss CrossEntropyLoss GaussianNLLLoss Loss MSELoss",
+    "models": "VAE Autoencoder build register",
     "optim": "SGD Adam AdamW CosineAnnealingLR LinearLR OneCycleLR Optimizer ReduceLROnPlateau Schedule "
     "SequentialLR StepLR",
     "profiling": "profile",

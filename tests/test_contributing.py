@@ -96,8 +96,9 @@ def test_the_layer_is_an_exercise_and_the_model_trains_alone_and_in_a_sweep(copy
 @pytest.mark.slow
 def test_the_tests_of_layers_take_up_the_new_layer_and_its_examples_hold(copy):
     run(copy, "-m", "pytest", "-q", "scratchae/layers/tanhshrink.py", "scratchae/models/shallow.py")
-    said = run(copy, "-m", "pytest", "-q", "tests/layers", "tests/sweep", "-k", "Tanhshrink")
-    assert int(re.findall(r"(\d+) passed", said)[0]) >= 2
+    folders = ("tests/layers", "tests/sweep", "tests/interchange")
+    said = run(copy, "-m", "pytest", "-q", *folders, "-k", "Tanhshrink")
+    assert int(re.findall(r"(\d+) passed", said)[0]) >= 3
 
 
 @pytest.mark.slow

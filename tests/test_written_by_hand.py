@@ -35,7 +35,7 @@ ALLOWED = {
     "elementwise": "add add_ sub sub_ rsub mul mul_ div div_ neg square pow sqrt sqrt_ rsqrt "
     "rsqrt_ reciprocal reciprocal_ exp exp_ expm1 log log1p erf tanh "
     "sign sign_ where gt gt_ ge lt le eq clamp clamp_min "
-    "clamp_ maximum addcmul "
+    "clamp_ maximum cos sin bitwise_xor bitwise_and __rshift__ addcmul "
     "addcmul_ addcdiv addcdiv_ lerp lerp_ abs ne isfinite",
     "reductions": "sum mean amax max all",
     "views": "view _unsafe_view reshape _reshape_alias t transpose permute expand as_strided "
@@ -43,7 +43,7 @@ ALLOWED = {
     "flatten unflatten mT numpy_T set_",
     "copies and new tensors": "clone copy_ _to_copy to contiguous cat zeros zeros_like new_zeros new_full empty "
     "empty_like new_empty ones full scalar_tensor zero_ fill_ empty_strided new_empty_strided resize_ "
-    "index_select arange stack full_like lift_fresh",
+    "index_select arange stack full_like lift_fresh scatter",
     "numbers to Python": "_local_scalar_dense is_nonzero item",
     "messages between workers": "allreduce_ allgather_ broadcast_",
 }

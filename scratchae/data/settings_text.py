@@ -52,10 +52,12 @@ class SettingsText:
     def parse(cls, text: str | Self | None) -> Self | None:
         """Return the settings that a text such as "noise=0.3,mask=0.1" describes.
 
-        An object is returned as it is. None, and settings that do nothing, give None. Raises
+        An object is returned as it is. None, "none" and settings that do nothing give None. Raises
         ScratchaeError if a name is unknown or is there twice, or if a value is wrong.
         """
-        if text is None or isinstance(text, cls):
+        if text is None or text == "none":
+            return None
+        if isinstance(text, cls):
             return text or None
         if not isinstance(text, str):
             raise ScratchaeError(

@@ -5,13 +5,17 @@ The operators are described at https://onnx.ai/onnx/operators. Most have the sam
 
 from __future__ import annotations
 
+import math
+
 import torch
 
-from scratchae import layers, losses
+from scratchae import layers
 from scratchae.errors import ScratchaeError
 from scratchae.interchange.graph import Graph, Value, form, shape_after
 from scratchae.layers.batchnorm import BatchNorm
 from scratchae.layers.geometry import padding_of
+from scratchae.layers.smooth_activations import CUBIC
+from scratchae.models.vae import SharedLogvar
 
 # --------------------------------------------------------------------------------- containers
 
@@ -21,6 +25,12 @@ def sequential(graph: Graph, layer: layers.Sequential, x: Value) -> str:
     for name, child in layer.children():
         x = graph.add(child, x, name)
     return x.name
+
+
+@form(layers.Residual)
+def residual(graph: Graph, layer: layers.Residual, x: Value) -> str:
+    skipped = x if layer.shortcut is None else graph.add(layer.shortcut, x, "shortcut")
+    return graph.node("Add", skipped.name, graph.add(layer.body, x, "body").name)
 
 
 # ------------------------------------------------------------------------- layers with weights
@@ -117,6 +127,35 @@ def sigmoid(graph: Graph, layer: layers.Sigmoid, x: Value) -> str:
     return graph.node("Sigmoid", x.name)
 
 
+@form(layers.SiLU)
+def silu(graph: Graph, layer: layers.SiLU, x: Value) -> str:
+    return graph.node("Mul", x.name, graph.node("Sigmoid", x.name))
+
+
+@form(layers.GELU)
+def gelu(graph: Graph, layer: layers.GELU, x: Value) -> str:
+    if layer.approximate == "tanh":
+        cube = graph.node("Mul", graph.node("Mul", x.name, x.name), x.name)
+        small = graph.node("Mul", cube, graph.constant("cubic", CUBIC))
+        u = graph.node("Add", x.name, small)
+        u = graph.node("Mul", u, graph.constant("scale", math.sqrt(2 / math.pi)))
+        gate = graph.node("Tanh", u)
+    else:
+        u = graph.node("Div", x.name, graph.constant("root_of_two", math.sqrt(2)))
+        gate = graph.node("Erf", u)
+    gate = graph.node("Add", gate, graph.constant("one", 1.0))
+    gate = graph.node("Mul", gate, graph.constant("half", 0.5))
+    return graph.node("Mul", x.name, gate)
+
+
+@form(layers.Softplus)
+def softplus(graph: Graph, layer: layers.Softplus, x: Value) -> str:
+    beta = graph.constant("beta", float(layer.beta))
+    z = graph.node("Mul", x.name, beta)
+    large = graph.node("Greater", z, graph.constant("threshold", float(layer.threshold)))
+    return graph.node("Where", large, x.name, graph.node("Div", graph.node("Softplus", z), beta))
+
+
 # ---------------------------------------------------------------------------------------- shape
 
 
@@ -126,9 +165,26 @@ def reshape(graph: Graph, layer: layers.Layer, x: Value) -> str:
     return graph.node("Reshape", x.name, graph.constant("shape", shape))
 
 
-# ------------------------------------------------------------- from an output to pixels (of a loss)
+# -------------------------------------------------------------------------- variational autoencoders
 
 
-@form(losses.BCEWithLogitsLoss)
-def pixels_of_logits(graph: Graph, loss: losses.BCEWithLogitsLoss, y: Value) -> str:
-    return graph.node("Sigmoid", y.name)
+@form(layers.GaussianSampling)
+def mean_of_posterior(graph: Graph, layer: layers.GaussianSampling, x: Value) -> str:
+    mu, _ = halves(graph, x)
+    return mu.name
+
+
+def halves(graph: Graph, x: Value) -> tuple[Value, Value]:
+    """Add the nodes that cut x (N, 2 L) into mu and logvar, (N, L) each."""
+    latent = x.shape[0] // 2
+    axis = graph.constant("axis", [1])
+    bounds = [graph.constant(f"bound_{i}", [i * latent]) for i in range(3)]
+    mu, logvar = (graph.node("Slice", x.name, *bounds[i : i + 2], axis) for i in (0, 1))
+    return Value(mu, (latent,)), Value(logvar, (latent,))
+
+
+@form(SharedLogvar)
+def shared_logvar(graph: Graph, layer: SharedLogvar, x: Value) -> str:
+    shape = graph.node("Shape", x.name)
+    logvar = graph.node("Expand", graph.constant("logvar", layer.logvar), shape)
+    return graph.node("Concat", x.name, logvar, axis=1)

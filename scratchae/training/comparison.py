@@ -31,8 +31,9 @@ class Comparison:
     """Runs side by side.
 
     groups: {label: runs}; a label names the settings in which the groups differ. differences: {what: text}
-    for everything that makes the numbers of the runs incomparable. table: one row for each run. curves: one
-    row for each run and epoch, with the steps and the seconds since the start. loss: the column to
+    for everything that makes the numbers of the runs incomparable. table: one row for each run; test_penalty is
+    the part of test_loss that layers add, such as the KL part of a VAE, and NaN if there is none. curves:
+    one row for each run and epoch, with the steps and the seconds since the start. loss: the column to
     compare, "test_loss" if all runs have test images, otherwise "train_loss".
 
     >>> Comparison({}, {"code size": "3 and 8"}, pd.DataFrame(), pd.DataFrame(), "test_loss").losses_are_comparable
@@ -64,6 +65,7 @@ class Comparison:
                     "epochs": own["epochs"].min(),
                     "train_loss": own["train_loss"].median(),
                     "test_loss": own["test_loss"].median(),
+                    "test_penalty": own["test_penalty"].median(),
                     "lowest": losses.min(),
                     "highest": losses.max(),
                     "seconds": own["seconds"].median(),
@@ -87,7 +89,7 @@ class Comparison:
         drawn = {}
         for label in self.groups:
             model = self.typical(label).model
-            low, high = pixel_range(model)
+            low, high = model.pixel_range
             x = (digits * (high - low) + low).reshape(-1, *model.input_shape)
             drawn[label] = in_unit_range(model, reconstruct(model, x))
         return digits, drawn
@@ -149,6 +151,7 @@ def compare(folders: Sequence[str | Path], anyway: bool = False) -> Comparison:
                     "steps": steps,
                     "train_loss": last["train_loss"],
                     "test_loss": last["test_loss"],
+                    "test_penalty": last.get("test_penalty", math.nan),
                     "seconds": own["seconds"].sum(),
                 }
             )
@@ -200,7 +203,7 @@ def penalty_of_run(run: Run) -> str:
 
 def pixels_of_run(run: Run) -> str:
     """Return the range of the pixels in words."""
-    low, high = pixel_range(run.model)
+    low, high = run.model.pixel_range
     return f"[{low:g}, {high:g}]"
 
 
@@ -225,14 +228,9 @@ def same_test_images(settings: Sequence[Settings]) -> bool:
     return len({own.test_checksum for own in settings}) == 1 and len(known) > 0
 
 
-def pixel_range(model: Autoencoder) -> tuple[float, float]:
-    """Return the lowest and the highest value of the model's pixels."""
-    return getattr(model, "pixel_range", (-1.0, 1.0))
-
-
 def in_unit_range(model: Autoencoder, images: Tensor) -> Tensor:
     """Return images (K, *input_shape) of a model as (K, 28, 28) in [0, 1]."""
-    low, high = pixel_range(model)
+    low, high = model.pixel_range
     return (images.reshape(-1, 28, 28) - low) / (high - low)
 
 

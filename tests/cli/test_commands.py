@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from scratchae import models
 from scratchae.cli.train import DEFAULTS
 from scratchae.training import fit
-from scratchae.training.loop import LR, WEIGHT_DECAY
+from scratchae.training.optimizers import LR, WEIGHT_DECAY
 from tests.helpers.command_line import error_sentence
 from tests.helpers.runs import few_digits, write_npz
 
@@ -55,6 +55,18 @@ def test_resume_takes_what_is_not_given_from_the_run(call, digits):
     config = json.loads(Path("run/config.json").read_text())
     assert (config["lr"], config["seed"], config["batch_size"]) == (0.002, 5, 32)
     assert config["data"] == str(digits)
+
+
+def test_train_corrupts_and_augments_and_resume_keeps_both(call, digits):
+    words = ("--corrupt", "noise=0.3", "--augment", "rotate=10,shift=2", "--out", "run")
+    assert call("train", "fc", "--data", digits, "--epochs", 1, *words)[0] == 0
+    assert call("train", "fc", "--out", "run", "--resume", "--epochs", 2)[0] == 0
+    config = json.loads(Path("run/config.json").read_text())
+    assert (config["corrupt"], config["augment"]) == ("noise=0.3", "rotate=10,shift=2")
+    code, _, err = call("train", "fc", "--out", "run", "--resume", "--corrupt", "none")
+    assert code == 2 and "was started with corrupt = noise=0.3, not none" in err
+    code, _, err = call("train", "fc", "--data", digits, "--augment", "rotat=9", "--out", "other")
+    assert code == 2 and "did you mean rotate?" in err and not Path("other").exists()
 
 
 def test_resume_starts_where_there_is_nothing_yet(call, digits):
@@ -101,7 +113,14 @@ def test_help_answers_without_the_seconds_that_torch_takes():
 
 def test_train_has_the_defaults_of_fit():
     theirs = {name: value.default for name, value in inspect.signature(fit).parameters.items()}
-    theirs |= {"lr": LR, "weight_decay": WEIGHT_DECAY}  # None stands for these
+    theirs |= {
+        "lr": LR,
+        "weight_decay": WEIGHT_DECAY,
+        "corrupt": "none",
+        "augment": "none",
+        "schedule": "none",
+        "validation": 0.0,  # as `load` has it
+    }  # for None
     assert all(
         theirs[name] == value for name, value in vars(DEFAULTS).items() if "data" not in name
     )

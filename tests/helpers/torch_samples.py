@@ -28,7 +28,17 @@ MODULES = (
         "Linear",
         "MaxPool2d",
     ),
-    *("GELU", "MSELoss", "ReLU", "SiLU", "Sigmoid", "Softplus", "Tanh"),
+    *(
+        "BCEWithLogitsLoss",
+        "CrossEntropyLoss",
+        "GELU",
+        "MSELoss",
+        "ReLU",
+        "SiLU",
+        "Sigmoid",
+        "Softplus",
+        "Tanh",
+    ),
 )
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 
