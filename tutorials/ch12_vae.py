@@ -1,0 +1,462 @@
+# %% [markdown]
+# # 12. Room to invent: the VAE
+#
+# ## The question
+#
+# An autoencoder tells a digit in a few numbers, and draws it again from them. Can it also draw a *new* digit? Its
+# decoder turns any code into a picture. So choose a code at random, and look.
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import torch
+
+from scratchae.checking import check
+from scratchae.data import Batches, load
+from scratchae.layers import Linear, ReLU, Sequential, Tanh
+from scratchae.models import Autoencoder
+from scratchae.optim import Adam
+from scratchae.plots.latent import DIGIT_COLOURS
+from scratchae.plots.style import STYLE
+from scratchae.training import fit
+
+plt.rcParams.update(STYLE)
+sample, g = load("sample"), torch.Generator().manual_seed(0)
+digits, unseen = (part.pixels.flatten(1) / 255 for part in (sample.train, sample.test))  # [0, 1]
+
+
+def pair(code, out, seed=0):
+    """An encoder 784-200-out and a decoder code-200-784."""
+    g = torch.Generator().manual_seed(seed)
+    encoder = Sequential(Linear(784, 200, generator=g), ReLU(), Linear(200, out, generator=g))
+    decoder = Sequential(Linear(code, 200, generator=g), ReLU(), Linear(200, 784, generator=g))
+    return encoder, decoder
+
+
+encoder, decoder = pair(code=10, out=10)
+plain = Autoencoder(encoder, Sequential(*decoder, Tanh()), (784,))  # as in chapter 5, pixels [-1, 1]
+fit(plain, sample, epochs=5, lr=2e-3, engine="buffered", device="cpu", progress=False)
+codes = plain.encode(2 * digits - 1)  # (10000, 10)
+noise = torch.randn(1000, 10, generator=g)  # codes chosen at random: standard normal numbers
+fitted = codes.mean(dim=0) + noise @ torch.linalg.cholesky(torch.cov(codes.T)).T
+plain_draws = {"random codes": noise, "as the codes spread": fitted}
+plain_draws = {name: (plain.decode(z) + 1) / 2 for name, z in plain_draws.items()}
+length = [z.norm(dim=1).mean().item() for z in (codes, noise)]
+ink = [x.sum(dim=1).mean().item() for x in (digits, plain_draws["random codes"])]
+print(f"length of a digit's code: {length[0]:.1f}; of a random code: {length[1]:.1f}")
+print(f"ink of a digit: {ink[0]:.0f} pixels; of what a random code draws: {ink[1]:.0f}")
+assert length[0] > 2.5 * length[1]
+
+# %% tags=["picture"]
+# alt: Three rows of twelve pictures. Real digits; what the decoder makes of random codes, pale grey stains; and of
+#   random codes that spread as the digits' codes do, of which several are digits and the others broken strokes.
+def show(rows, columns=12):
+    """Draw rows {name: pictures (>= columns, 784) in [0, 1]}."""
+    _, axes = plt.subplots(len(rows), columns, figsize=(7, 0.75 * len(rows)), squeeze=False)
+    for line, (name, pictures) in zip(axes, rows.items(), strict=True):
+        line[0].set_title(name)
+        for ax, cells in zip(line, pictures, strict=False):
+            ax.imshow(cells.reshape(28, 28), cmap="gray", vmin=0, vmax=1)
+            ax.set_axis_off()
+
+
+show({"digits": unseen} | plain_draws)
+
+# %% [markdown]
+# A random code draws a stain. The codes of the digits are elsewhere: nobody told the encoder where to put them. It
+# helps to draw codes with the mean and the covariance of the digits' codes (third row), but many are still broken.
+# Between the digits' codes there are holes, and the decoder has never been asked to draw what lies there.
+#
+# This chapter gives the codes an address and fills the holes. The result is the **variational autoencoder**, VAE.
+#
+# ## What you need
+#
+# [Chapter 2](ch02_linear.py) (backward through a list of layers) and [chapter 5](ch05_autoencoder.py) (the
+# autoencoder). Plan an hour and a half with paper and pencil. And some words of probability:
+#
+# <details><summary>Mean, density, Bayes' rule: a page to remember</summary>
+#
+# **Mean.** $E_p[f(z)]$ is the mean of $f(z)$ over many $z$ that are drawn from the distribution $p$. If $z$ has the
+# *density* $p(z)$, it is $\int p(z) f(z)\, dz$. The mean of a sum is the sum of the means.
+#
+# **Normal distribution.** $N(\mu, \sigma^2)$ has the density
+# $\frac{1}{\sqrt{2 \pi \sigma^2}} \exp(-(z - \mu)^2 / (2 \sigma^2))$. Its mean is $\mu$, and the mean of
+# $(z - \mu)^2$, its *variance*, is $\sigma^2$. So the mean of $z^2 = (z - \mu)^2 + 2 \mu (z - \mu) + \mu^2$ is
+# $\sigma^2 + \mu^2$. If $\varepsilon$ has the distribution $N(0, 1)$, then $\mu + \sigma \varepsilon$ has
+# $N(\mu, \sigma^2)$.
+#
+# **Independent.** The probability of several independent things together is a product, so its logarithm is a sum.
+#
+# **Bayes' rule.** $p(x|z)$ is the probability of $x$ if $z$ is known. The probability of both is
+# $p(x|z)\, p(z)$, and as well $p(z|x)\, p(x)$. So $p(z|x) = p(x|z)\, p(z) / p(x)$.
+#
+# **Nat.** The unit of a natural logarithm of a probability. $\ln 2 = 0.69$ nats are one bit. Here $\log$ is $\ln$.
+#
+# </details>
+#
+# ## One picture
+#
+# Five digits, and a code of one number. The autoencoder gives every digit a *point*. The VAE gives every digit a
+# *hill*: a normal distribution. It draws the code from the hill, so the decoder learns what to draw all around it.
+# And the hills together should look like one distribution from which anybody can draw, the **prior**.
+
+# %% tags=["picture"]
+# alt: Two plots over the code, from -9 to 9 and from -3 to 3. Left, an autoencoder: five points far from each
+#   other with nothing between them. Right, a VAE: five low hills that overlap; the mean of them, a thick line, lies
+#   close to the dashed curve of the standard normal distribution.
+z, means = torch.linspace(-3, 3, 200), torch.tensor([-1.28, -0.52, 0, 0.52, 1.28])
+
+
+def density(z, mean, deviation):
+    return torch.exp(-(((z - mean) / deviation) ** 2) / 2) / (deviation * math.sqrt(2 * math.pi))
+
+
+hills = torch.stack([density(z, mean, 0.5) for mean in means])
+_, (left, right) = plt.subplots(1, 2, figsize=(7, 2.4))
+for k, at in enumerate((-7.5, -4, 1, 3.5, 8)):
+    left.plot([at, at], [0, 1], color=DIGIT_COLOURS[k], lw=2)
+    left.plot(at, 1, "o", color=DIGIT_COLOURS[k])
+    right.plot(z, hills[k] / 5, color=DIGIT_COLOURS[k], lw=2)
+left.text(-1.5, 0.4, "what is\ndrawn here?", ha="center")
+left.set(title="autoencoder: points", xlabel="code", yticks=[], xlim=(-9, 9))
+right.plot(z, hills.mean(dim=0), color="black", lw=3, label="all hills together")
+right.plot(z, density(z, 0, 1), "--", color="#cc6677", label="prior, N(0, 1)")
+right.set(title="VAE: hills", xlabel="code", yticks=[])
+right.legend(loc="upper left", fontsize=7)
+
+# %% [markdown]
+# ## By hand: three pixels, one number
+#
+# The encoder says $\mu = 2$ and a variance of 4 for the picture $x = (1, 1, 0)$. It gives the variance as a logarithm,
+# $\ell = \log 4$, so that every number is allowed. The deviation is $\sqrt 4 = 2$. The noise drawn is
+# $\varepsilon = -\frac12$, so the code is $z = 2 - 2 \cdot \frac12 = 1$. The decoder multiplies it by the weights
+# $(\log 3, 0, -\log 3)$. The results are the **logits**: $a = (\log 3, 0, -\log 3)$.
+#
+# **Reconstruction.** A logit $a$ means the probability $\sigma(a) = 1 / (1 + e^{-a})$ that the pixel is 1:
+# $\frac34, \frac12, \frac14$. The picture is $(1, 1, 0)$, so its probability is
+# $\frac34 \cdot \frac12 \cdot \frac34 = \frac{9}{32}$, and minus its logarithm is $\log \frac{32}{9} = 1.268$.
+#
+# **KL.** The price for not being the prior is $\frac12 (\mu^2 + e^\ell - 1 - \ell)$, as you will derive:
+# $\frac12 (4 + 4 - 1 - \log 4) = 2.807$. The loss is the sum of both, 4.075.
+#
+# **Back.** For a logit the gradient is $\sigma(a) - x$: $-\frac14, -\frac12, \frac14$. Times the weights, and summed,
+# that is $dz = -\frac12 \log 3 = -0.549$. A larger code would help the reconstruction. But the KL pulls at $\mu$ with
+# $\mu = 2$: $d\mu = -0.549 + 2 = 1.451$. And $\ell$ feels $dz$ through the noise, $dz \cdot \varepsilon \cdot 2 / 2$,
+# and the KL with $\frac12 (e^\ell - 1)$: $d\ell = 0.275 + 1.5 = 1.775$. Both will fall.
+
+# %%
+mu, logvar, eps = torch.tensor(2.0), torch.tensor(4.0).log(), torch.tensor(-0.5)
+x, w = torch.tensor([1.0, 1, 0]), torch.tensor([3.0, 1, 1 / 3]).log()
+
+
+def by_hand(mu, logvar):
+    probability = 1 / (1 + torch.exp(-w * (mu + torch.exp(logvar / 2) * eps)))
+    reconstruction = -torch.where(x == 1, probability, 1 - probability).log().sum()
+    return reconstruction + (mu**2 + logvar.exp() - 1 - logvar) / 2
+
+
+h = 1e-2
+dmu = (by_hand(mu + h, logvar) - by_hand(mu - h, logvar)) / (2 * h)
+dlogvar = (by_hand(mu, logvar + h) - by_hand(mu, logvar - h)) / (2 * h)
+for got, said in ((by_hand(mu, logvar), 4.075), (dmu, 1.451), (dlogvar, 1.775)):
+    assert abs(got - said) < 1e-3
+
+# %% [markdown]
+# ## Derivation
+#
+# **1. How a picture comes about.** Draw a code $z$ from the prior $p(z)$: all its numbers are independent and
+# standard normal. The decoder gives a logit $a_i$ for every pixel, and the pixel is 1 with the probability
+# $\sigma(a_i)$, else 0. A picture $x$ can come from any code, so its probability is the mean of $p(x|z)$:
+#
+# $$ p(x) = \int p(x|z)\, p(z)\, dz \qquad
+#  p(x|z) = \prod_i \sigma(a_i)^{x_i}\, (1 - \sigma(a_i))^{1 - x_i} \tag{12.1} $$
+#
+# We want the decoder under which our digits are probable: the largest $\log p(x)$, in the mean over the digits. But
+# nearly all codes draw another digit, with $p(x|z)$ around $e^{-500}$. Whoever draws codes from the prior will wait
+# very long for one of the few that matter. The encoder can tell where they are: for each $x$ it gives a normal
+# distribution $q(z|x)$, with mean $\mu_d$ and variance $e^{\ell_d}$ for each number $d$ of the code.
+#
+# **2. A bound.** Draw the code from $q$, and correct with a *weight* for having drawn there and not from $p(z)$:
+#
+# $$ w = \frac{p(x|z)\, p(z)}{q(z|x)} \qquad
+#  E_q[w] = \int q(z|x)\, \frac{p(x|z)\, p(z)}{q(z|x)}\, dz = p(x) \tag{12.2} $$
+#
+# We want the logarithm of this mean. The curve of $\log$ lies nowhere above its tangents. With the tangent at $m$,
+# $\log w \le \log m + (w - m) / m$. Let $m = E[w]$ and take the mean of both sides: the last term becomes 0, and
+#
+# $$ E[\log w] \le \log E[w] \tag{12.3} $$
+#
+# This is **Jensen's inequality**. The logarithm of (12.2) is a sum of three, and so a lower bound of $\log p(x)$ is
+#
+# $$ \log p(x) \;\ge\; \underbrace{E_q[\log p(x|z)]}_{\text{reconstruction}} -
+#  \underbrace{E_q[\log q(z|x) - \log p(z)]}_{\text{KL}} = \text{ELBO} \tag{12.4} $$
+#
+# the *evidence lower bound*. The second mean is the **Kullback-Leibler divergence** $\text{KL}(q \| p)$: what the
+# encoder pays for saying something about $x$. How much is lost? By Bayes' rule $p(x|z)\, p(z) = p(z|x)\, p(x)$, so
+# $\log w = \log p(x) + \log p(z|x) - \log q(z|x)$, and the mean of this is
+#
+# $$ \text{ELBO} = \log p(x) - \text{KL}\big(q(z|x) \,\|\, p(z|x)\big) \tag{12.5} $$
+#
+# A KL is never below 0, and 0 only if both are the same: (12.3), with the weight $p / q$, whose mean is 1, says
+# $E_q[\log (p / q)] \le \log 1$. So the bound is reached if $q$ says exactly which codes $x$ can come from. To raise
+# the ELBO makes the digits more probable and the encoder more exact.
+#
+# **3. The reconstruction.** Minus the logarithm of one factor in (12.1) is $\log(1 + e^a) - x a$. For
+# $1 - \sigma(a) = 1 / (1 + e^a)$ is the case $x = 0$, and $\sigma(a) = e^a / (1 + e^a)$ is the case $x = 1$. Its
+# derivative is $e^a / (1 + e^a) - x$:
+#
+# $$ -\log p(x|z) = \sum_i \big( \log(1 + e^{a_i}) - x_i a_i \big) \qquad
+#  \frac{\partial}{\partial a_i} = \sigma(a_i) - x_i \tag{12.6} $$
+#
+# This is the *binary cross-entropy*, **BCE**, with logits. A network is sure of a black corner, $a = 100$ say, and
+# $e^{100}$ is infinity in 32 bits. So take the larger of the exponents 0 and $a$ out of the logarithm:
+#
+# $$ \log(1 + e^a) = \max(a, 0) + \log(1 + e^{-|a|}) \tag{12.7} $$
+#
+# **4. The KL.** The numbers of the code are independent, so their KLs add up. For one of them, the constants
+# $\log 2 \pi$ cancel, and $\log q - \log p = -\frac12 \ell - \frac12 (z - \mu)^2 e^{-\ell} + \frac12 z^2$. Under $q$
+# the mean of $(z - \mu)^2$ is $e^\ell$, and that of $z^2$ is $\mu^2 + e^\ell$. So
+#
+# $$ \text{KL} = \tfrac12 \sum_d \big( \mu_d^2 + e^{\ell_d} - 1 - \ell_d \big) \qquad
+#  \frac{\partial}{\partial \mu_d} = \mu_d \qquad
+#  \frac{\partial}{\partial \ell_d} = \tfrac12 (e^{\ell_d} - 1) \tag{12.8} $$
+#
+# It pulls every mean to 0 and every variance to 1. The reconstruction pulls the means apart and the variances to 0.
+#
+# **5. Through the dice.** The reconstruction is a mean over codes that are drawn from $q$. How does one
+# differentiate a draw? Draw something that depends on nothing, $\varepsilon_d$ from $N(0, 1)$, and *compute* the code:
+#
+# $$ z_d = \mu_d + e^{\ell_d / 2}\, \varepsilon_d \tag{12.9} $$
+#
+# This is the **reparameterisation**. For a given $\varepsilon$ it is a formula like any other, so $dz$ goes back:
+#
+# $$ d\mu_d = dz_d \qquad d\ell_d = \tfrac12\, dz_d\; e^{\ell_d / 2}\, \varepsilon_d \tag{12.10} $$
+#
+# One draw for each digit and step is enough: it is right in the mean.
+#
+# **6. The loss** is minus the ELBO: summed over the pixels, summed over the code, and *averaged over the batch*. Let
+# $\beta$ be 1; it is a knob for experiments:
+#
+# $$ L = \frac1N \sum_n \Big[ \sum_i \big( \log(1 + e^{a_{n,i}}) - x_{n,i} a_{n,i} \big) +
+#  \frac{\beta}{2} \sum_d \big( \mu_{n,d}^2 + e^{\ell_{n,d}} - 1 - \ell_{n,d} \big) \Big] \tag{12.11} $$
+#
+# **7. Why not the mean over the pixels?** Suppose that somebody adds the KL to `MSELoss`. If a pixel is drawn from
+# $N(y_i, 1)$, then $-\log p(x|z)$ is $\frac12 \sum_i (x_i - y_i)^2$ and a constant. `MSELoss` is that sum times
+# $\frac{2}{784}$. To minimise it together with the KL is to minimise
+#
+# $$ \frac{2}{784} \cdot \tfrac12 \sum_i (x_i - y_i)^2 + \text{KL} = \frac{2}{784}
+#  \Big( \tfrac12 \sum_i (x_i - y_i)^2 + 392\, \text{KL} \Big) \tag{12.12} $$
+#
+# So $\beta$ is 392, without anybody having written it. With the mean of the BCE it is 784. You will see what it does.
+#
+# **8. A better bound.** (12.2) holds for the mean of $K$ weights too, and (12.3) for its logarithm:
+#
+# $$ \log p_K(x) = \log \frac1K \sum_k w_k = \log \sum_k e^{\log w_k} - \log K \qquad
+#  E[\log p_K(x)] \le \log p(x) \tag{12.13} $$
+#
+# With $K = 1$ it is a draw of the ELBO. With many, the mean comes close to $p(x)$ and its logarithm to $\log p(x)$:
+# the **importance-weighted bound**. By (12.9) $(z - \mu)^2 e^{-\ell} = \varepsilon^2$, so
+#
+# $$ \log w = \log p(x|z) + \tfrac12 \sum_d \big( \varepsilon_d^2 + \ell_d - z_d^2 \big) \tag{12.14} $$
+#
+# ## Matrix form
+#
+# A row for each digit: $X$ and the logits $A$ are $(N, 784)$; $M$ (the $\mu$), $\Lambda$ (the $\ell$), $E$ and $Z$ are
+# $(N, D)$. The encoder gives $M$ beside $\Lambda$, $(N, 2D)$. With $\odot$ for the product number by number,
+#
+# $$ \begin{aligned} Z &= M + e^{\Lambda / 2} \odot E & dA &= (\sigma(A) - X) / N \\
+#  dM &= dZ + \beta M / N & d\Lambda &= \tfrac12\, dZ \odot e^{\Lambda / 2} \odot E + \beta (e^{\Lambda} - 1) / (2 N)
+#  \end{aligned} \tag{12.15} $$
+#
+# The decoder's backward makes $dZ$ of $dA$, and the encoder's takes $dM$ beside $d\Lambda$.
+#
+# ## Code
+#
+# Is (12.8) really the mean in (12.4)? Draw 200,000 codes and take the mean: this is the **Monte Carlo** method. Its
+# *standard error* is the deviation of the terms divided by $\sqrt{200{,}000}$. And a check of (12.6) and (12.7):
+
+# %%
+mu, logvar = torch.tensor([[2.0, -0.3]]), torch.tensor([[1.4, -2.0]])
+eps = torch.randn(200_000, 2, generator=g)
+z = mu + torch.exp(logvar / 2) * eps  # (12.9)
+log_q = -0.5 * (math.log(2 * math.pi) + logvar + (z - mu) ** 2 / logvar.exp()).sum(dim=1)
+log_p = -0.5 * (math.log(2 * math.pi) + z**2).sum(dim=1)
+drawn = log_q - log_p
+exact = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum()  # (12.8)
+error = drawn.std() / math.sqrt(len(drawn))
+print(f"KL {exact:.4f}; mean of 200,000 draws {drawn.mean():.4f} ± {error:.4f}")
+assert abs(drawn.mean() - exact) < 3 * error
+a = torch.tensor([-3.0, 0.0, 2.0, 100.0])
+stable = a.clamp(min=0) + torch.log1p(torch.exp(-a.abs()))  # (12.7)
+print("log(1 + e^a):", torch.log(1 + torch.exp(a)).tolist(), "and stable:", stable.tolist())
+assert torch.log(1 + torch.exp(a))[-1] == torch.inf and stable[-1] == 100
+
+# %% [markdown]
+# ## Write it: sampling, BCE and KL
+#
+# Three pairs, forward and backward. `bce_with_logits_forward` gives one number for *every* pixel, and its backward
+# the derivative of each by its own logit: the sum comes later. `kl_forward` sums over the code and averages over the
+# batch, as in (12.11) with $\beta = 1$.
+
+
+# %% tags=["write-it"]
+def sampling_forward(mu, logvar, eps):
+    """The code z for the mean, the log-variance and the noise, all of one shape."""
+    # your turn: (12.9)
+    return mu + torch.exp(logvar / 2) * eps  # (12.9)
+
+
+def sampling_backward(dz, logvar, eps):
+    """(dmu, dlogvar) for dz; the noise is the one of the forward pass."""
+    # your turn: (12.10)
+    return dz.clone(), 0.5 * dz * torch.exp(logvar / 2) * eps  # (12.10)
+
+
+# %% tags=["check"]
+for function in (sampling_forward, sampling_backward):
+    report = check(function)
+    print(report)
+    assert report, "\n".join(report.sentences)
+
+
+# %% tags=["write-it"]
+def bce_with_logits_forward(logits, target):
+    """−log p(target) for every element; target in [0, 1], both of one shape."""
+    # your turn: (12.6), with (12.7)
+    softplus = logits.clamp(min=0) + torch.log1p(torch.exp(-logits.abs()))  # (12.7)
+    return softplus - target * logits  # (12.6)
+
+
+def bce_with_logits_backward(logits, target):
+    """The derivative of every term by its own logit."""
+    # your turn: (12.6); torch.exp(1000.) is infinity: does your σ survive it?
+    return 1 / (1 + torch.exp(-logits)) - target  # (12.6)
+
+
+# %% tags=["check"]
+for function in (bce_with_logits_forward, bce_with_logits_backward):
+    report = check(function)
+    print(report)
+    assert report, "\n".join(report.sentences)
+
+
+# %% tags=["write-it"]
+def kl_forward(mu, logvar):
+    """The KL of (N, D) from the prior: summed over the code, averaged over the batch, shape ()."""
+    # your turn: (12.8), and divide by the size of the batch
+    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum() / len(mu)  # (12.8)
+
+
+def kl_backward(mu, logvar):
+    """(dmu, dlogvar) of kl_forward."""
+    # your turn: (12.8), and divide as in the forward
+    return mu / len(mu), 0.5 * (logvar.exp() - 1) / len(mu)  # (12.8)
+
+
+# %% tags=["check"]
+for function in (kl_forward, kl_backward):
+    report = check(function)
+    print(report)
+    assert report, "\n".join(report.sentences)
+
+# %% [markdown]
+# ## Write it: the step
+#
+# Put the six together. `encoder.forward(x)` gives (N, 2 D), and `.chunk(2, dim=1)` halves it. The loss is (12.11). Add
+# the gradients to the parameters as (12.15) says: `decoder.backward(da)` returns $dZ$, and `encoder.backward` takes
+# $dM$ beside $d\Lambda$. Do not draw noise of your own: with `eps` given, the step is a function, and can be checked.
+
+
+# %% tags=["write-it"]
+def vae_step(encoder, decoder, x, eps, beta=1.0):
+    """(reconstruction, kl), both of shape (); adds the gradients of reconstruction + beta * kl."""
+    # your turn: forward, the two numbers, backward
+    mu, logvar = encoder.forward(x).chunk(2, dim=1)  # (N, D) each
+    a = decoder.forward(sampling_forward(mu, logvar, eps))  # (N, 784)
+    reconstruction = bce_with_logits_forward(a, x).sum() / len(x)
+    dz = decoder.backward(bce_with_logits_backward(a, x) / len(x))
+    dmu, dlogvar = sampling_backward(dz, logvar, eps)
+    kl_dmu, kl_dlogvar = kl_backward(mu, logvar)
+    encoder.backward(torch.cat([dmu + beta * kl_dmu, dlogvar + beta * kl_dlogvar], dim=1))
+    return reconstruction, kl_forward(mu, logvar)  # the two parts of (12.11)
+
+
+# %% [markdown]
+# ## Check
+#
+# Finite differences, with the noise fixed: move each number in the encoder's last bias, and each in the decoder's
+# first, and see how the loss changes.
+
+
+# %% tags=["check"]
+def parts(beta, step=0.0, parameter=None, at=0):
+    """What vae_step returns, and the two biases' gradients, on a small pair in 64 bits."""
+    g = torch.Generator().manual_seed(3)
+    few = {"generator": g, "dtype": torch.float64}
+    nets = Sequential(Linear(7, 6, **few)), Sequential(Linear(3, 7, **few))
+    biases = [net[0].bias for net in nets]
+    if parameter is not None:
+        biases[parameter][at] += step
+    x = torch.rand(5, 7, generator=g, dtype=torch.float64)
+    eps = torch.randn(5, 3, generator=g, dtype=torch.float64)
+    found = vae_step(*nets, x, eps, beta)
+    mu, logvar = nets[0](x).chunk(2, dim=1)
+    a = nets[1](mu + torch.exp(logvar / 2) * eps)
+    right = (torch.log1p(a.exp()) - x * a).sum() / 5, (mu**2 + logvar.exp() - 1 - logvar).sum() / 10
+    return found, right, [bias.grad.clone() for bias in biases], mu, logvar
+
+
+def slopes(beta, parameter, count):
+    def loss(at, step):
+        reconstruction, kl = parts(beta, step, parameter, at)[1]
+        return reconstruction + beta * kl
+
+    return torch.stack([(loss(i, 1e-5) - loss(i, -1e-5)) / 2e-5 for i in range(count)])
+
+
+(reconstruction, kl), right, (encoder_got, decoder_got), mu, logvar = parts(beta=2.0)
+same = [torch.equal(one, two) for one, two in zip(parts(2.0)[2], parts(2.0)[2], strict=True)]
+assert all(same), "two calls with the same eps differ: draw no noise of your own, in no direction"
+assert not torch.isclose(reconstruction * 7, right[0]), "the reconstruction is averaged over the pixels: sum it"
+assert torch.isclose(reconstruction, right[0]), f"reconstruction {reconstruction}, not {right[0]}"
+assert torch.isclose(kl, right[1]), f"kl {kl}, not {right[1]}: return it without beta"
+gap = encoder_got - slopes(2.0, 0, 6)
+dmu, dlogvar = gap[:3], gap[3:]
+near = {"rtol": 1e-4, "atol": 1e-6}
+decoder_gap = decoder_got / slopes(2.0, 1, 7)
+assert not torch.allclose(decoder_gap, 5 * torch.ones_like(decoder_gap), **near), (
+    "the decoder's gradient is N times too large: divide the BCE's by the size of the batch"
+)
+assert torch.allclose(decoder_gap, torch.ones_like(decoder_gap), **near), "the decoder's gradient is wrong"
+assert not torch.allclose(dmu, -2.0 * mu.mean(dim=0), **near), "dmu lacks the KL's part, beta mu / N"
+assert not torch.allclose(dmu, -mu.mean(dim=0), **near), "the KL's part of the gradient lacks beta"
+assert torch.allclose(dmu, 0 * dmu, **near), "dmu is wrong"
+lost = -(logvar.exp() - 1).mean(dim=0)
+assert not torch.allclose(dlogvar, lost, **near), "dlogvar lacks the KL's part, beta (e^l - 1) / 2 N"
+assert torch.allclose(dlogvar, 0 * dlogvar, **near), "dlogvar is wrong: what of (12.10) is missing?"
+print("every gradient agrees with finite differences")
+
+# %% [markdown]
+# ## Write it: the bound
+#
+# (12.13), from the logarithms of the weights, since the weights themselves, around $e^{-100}$, are 0 in 32 bits.
+
+
+# %% tags=["write-it"]
+def importance_bound(log_w):
+    """log p_K(x) (N,) from log w (N, K)."""
+    # your turn: (12.13); torch.logsumexp takes the largest exponent out, as (12.7) does
+    return torch.logsumexp(log_w, dim=1) - math.log(log_w.shape[1])  # (12.13)
+
+
+# %% tags=["check"]
+log_w = torch.tensor([[1.0, 3.0], [4.0, 4.0]]).log()
+found = importance_bound(log_w)
+assert found.shape == (2,), f"one number a picture is (2,), not {tuple(found.shape)}"
+assert not torch.allclose(found, log_w.mean(dim=1)), "the logarithms are averaged: that is the ELBO, for every K"
+assert not torch.allclose(found, torch.tensor([4.0, 8.0]).log()), "that is the sum of the weights: subtract log K"
+assert torch.allclose(found, torch.tensor([2.0, 4.0]).log()), "not the logarithm of the mean weight"
+far = importance_bound(torch.full((1, 3), -900.0))
+assert torch.allclose(far, torch.tensor([-900.0])), f"log w = -900 gives {far.item()}: use logsumexp"
+print("importance_bound is right")
