@@ -32,7 +32,7 @@ from reference.mutation_worker import prepare, run_mutant, run_untouched
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "scratchae"
 SAMPLE = 500  # about ten minutes on two idle cores
-FILES = ["layers/*.py", "losses.py", "optim/*.py"]
+FILES = ["layers/*.py", "losses/*.py", "optim/*.py"]
 
 
 def main() -> None:

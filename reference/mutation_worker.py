@@ -41,14 +41,14 @@ TESTS = {  # a file's own test files, and words: the name of a test has one of t
     "layers/reshape.py": (LAYERS, "flatten or sequential or errors"),
     "layers/init.py": (["layers/test_initial_weights", *LAYERS[:-2]], ""),
     "layers/": (LAYERS, ""),
-    "losses": (["layers/test_errors", "test_losses"], ""),
+    "losses/": (["layers/test_errors", "losses/test_mse"], ""),
     "optim": (
         ["layers/test_errors", "optim/test_optimizers", "optim/test_torch_samples"],
         "",
     ),
 }
 WIDER = [  # for survivors
-    *("test_losses", "test_step", "optim/test_optimizers", "test_written_by_hand"),
+    *("losses/test_mse", "test_step", "optim/test_optimizers", "test_written_by_hand"),
     *("layers/test_arguments", "training/test_fit", "reference/test_lockstep"),
 ]
 LEFT_OUT = f"200_steps or command or checking or {ELSEWHERE}"  # long, or tests of something else

@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.data import digit_from_picture as digit_from_picture
     from scratchae.data import load as load
     from scratchae.errors import ScratchaeError as ScratchaeError
+    from scratchae.interchange import export_onnx as export_onnx
+    from scratchae.interchange import load_weights as load_weights
+    from scratchae.interchange import save_weights as save_weights
     from scratchae.layers import BatchNorm1d as BatchNorm1d
     from scratchae.layers import BatchNorm2d as BatchNorm2d
     from scratchae.layers import Conv2d as Conv2d
@@ -34,6 +37,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import Sigmoid as Sigmoid
     from scratchae.layers import Tanh as Tanh
     from scratchae.layers import Unflatten as Unflatten
+    from scratchae.losses import BCEWithLogitsLoss as BCEWithLogitsLoss
     from scratchae.losses import Loss as Loss
     from scratchae.losses import MSELoss as MSELoss
     from scratchae.models import Autoencoder as Autoencoder
@@ -42,11 +46,19 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.optim import SGD as SGD
     from scratchae.optim import Adam as Adam
     from scratchae.optim import AdamW as AdamW
+    from scratchae.optim import CosineAnnealingLR as CosineAnnealingLR
+    from scratchae.optim import LinearLR as LinearLR
+    from scratchae.optim import OneCycleLR as OneCycleLR
     from scratchae.optim import Optimizer as Optimizer
+    from scratchae.optim import ReduceLROnPlateau as ReduceLROnPlateau
+    from scratchae.optim import Schedule as Schedule
+    from scratchae.optim import SequentialLR as SequentialLR
+    from scratchae.optim import StepLR as StepLR
     from scratchae.profiling import profile as profile
     from scratchae.step import train_step as train_step
     from scratchae.sweep import sweep as sweep
     from scratchae.training import Run as Run
+    from scratchae.training import compare as compare
     from scratchae.training import evaluate as evaluate
     from scratchae.training import fit as fit
     from scratchae.training import open_run as open_run
@@ -57,14 +69,16 @@ _HOMES = {
     "checking": "check diagnose gradcheck trace",
     "data": "Batches Dataset digit_from_picture load",
     "errors": "ScratchaeError",
+    "interchange": "export_onnx load_weights save_weights",
     "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten Layer LayerNorm LeakyReLU Linear "
     "ReLU Sequential Sigmoid Tanh Unflatten",
-    "losses": "Loss MSELoss",
+    "losses": "BCEWithLogitsLoss Loss MSELoss",
     "models": "Autoencoder build register",
-    "optim": "SGD Adam AdamW Optimizer",
+    "optim": "SGD Adam AdamW CosineAnnealingLR LinearLR OneCycleLR Optimizer ReduceLROnPlateau Schedule "
+    "SequentialLR StepLR",
     "profiling": "profile",
     "step": "train_step",
-    "training": "Run evaluate fit open_run",
+    "training": "Run compare evaluate fit open_run",
 }
 _PACKAGES = [*_HOMES, "course", "distributed", "engines", "explorer", "plots", "sweep"]
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

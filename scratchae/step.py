@@ -42,7 +42,7 @@ def compute_loss(model: Layer, x: Tensor, target: Tensor | None = None) -> Tenso
     if getattr(own, "reduction", "mean") == "none":
         raise ScratchaeError(
             f"training needs one number as the loss, but {own!r} gives one for every element: "
-            "use reduction='mean' or 'sum'"
+            "use reduction='mean', 'sum' or 'batchmean'"
         )
     y = model.forward(x)
     loss = own.forward(y, x if target is None else target)

@@ -33,7 +33,8 @@ from scratchae.training import Run, Settings
 ALLOWED = {
     "matrix products": "mm bmm addmm addmm_ baddbmm baddbmm_ matmul dot mv kron",
     "elementwise": "add add_ sub sub_ rsub mul mul_ div div_ neg square pow sqrt sqrt_ rsqrt "
-    "rsqrt_ reciprocal reciprocal_ exp exp_ tanh sign sign_ where gt gt_ ge lt le eq clamp clamp_min "
+    "rsqrt_ reciprocal reciprocal_ exp exp_ expm1 log log1p tanh "
+    "sign sign_ where gt gt_ ge lt le eq clamp clamp_min "
     "clamp_ maximum addcmul "
     "addcmul_ addcdiv addcdiv_ lerp lerp_ abs ne isfinite",
     "reductions": "sum mean amax all",
@@ -181,7 +182,7 @@ LEVELS = [  # a file may import from its own part and from those of lower levels
     {"engines"},
     {"distributed"},
     {"training"},
-    {"profiling", "sweep"},
+    {"interchange", "profiling", "sweep"},
     {"plots"},
     {"course", "explorer"},
     {"cli"},

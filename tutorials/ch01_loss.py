@@ -318,5 +318,5 @@ assert abs(b) > 1e9 and math.isclose(b - 1, -((1 - 0.2 * 64) ** 10))
 #
 # ## Assignment
 #
-# [**hw1**](../course.md) asks for this loss. The library's is `scratchae/losses.py`, and its judge, which
+# [**hw1**](../course.md) asks for this loss. The library's is `scratchae/losses/mse.py`, and its judge, which
 # chooses the step by itself and knows how wrong it may be, is `scratchae/checking/differences.py`.

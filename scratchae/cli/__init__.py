@@ -8,10 +8,23 @@ not at the top. Importing torch takes seconds, and `scratchae --help` must answe
 from scratchae.cli.app import app, console, main
 from scratchae.cli import train
 from scratchae.cli import runs
+from scratchae.cli import compare
+from scratchae.cli import export
 from scratchae.cli import sweep
 from scratchae.cli import info
 from scratchae.course.commands import course
 
 app.add_typer(course, name="course")
 
-__all__ = ["app", "console", "course", "info", "main", "runs", "sweep", "train"]
+__all__ = [
+    "app",
+    "compare",
+    "console",
+    "course",
+    "export",
+    "info",
+    "main",
+    "runs",
+    "sweep",
+    "train",
+]

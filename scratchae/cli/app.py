@@ -27,7 +27,8 @@ RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run folder, written by `scratchae train`.")
 ]
 DATA_HELP = (
-    "sample, mnist, fashion-mnist, or the path of a CSV, IDX or NPZ file or a folder of IDX files."
+    "sample, letters, mnist, fashion-mnist, or the path of a CSV, IDX or NPZ file or a folder of IDX "
+    "files."
 )
 
 

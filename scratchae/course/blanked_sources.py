@@ -15,7 +15,7 @@ from scratchae.course.assignment import Assignment, Task
 from scratchae.course.blank import Function, blank, find_function
 
 ROOT = Path(scratchae.__file__).parent
-PARTS = ("__init__.py", "errors.py", "losses.py", "step.py", "layers/*.py", "optim/*.py")
+PARTS = ("__init__.py", "errors.py", "losses/*.py", "step.py", "layers/*.py", "optim/*.py")
 MODELS = "models/*.py"
 
 
@@ -47,7 +47,7 @@ def blanked_sources(assignment: Assignment, task: Task | None = None) -> dict[st
     """Return {file: source} of the files in which something is blanked.
 
     >>> from scratchae.course.assignment import load_assignment
-    >>> "your turn: mse_forward" in blanked_sources(load_assignment("hw1"))["scratchae/losses.py"]
+    >>> "your turn: mse_forward" in blanked_sources(load_assignment("hw1"))["scratchae/losses/mse.py"]
     True
     """
     functions = blanked_functions(assignment, task)

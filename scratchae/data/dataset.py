@@ -12,6 +12,8 @@ import torch
 
 from scratchae.errors import ScratchaeError
 
+DIGITS = tuple("0123456789")  # the names of the classes, if nothing else is known
+
 
 def normalise(pixels: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Scale uint8 pixels, 0..255, to numbers of `dtype` in [-1, 1]. The shape is kept.
@@ -85,7 +87,7 @@ class Dataset:
     """The images of a training run. `test` and `validation` are None if nothing was held out.
 
     source, test_source: the arguments of `load`, with absolute paths, so that the same data can
-    be loaded again.
+    be loaded again. classes: the names of the labels 0 to 9, such as "A" for 0 in `letters`.
 
     >>> blank = Images(torch.zeros(5, 28, 28, dtype=torch.uint8))
     >>> data = Dataset("blank", train=blank)
@@ -99,6 +101,7 @@ class Dataset:
     validation: Images | None = None
     source: str = ""
     test_source: str | float | None = None
+    classes: tuple[str, ...] = DIGITS
 
 
 def images_from_arrays(pixels: np.ndarray, labels: np.ndarray | None, name: str) -> Images:

@@ -5,13 +5,21 @@ from pathlib import Path
 
 import torch
 
-from scratchae.data.dataset import Dataset, Images
+from scratchae.data.dataset import DIGITS, Dataset, Images
 from scratchae.data.download import PUBLISHED, cache_folder, fetch
+from scratchae.data.letters import LETTERS, load_letters
 from scratchae.data.readers import read
 from scratchae.errors import ScratchaeError
 
 SAMPLE = Path(__file__).parent / "sample" / "mnist_sample.npz"
-NAMES = ("sample", *PUBLISHED)
+NAMES = ("sample", "letters", *PUBLISHED)
+CLASSES = {  # what the labels 0 to 9 mean, where they are not digits
+    "letters": tuple(LETTERS),
+    "fashion-mnist": (
+        *("T-shirt", "trousers", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "trainer", "bag", "ankle boot"),
+    ),
+}
 HELD_OUT = 0.1  # of the images, if the source has no test part
 
 
@@ -24,9 +32,9 @@ def load(
 ) -> Dataset:
     """Load the data set `source` and split it.
 
-    source: "sample" (12,000 digits of MNIST, bundled), "mnist" or "fashion-mnist" (downloaded
-        once), or a path that `readers.read` can read. To read a folder with the name mnist, write
-        "./mnist".
+    source: "sample" (12,000 digits of MNIST, bundled), "letters" (12,000 letters, drawn at the first
+        use), "mnist" or "fashion-mnist" (downloaded once), or a path that `readers.read` can read.
+        To read a folder with the name mnist, write "./mnist".
     test: None: take the test part of the source, or hold out 10 % of the images if it has none.
         A fraction in [0, 1): hold out that part of the training images instead (0: no test part).
         Another name or path: take the test part of that source, or all of its images if it has no test
@@ -71,11 +79,12 @@ def load(
         validation=_select(train, validated),
         source=_absolute(source),
         test_source=_absolute(test) if isinstance(test, str | Path) else test,
+        classes=CLASSES.get(str(source), DIGITS),
     )
 
 
 def location(name: str) -> str:
-    """Say where the images of a data set in NAMES are: bundled, in the cache, or not here yet.
+    """Say where the images of a data set in NAMES are: bundled, in the cache, or not yet here.
 
     >>> location("sample")
     'bundled'
@@ -83,7 +92,9 @@ def location(name: str) -> str:
     if name == "sample":
         return "bundled"
     folder = cache_folder(name)
-    return str(folder) if folder.is_dir() and any(folder.iterdir()) else "downloaded at first use"
+    if folder.is_dir() and any(folder.iterdir()):
+        return str(folder)
+    return f"{'drawn' if name == 'letters' else 'downloaded'} at first use"
 
 
 def _absolute(source: str | Path) -> str:
@@ -94,6 +105,8 @@ def _absolute(source: str | Path) -> str:
 def _read(source: str | Path) -> tuple[Images, Images | None]:
     if source == "sample":
         return read(SAMPLE)
+    if source == "letters":
+        return load_letters()
     if source in PUBLISHED:
         return read(fetch(str(source)))
     path = Path(source).expanduser()

@@ -56,10 +56,10 @@ class DataParallel(Engine):
                 "gradients before the update: use the eager or the buffered engine"
             )
         loss = loss_of(engine.model)
-        if getattr(loss, "reduction", "mean") != "mean":
+        if getattr(loss, "reduction", "mean") not in ("mean", "batchmean"):
             raise ScratchaeError(
                 f"several workers need a loss that is a mean over images, not {loss!r}: "
-                "use reduction='mean', or one worker"
+                "use reduction='mean' or 'batchmean', or one worker"
             )
         super().__init__(engine.model, engine.optimizer)
         self.engine, self.workers, self.name = engine, workers, engine.name

@@ -283,7 +283,7 @@ class Layer:
         return f"{type(self).__name__}({inside})"
 
 
-def constructor_parameters(kind: type[Layer]) -> dict[str, inspect.Parameter]:
+def constructor_parameters(kind: type) -> dict[str, inspect.Parameter]:
     """Return the constructor's arguments, without *args, **kwargs, generator, device and dtype.
 
     >>> list(constructor_parameters(Layer))

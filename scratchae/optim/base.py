@@ -10,15 +10,20 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterable, Iterator
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
+from scratchae.optim.average import ema_update
+from scratchae.optim.clipping import clip_grad_norm, clip_grad_value
+from scratchae.optim.plateau import ReduceLROnPlateau
+from scratchae.optim.schedules import Number, Schedule
 
-Number = float | Tensor  # a number, or a tensor of shape ()
 # A CPU updates this many parameters at a time, so that all tensors of such a piece fit into its cache.
 PIECE = 2**17
+AVERAGE = "average"  # the name of the averaged weights in `state`
 
 
 class Optimizer:
@@ -39,8 +44,13 @@ class Optimizer:
     ([[0.5, 2.5]], [0.5, 2.5, 3.0])
     """
 
-    slots: tuple[str, ...] = ()  # the names of the flat tensors that are kept between steps
+    slots: tuple[str, ...] = ()  # the names of the flat tensors that `update` keeps between steps
     hyperparameters: tuple[str, ...] = ("lr", "weight_decay")
+    # what a step does besides the update; `configure` sets it
+    schedule: Schedule | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    ema: float | None = None
 
     def __init__(self, parameters: Iterable[Tensor], lr: Number, weight_decay: float) -> None:
         self.parameters = list(parameters)
@@ -62,15 +72,63 @@ class Optimizer:
             p.data, p.grad = value, grad
         self.state = {name: torch.zeros_like(self.value) for name in self.slots}
 
+    def configure(
+        self,
+        schedule: Schedule | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+    ) -> Self:
+        """Set what a step does besides the update, and return the optimizer. None omits it.
+
+        schedule: changes the learning rate from step to step. clip_norm, clip_value: the max_norm of
+        `clip_grad_norm` and the limit of `clip_grad_value`; if both are given, the values are clipped
+        first. ema: the decay of an average of the weights, which is then in state["average"].
+        Raises ScratchaeError if a setting is wrong.
+
+        >>> weight = torch.tensor([10.0])
+        >>> optimizer = Optimizer([weight], 0.5, 0.0).configure(clip_norm=1.0, ema=0.9)
+        >>> optimizer.clip_norm, optimizer.state["average"].item()
+        (1.0, 10.0)
+        """
+        check_extras(self, schedule, clip_norm, clip_value, ema)
+        self.schedule, self.clip_norm, self.clip_value = schedule, clip_norm, clip_value
+        self.ema = ema
+        self.state.pop(AVERAGE, None)
+        if ema is not None:
+            self.state[AVERAGE] = self.value.clone()
+        return self
+
     def step(self) -> None:
         """Update the parameters once, with their gradients.
 
         Raises ScratchaeError if a parameter has no gradient, or is no longer a view of `value`.
         """
         self._relink()
+        lr = self.rate(self.steps)
         self.steps += 1
-        for value, grad, lr, state in self._pieces():
-            self.update(value, grad, self.steps, lr, state)
+        self.clip(self.grad)
+        for value, grad, rate, state in self._pieces(lr):
+            self.advance(value, grad, self.steps, rate, state)
+
+    def rate(self, step: int) -> Number:
+        """Return the learning rate of the next step, if `step` steps have been made so far."""
+        return self.lr if self.schedule is None else self.schedule.rate(step, self.lr)
+
+    def clip(self, grad: Tensor) -> None:
+        """Clip the gradient of all parameters in place, as `configure` says."""
+        if self.clip_value is not None:
+            clip_grad_value(grad, self.clip_value)
+        if self.clip_norm is not None:
+            clip_grad_norm(grad, self.clip_norm)
+
+    def advance(
+        self, value: Tensor, grad: Tensor, t: Number, lr: Number, state: dict[str, Tensor]
+    ) -> None:
+        """Call `update`, and then update the average, if there is one. The arguments are those of `update`."""
+        self.update(value, grad, t, lr, {name: state[name] for name in self.slots})
+        if self.ema is not None:
+            ema_update(state[AVERAGE], value, t, self.ema)
 
     def update(
         self, value: Tensor, grad: Tensor, t: Number, lr: Number, state: dict[str, Tensor]
@@ -101,7 +159,7 @@ class Optimizer:
         missing = {"steps", "state", *self.hyperparameters} - state.keys()
         if missing or state["state"].keys() != self.state.keys():
             raise ScratchaeError(
-                f"the state does not belong to {who}, which has {', '.join(['steps', *self.slots])} "
+                f"the state does not belong to {who}, which has {', '.join(['steps', *self.state])} "
                 "and its settings: load it into an optimiser like the one that it was saved from"
             )
         for name, tensor in state["state"].items():
@@ -151,16 +209,16 @@ class Optimizer:
             ):
                 raise ScratchaeError(f"{who} expects {name} >= 0 and finite, got {value!r}")
 
-    def _pieces(self) -> Iterator[tuple[Tensor, Tensor, Number, dict[str, Tensor]]]:
+    def _pieces(self, lr: Number) -> Iterator[tuple[Tensor, Tensor, Number, dict[str, Tensor]]]:
         """Yield (value, grad, lr, state) as a whole; on a CPU, in pieces, because this is faster."""
         total = self.value.numel()
         size = PIECE if self.value.device.type == "cpu" else total
         for start in range(0, total, size):
-            part, lr = slice(start, start + size), self.lr
+            part, rate = slice(start, start + size), lr
             if isinstance(lr, Tensor) and lr.ndim:  # one rate for each parameter
-                lr = lr[part]
+                rate = lr[part]
             state = {name: tensor[part] for name, tensor in self.state.items()}
-            yield self.value[part], self.grad[part], lr, state
+            yield self.value[part], self.grad[part], rate, state
 
     def _cut(self, flat: Tensor) -> list[Tensor]:
         """Return consecutive views of flat with the shapes of the parameters."""
@@ -183,6 +241,50 @@ class Optimizer:
             if p.grad is not grad:
                 grad.copy_(p.grad)
                 p.grad = grad
+
+
+def check_extras(
+    optimizer: Optimizer,
+    schedule: Schedule | None,
+    clip_norm: float | None,
+    clip_value: float | None,
+    ema: float | None,
+) -> None:
+    """Raise ScratchaeError if an argument of `configure` is wrong.
+
+    >>> check_extras(Optimizer([torch.ones(1)], 0.1, 0.0), None, -1.0, None, None)
+    Traceback (most recent call last):
+    scratchae.errors.ScratchaeError: clip_norm must be a number above 0, got -1.0: omit it to clip nothing
+    """
+    if schedule is not None and not isinstance(schedule, Schedule):
+        raise ScratchaeError(
+            f"schedule must be a schedule of scratchae.optim, got {schedule!r}: make one, such as "
+            "CosineAnnealingLR(T_max=1000), or omit it"
+        )
+    each = isinstance(optimizer.lr, Tensor) and optimizer.lr.ndim > 0
+    if each and isinstance(schedule, ReduceLROnPlateau):
+        raise ScratchaeError(
+            "ReduceLROnPlateau needs one learning rate for all parameters, but this optimizer has one "
+            "for each: use another schedule"
+        )
+    for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+        if limit is not None and not (is_number(limit) and 0 < limit < math.inf):
+            raise ScratchaeError(
+                f"{name} must be a number above 0, got {limit!r}: omit it to clip nothing"
+            )
+    if ema is not None and not (is_number(ema) and 0 <= ema < 1):
+        raise ScratchaeError(
+            f"ema must be a decay of at least 0 and below 1, such as 0.999, got {ema!r}"
+        )
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is an int or a float, but not True or False.
+
+    >>> is_number(0.5), is_number(True)
+    (True, False)
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def short_kind(value: object) -> str:

@@ -5,6 +5,7 @@ device, with pixels from -1 (black) to 1 (white). A model is not changed: the fu
 of it in evaluation mode. No display is needed, and no window is opened.
 """
 
+from scratchae.plots.comparison import compared_digits, compared_losses
 from scratchae.plots.latent import interpolation, latent_cloud
 from scratchae.plots.layers import feature_maps, filters
 from scratchae.plots.profile import profile_picture
@@ -14,6 +15,8 @@ from scratchae.plots.trace import trace_picture
 from scratchae.plots.training import loss_curves, visualize_outputs
 
 __all__ = [
+    "compared_digits",
+    "compared_losses",
     "feature_maps",
     "filters",
     "interpolation",

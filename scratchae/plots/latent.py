@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from matplotlib import patheffects
 from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 from torch import Tensor
 
+from scratchae.data.dataset import DIGITS
 from scratchae.errors import ScratchaeError
 from scratchae.models import Autoencoder
 from scratchae.plots.inputs import as_digits, as_input, check_codes, evaluation_copy, one_digit
@@ -16,16 +19,21 @@ from scratchae.plots.style import DIGIT_COLOURS, GREY, RED, frame, headline, sty
 
 @styled
 def latent_cloud(
-    codes: Tensor, labels: Tensor | None = None, most: int = 2000, seed: int = 0
+    codes: Tensor,
+    labels: Tensor | None = None,
+    most: int = 2000,
+    seed: int = 0,
+    classes: Sequence[str] = DIGITS,
 ) -> Figure:
-    """Draw every code as a disc in the colour of its digit, and each digit at its median code.
+    """Draw every code as a disc in the colour of its class, and the name of each class at its median code.
 
-    If two digits have the same median, their names are drawn side by side.
+    If two classes have the same median, their names are drawn side by side.
 
     codes: (N, 2) is drawn in two dimensions and (N, 3) in three. Any other (N, ...) is flattened
         and projected on the first 3 principal components of the codes that are drawn.
     labels: N integers from 0 to 9.
-    most: if there are more codes, an equal number of each digit is drawn; `seed` chooses which.
+    most: if there are more codes, an equal number of each class is drawn; `seed` chooses which.
+    classes: the names of the labels, such as `Dataset.classes`.
 
     >>> codes = torch.tensor([[0.0, 0.0], [1.0, 2.0], [3.0, 1.0]])
     >>> figure = latent_cloud(codes, torch.tensor([7, 7, 2]))
@@ -36,7 +44,8 @@ def latent_cloud(
     total, width = codes.shape
     chosen = balanced(digits, most, seed)
     codes, digits = codes[chosen], digits[chosen]
-    title = f"Latent codes of {len(codes):,} digit{'s'[: len(codes) > 1]}"
+    kind = "digit" if tuple(classes) == DIGITS else "image"
+    title = f"Latent codes of {len(codes):,} {kind}{'s'[: len(codes) > 1]}"
     title += f" out of {total:,}" if len(codes) < total else ""
     names = [f"code {i + 1}" for i in range(width)]
     if width > 3:
@@ -53,19 +62,23 @@ def latent_cloud(
     outline = patheffects.withStroke(linewidth=3, foreground="white")
     for digit in digits.unique().tolist():
         own, colour = codes[digits == digit], DIGIT_COLOURS[digit]
-        discs = ax.scatter(*own.T.numpy(), color=colour, alpha=0.9, linewidths=0, label=digit)
+        discs = ax.scatter(
+            *own.T.numpy(), color=colour, alpha=0.9, linewidths=0, label=classes[digit]
+        )
         discs.set_sizes([8])
         if labels is not None:
             median = own.median(dim=0).values
             taken = sum(bool(((median - other).abs() <= near).all()) for other in medians)
             beside = offset_copy(ax.transData, figure, 12 * taken, units="points")
             place = median.tolist()  # two coordinates, or three
-            name = ax.text(*place, str(digit), color=colour, transform=beside)  # type: ignore[call-arg]
+            name = ax.text(*place, classes[digit], color=colour, transform=beside)  # type: ignore[call-arg]
             name.set(size=14, weight="bold", ha="center", va="center", zorder=100)
             name.set_path_effects([outline])
             medians.append(median)
     if labels is not None:
-        figure.legend(loc="outside right center", title="digit", markerscale=3)
+        figure.legend(
+            loc="outside right center", title=kind if kind == "digit" else "class", markerscale=3
+        )
     return figure
 
 

@@ -40,7 +40,7 @@ def write_pictures(run: Run, data: Dataset) -> list[Path]:
     with evaluating(model):
         codes = model.encode(x).flatten(1)
     figures = {
-        "latent": plots.latent_cloud(codes, labels),
+        "latent": plots.latent_cloud(codes, labels, classes=data.classes),
         "filters": plots.filters(model),
         "feature_maps": plots.feature_maps(model, x[:1]),
         "interpolation": plots.interpolation(model, x[:1], x[other_digit(labels) :][:1]),

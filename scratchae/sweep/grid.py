@@ -149,6 +149,7 @@ def new_trial(
         seed=seed,
         optimizer=repr(Adam(model.parameters(), lr=lr, weight_decay=weight_decay)),
         loss=repr(loss_of(model)),
+        test_checksum=part.test_checksum,
     )
     return Trial(Run(model, settings))
 

@@ -24,6 +24,7 @@ class SeedImages:
 
     data: Dataset
     checksum: str
+    test_checksum: str | None
     start: int
     test: Tensor | None
     kept: Tensor
@@ -62,11 +63,12 @@ class ImagePool:
                 )
             own = data[seed] if isinstance(data, Mapping) else data
             tested = own.test or own.train
-            key = (checksum(own), checksum(Dataset("", tested)), own.test is None)
+            key = (checksum(own.train), checksum(tested), own.test is None)
             if key not in known:
                 test = None if own.test is None else pixels_for(model, own.test, device)
                 kept = keepsakes(model, tested)
-                known[key] = SeedImages(own, key[0], sum(map(len, images)), test, kept)
+                tested_by = None if own.test is None else key[1]
+                known[key] = SeedImages(own, key[0], tested_by, sum(map(len, images)), test, kept)
                 images.append(pixels_for(model, own.train, device))
             self.parts[seed] = known[key]
         sizes = sorted({len(x) for x in images})

@@ -1,8 +1,19 @@
 """Training: the loop over epochs and batches, evaluation, and the run folder, which stores a run."""
 
 from scratchae.step import train_step
+from scratchae.training.comparison import Comparison, compare
 from scratchae.training.evaluation import evaluate, reconstruct
 from scratchae.training.loop import fit
 from scratchae.training.run import Run, Settings, open_run
 
-__all__ = ["Run", "Settings", "evaluate", "fit", "open_run", "reconstruct", "train_step"]
+__all__ = [
+    "Comparison",
+    "Run",
+    "Settings",
+    "compare",
+    "evaluate",
+    "fit",
+    "open_run",
+    "reconstruct",
+    "train_step",
+]

@@ -115,7 +115,7 @@ def fit(
             model=str(model.name),
             data=data.source,
             test_data=data.test_source,
-            checksum=checksum(data),
+            checksum=checksum(data.train),
             epochs=epochs,
             batch_size=batch_size,
             lr=float(optimizer.lr),
@@ -123,6 +123,7 @@ def fit(
             seed=seed,
             optimizer=repr(optimizer),
             loss=repr(loss_of(model)),
+            test_checksum=None if data.test is None else checksum(data.test),
         )
         run = Run(model, settings, folder=None if out is None else Path(out))
         stepper = make_engine(engine, model, optimizer, precision)

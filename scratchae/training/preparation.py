@@ -7,7 +7,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from scratchae.data import Dataset, Images
+from scratchae.data import Images
 from scratchae.errors import ScratchaeError
 from scratchae.models import Autoencoder
 
@@ -43,9 +43,9 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
-def checksum(data: Dataset) -> str:
-    """Return a checksum of the training images. It depends on their order, too."""
-    return hashlib.sha256(data.train.pixels.contiguous().numpy().tobytes()).hexdigest()[:16]
+def checksum(images: Images) -> str:
+    """Return a checksum of the images. It depends on their order, too."""
+    return hashlib.sha256(images.pixels.contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
 def pixels_for(model: Autoencoder, images: Images, device: torch.device) -> Tensor:

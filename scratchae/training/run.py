@@ -38,8 +38,9 @@ COLUMNS = ["epoch", "train_loss", "test_loss", "seconds"]
 class Settings:
     """The settings of a run, as config.json stores them. Engine, precision, tf32 and device are not stored.
 
-    data, test_data: the arguments of `scratchae.data.load`. checksum: that of the training images.
-    optimizer, loss: their `repr`, or None if config.json does not contain it.
+    data, test_data: the arguments of `scratchae.data.load`. checksum, test_checksum: those of the training
+    and of the test images. optimizer, loss: their `repr`. These two and test_checksum are None if
+    config.json does not contain them; test_checksum also if there are no test images.
 
     >>> from scratchae.data import Dataset, Images
     >>> from scratchae.training import fit
@@ -60,6 +61,7 @@ class Settings:
     seed: int
     optimizer: str | None = None
     loss: str | None = None
+    test_checksum: str | None = None
 
     def load(self) -> Dataset:
         """Load the data set again; return it."""
@@ -243,11 +245,12 @@ def prepare_folder(run: Run, optimizer: Optimizer, resume: bool) -> tuple[list, 
 def check_same(was: Settings, now: Settings, folder: Path) -> None:
     """Raise ScratchaeError if a run would continue with other settings.
 
-    The number of epochs may differ. `data` and `test_data` may differ if the training images are the same.
+    The number of epochs and the test images may differ. `data` and `test_data` may differ if the training
+    images are the same.
     """
     for name, old in asdict(was).items():
         new = getattr(now, name)
-        if name in ("data", "test_data", "epochs") or old is None or new == old:
+        if name in ("data", "test_data", "test_checksum", "epochs") or old is None or new == old:
             continue
         if name == "checksum":
             raise ScratchaeError(

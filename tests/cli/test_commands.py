@@ -3,7 +3,6 @@
 import inspect
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,59 +14,16 @@ import torch
 from PIL import Image, ImageDraw
 
 from scratchae import models
-from scratchae.cli import main
 from scratchae.cli.train import DEFAULTS
 from scratchae.training import fit
 from scratchae.training.loop import LR, WEIGHT_DECAY
+from tests.helpers.command_line import error_sentence
 from tests.helpers.runs import few_digits, write_npz
 
 PICTURES = {
     *("feature_maps.png", "filters.png", "interpolation.png"),
     *("latent.png", "loss.png", "reconstructions.png"),
 }
-
-
-@pytest.fixture
-def call(capsys, monkeypatch, tmp_path):
-    """call("train", "fc", ...) -> (exit code, stdout, stderr), run in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["scratchae", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
-def digits(tmp_path):
-    return write_npz(tmp_path / "few.npz", few_digits())
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A run of two epochs, made once by the command line."""
-    folder = tmp_path_factory.mktemp("finished")
-    write_npz(folder / "few.npz", few_digits())
-    command = ["train", "fc", "--data", "few.npz", "--epochs", "2", "--out", "run"]
-    subprocess.run([sys.executable, "-m", "scratchae", *command], cwd=folder, check=True)
-    return folder / "run"
-
-
-@pytest.fixture
-def trained(call, digits, finished):
-    """A copy of it in runs/fc, its data in `digits`."""
-    shutil.copytree(finished, "runs/fc")
-    config = json.loads(Path("runs/fc/config.json").read_text())
-    Path("runs/fc/config.json").write_text(json.dumps({**config, "data": str(digits)}))
-    return Path("runs/fc")
 
 
 def test_train_leaves_a_complete_run_folder_and_says_where_the_pictures_are(call, digits):
@@ -154,7 +110,12 @@ def test_train_has_the_defaults_of_fit():
 def test_info_tells_versions_device_and_data(call):
     code, out, _ = call("info")
     assert code == 0
-    assert torch.__version__ in out and "bundled" in out and "fashion-mnist" in out
+    assert (
+        torch.__version__ in out
+        and "bundled" in out
+        and "fashion-mnist" in out
+        and "letters" in out
+    )
 
 
 @pytest.mark.parametrize("command", ["train", "show", "reconstruct", "info", "models"])
@@ -191,14 +152,7 @@ def test_an_interrupt_says_how_to_go_on(call, digits, monkeypatch):
 class TestMistakes:
     """Each is answered by one sentence with the cure, exit code 2, and no traceback."""
 
-    def sentence(self, call, *words):
-        code, _, err = call(*words)
-        assert code == 2
-        assert "Traceback" not in err
-        last = [line for line in err.splitlines() if line.startswith("error: ")]
-        assert len(last) == 1, err
-        assert "\n" not in err.split("error: ")[1].strip()
-        return last[0]
+    sentence = staticmethod(error_sentence)
 
     def test_an_unknown_model(self, call):
         assert "did you mean 'conv'?" in self.sentence(call, "train", "con")

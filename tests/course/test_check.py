@@ -49,9 +49,7 @@ def fill(folder, name, bodies, **files):
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
     """{task: result} of a folder in which every task is wrong in another way."""
-    folder = fill(
-        tmp_path_factory.mktemp("odd"), "hw1", ODD, **{"losses.py": "def mse_forward(:\n"}
-    )
+    folder = fill(tmp_path_factory.mktemp("odd"), "hw1", ODD, **{"mse.py": "def mse_forward(:\n"})
     limits, checking.LIMITS = checking.LIMITS, Limits(cpu=2)
     try:
         results = examine(load_assignment(folder), folder)
@@ -68,8 +66,8 @@ def odd(tmp_path_factory):
         ("relu_backward", "the process ended itself with exit code 3"),
         ("tanh_forward", "more than 2 seconds of CPU time: look for a loop that never ends"),
         ("tanh_backward", "1 − y"),
-        ("mse_forward", "losses.py has a syntax error in line 1"),
-        ("mse_backward", "losses.py has a syntax error in line 1"),
+        ("mse_forward", "mse.py has a syntax error in line 1"),
+        ("mse_backward", "mse.py has a syntax error in line 1"),
     ],
 )
 def test_whatever_is_wrong_is_one_sentence_and_costs_its_own_task_alone(odd, task, words):
@@ -91,14 +89,14 @@ DEEP = "x = " + "(" * 5000 + ")" * 5000
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "losses.py is missing"),
-        ("", "losses.py has no function mse_forward"),
+        (None, "mse.py is missing"),
+        ("", "mse.py has no function mse_forward"),
         (
             "mse_forward = mse_backward = 3\n",
-            "mse_forward in losses.py is not a function but a int",
+            "mse_forward in mse.py is not a function but a int",
         ),
         ("def mse_forward(p):\n    return p\nmse_backward = mse_forward\n", "another signature"),
-        ("1 / 0\n", "losses.py stopped with ZeroDivisionError in line 1 while it was loaded"),
+        ("1 / 0\n", "mse.py stopped with ZeroDivisionError in line 1 while it was loaded"),
         (
             "import sys\nsys.exit(0)\n",
             "while it was loaded: it calls exit()",
@@ -106,14 +104,14 @@ DEEP = "x = " + "(" * 5000 + ")" * 5000
         ("import nothing_of_that_name\n", "ModuleNotFoundError"),
         ("from scratchae.checking import EXERCISES\n", "scratchae.checking is not available"),
         ("from activations import tanh_forward\n", "ModuleNotFoundError"),
-        (DEEP, "losses.py"),
+        (DEEP, "mse.py"),
         ("x = '" + "a" * 1_100_000 + "'\n", "larger than a megabyte"),
         (
             "from scratchae.losses import mse_forward as right, mse_backward\n"
             "def mse_forward(p, t):\n    return right(p, t)\n",
             "your turn: mse_forward",
         ),
-        (b"\xff\xfe\x00", "losses.py is not UTF-8 text"),
+        (b"\xff\xfe\x00", "mse.py is not UTF-8 text"),
     ],
     ids=lambda value: None if not isinstance(value, str) or len(value) > 99 else value[:30],
 )
@@ -121,10 +119,10 @@ DEEP = "x = " + "(" * 5000 + ")" * 5000
 def test_a_file_that_cannot_be_used_is_answered_by_one_sentence(tmp_path, text, words):
     fill(tmp_path, "hw1", {})
     if text is None:
-        (tmp_path / "losses.py").unlink()
+        (tmp_path / "mse.py").unlink()
     else:
         data = text if isinstance(text, bytes) else text.encode()
-        (tmp_path / "losses.py").write_bytes(data)
+        (tmp_path / "mse.py").write_bytes(data)
     results = examine(load_assignment(tmp_path), tmp_path)
     said = results[-2].first_sentence
     assert words in said and "\n" not in said and len(said) < 300
@@ -134,8 +132,8 @@ def test_a_file_that_cannot_be_used_is_answered_by_one_sentence(tmp_path, text, 
 def test_a_file_with_a_byte_order_mark_and_windows_lines_is_read_as_it_is_meant(tmp_path):
     from scratchae.course.submission import load_module
 
-    (tmp_path / "losses.py").write_bytes(b"\xef\xbb\xbfdef f():\r\n    return 7\r\n")
-    assert load_module(tmp_path / "losses.py")["f"]() == 7
+    (tmp_path / "mse.py").write_bytes(b"\xef\xbb\xbfdef f():\r\n    return 7\r\n")
+    assert load_module(tmp_path / "mse.py")["f"]() == 7
 
 
 def test_float32_on_the_way_earns_every_point_as_it_does_with_the_grader(tmp_path):
@@ -201,8 +199,8 @@ def test_a_bug_hunt_says_that_a_fault_is_there_but_not_which(tmp_path):
     fill(tmp_path, "hw5", {})
     text = str(check_folder(tmp_path))
     assert text.count("the fault is still there") == 6 and "chapter" not in text
-    master = master_sources(load_assignment("hw5"))["scratchae/losses.py"]
-    (tmp_path / "losses.py").write_text(master)
+    master = master_sources(load_assignment("hw5"))["scratchae/losses/mse.py"]
+    (tmp_path / "mse.py").write_text(master)
     mended = {r.task.name: r.points for r in check_folder(tmp_path).results}
     assert mended["mse_backward"] == 15 and sum(mended.values()) == 15
 

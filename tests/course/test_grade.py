@@ -141,14 +141,14 @@ def test_tasks_are_independent_and_a_bug_costs_once(grader):
     files = answers("hw1")
     files["linear.py"] = files["linear.py"].replace("dy_rows.sum(dim=0)", "dy_rows.mean(dim=0)")
     files["activations.py"] = "import os\nos._exit(0)\n"
-    del files["losses.py"]
+    del files["mse.py"]
     result = grade(grader("hw1"), files)
     points = earned(result)
     assert points["linear_forward"] == 10 and 0 < points["linear_backward"] < 30
     assert sum(points.values()) == 10 + points["linear_backward"] == result["score"]
     said = {row["sentence"] for row in result["tasks"][1]["rows"]} - {""}
     assert len(said) == 1 and "dbias alone is averaged" in said.pop()
-    assert result["problems"] == ["losses.py is missing"]
+    assert result["problems"] == ["mse.py is missing"]
 
 
 @needs_sandbox
@@ -187,17 +187,17 @@ def test_a_function_that_is_slow_in_every_case_has_one_budget_for_all_of_them(gr
 @needs_sandbox
 def test_other_output_on_stderr_and_warnings_cost_nothing(grader):
     files = answers("hw1")
-    files["losses.py"] = (
+    files["mse.py"] = (
         "import sys, warnings\nwarnings.warn('from torch')\nprint('x' * 100_000)\n"
         "print('error', file=sys.stderr)\n"
-    ) + files["losses.py"].replace("from __future__ import annotations\n", "")
+    ) + files["mse.py"].replace("from __future__ import annotations\n", "")
     assert grade(grader("hw1"), files)["score"] == 100
 
 
 @needs_sandbox
 def test_the_same_submission_gives_the_same_table_and_another_student_other_cases(grader):
     files = answers("hw1")
-    files["losses.py"] = files["losses.py"].replace("2 / prediction.numel()", "2 / len(prediction)")
+    files["mse.py"] = files["mse.py"].replace("2 / prediction.numel()", "2 / len(prediction)")
     assert grade(grader("hw1"), files) == grade(grader("hw1"), files)
     one, two = (case_groups(load_assignment("hw1"), SECRET, name) for name in ("ada", "bob"))
     assert all(a.public == b.public and a.hidden != b.hidden for a, b in zip(one, two, strict=True))

@@ -181,7 +181,7 @@ def test_a_folder_that_is_in_use_is_not_touched(tmp_path):
 def test_the_release_of_hw1_is_whole_and_says_not_yet_for_every_task(hw1):
     assignment = load_assignment(hw1)
     assert {p.name for p in hw1.iterdir()} == {
-        *("linear.py", "activations.py", "losses.py"),
+        *("linear.py", "activations.py", "mse.py"),
         *("assignment.toml", "hw1.ipynb", "README.md"),
     }
     assert not find_leaks(
@@ -246,7 +246,7 @@ def test_a_bug_hunt_that_tells_the_mended_line_or_holds_a_cache_is_not_written(
     hw5 = load_assignment("hw5")
     fault = choose(hw5, "ada")["mse_backward"]
     given = student_files(hw5, "ada")
-    (line,) = (x for x in original("scratchae/losses.py", hw5).splitlines() if fault.right in x)
+    (line,) = (x for x in original("scratchae/losses/mse.py", hw5).splitlines() if fault.right in x)
     leaky = given | {"README.md": f"{given['README.md']}\n    {line.strip()}\n"}
     for files in (leaky, given | {"old.pyc": ""}):
         monkeypatch.setattr("scratchae.course.release.student_files", lambda *_, f=files: f)

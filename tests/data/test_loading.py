@@ -103,7 +103,9 @@ def test_a_test_part_is_the_sources_own_or_a_fraction_or_another_source(tmp_path
 
 
 def test_what_load_cannot_do_is_said_in_a_sentence(tmp_path):
-    fails("known names are sample, mnist, fashion-mnist: did you mean mnist?", load, "mnst")
+    fails(
+        "known names are sample, letters, mnist, fashion-mnist: did you mean mnist?", load, "mnst"
+    )
     fails("did you mean fashion-mnist?", load, "Fashion_MNIST")
     fails("check the name, or the path", load, "zzz")
     fails("there is no file or folder", load, tmp_path / "none.csv")

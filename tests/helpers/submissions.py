@@ -73,10 +73,10 @@ def class_of_every_kind(folder: Path, count: int) -> dict[str, str]:
     ]
     kinds += [
         ("broken", right | {"linear.py": "def linear_forward(:\n"}),
-        ("broken", without(right, "losses.py")),
-        ("broken", right | {"losses.py": "x = 1\0"}),
-        ("huge", right | {"losses.py": right["losses.py"] + "#" * 7_000_000}),
-        ("huge", right | {"losses.py": right["losses.py"] + "x = 1\n" * 40_000}),
+        ("broken", without(right, "mse.py")),
+        ("broken", right | {"mse.py": "x = 1\0"}),
+        ("huge", right | {"mse.py": right["mse.py"] + "#" * 7_000_000}),
+        ("huge", right | {"mse.py": right["mse.py"] + "x = 1\n" * 40_000}),
     ]
     found = {}
     for i in range(count):

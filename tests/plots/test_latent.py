@@ -24,6 +24,13 @@ def test_codes_stand_where_they_are(width, dtype):
     assert "code 1" in ax.get_xlabel() and "code 2" in ax.get_ylabel()
 
 
+def test_classes_that_are_not_digits_are_called_by_their_names():
+    figure = plots.latent_cloud(torch.randn(20, 2), torch.arange(20) % 3, classes="ACE")
+    assert [t.get_text() for t in figure.axes[0].texts] == list("ACE")
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == list("ACE")
+    assert "digit" not in words(figure) and "20 images" in words(figure)
+
+
 def test_no_labels_no_legend():
     figure = plots.latent_cloud(torch.randn(5, 3))
     assert not figure.legends and not figure.axes[0].texts and len(points(figure.axes[0])) == 5

@@ -148,13 +148,13 @@ def test_a_wrong_optimiser_shows_in_the_first_parameter(monkeypatch):
 
 def test_a_wrong_loss_is_named_before_any_gradient(monkeypatch):
     monkeypatch.setattr(
-        "scratchae.losses.mse_forward", lambda p, t: (p - t).square().sum() / (p.numel() - 1)
+        "scratchae.losses.mse.mse_forward", lambda p, t: (p - t).square().sum() / (p.numel() - 1)
     )
     assert run("fc", steps=1, batch=3).first.kind == "loss"
 
 
 def test_not_a_number_counts_as_a_difference(monkeypatch):
-    monkeypatch.setattr("scratchae.losses.mse_backward", lambda p, t: (p - t) * float("nan"))
+    monkeypatch.setattr("scratchae.losses.mse.mse_backward", lambda p, t: (p - t) * float("nan"))
     assert not run("fc", steps=1, batch=3)
 
 

@@ -47,6 +47,7 @@ def test_it_opens_from_a_file_and_asks_for_its_own_files_alone(browser, viewport
     with opened(browser, PAGE, viewport, color_scheme=scheme) as watched:
         frame(watched.page)
         own = {FOLDER / f"convolution-window.{kind}" for kind in ("html", "css", "js")}
+        own |= {FOLDER / "convolution-words.js"}
         assert set(watched.requests) == {path.as_uri() for path in own}
         assert sum(path.stat().st_size for path in own) < 100_000
         assert not watched.complaints
@@ -139,3 +140,37 @@ def test_kernel_3_at_stride_2_feeds_outputs_unevenly_and_kernel_4_evenly(page):
         page.evaluate(counts)[6 * row + column] for row in range(1, 5) for column in range(1, 5)
     ]
     assert set(inner) == {4}
+
+
+def test_an_input_of_a_transposed_convolution_shows_what_it_stamps_on_the_outputs(page):
+    page.locator("#layer").select_option("back")
+    page.locator("#stride").select_option("3")  # stamps of 3 x 3 do not overlap
+    page.locator("#padding").select_option("0")
+    assert page.locator("#shows").input_value() == "stamp"
+    cell(page, "x", 1, 2).hover()
+    assert linked(page, "y") == {f"y[{row},{column}]" for row in (3, 4, 5) for column in (6, 7, 8)}
+    got = (
+        "() => [...document.querySelectorAll('#y .linked')].map((e) => +e.ariaLabel.split(' ')[2])"
+    )
+    kernel, x = page.evaluate(
+        "() => [KERNEL.slice(0, 3).flatMap((r) => r.slice(0, 3)), state.x[1][2]]"
+    )
+    assert page.evaluate(got) == [w * x for w in kernel]
+    assert "y[3,6] gets" in page.locator("#sum").inner_text()
+    page.locator("#shows").select_option("gradient")
+    assert "dx[1,2] = w[0,0]·dy[3,6]" in page.locator("#sum").inner_text()
+
+
+def test_the_stamps_of_all_inputs_add_up_to_the_output(page):
+    for layer in ("conv", "back"):
+        page.locator("#layer").select_option(layer)
+        page.locator("#shows").select_option("stamp")
+        sums, y = page.evaluate(
+            """() => {
+              const sums = state.y.map((row) => row.map(() => 0));
+              state.x.forEach((row, r) => row.forEach((_, c) => linksAt('x', [r, c]).filter((l) => l.inside)
+                .forEach((link) => { const [p, q] = link[side('y')]; sums[p][q] += added(link); })));
+              return [sums, state.y];
+            }"""
+        )
+        assert sums == y

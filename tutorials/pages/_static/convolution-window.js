@@ -2,7 +2,8 @@
 // A kernel w links a pixel h of the large side with a position p of the small side through a tap i:
 //   h = stride · p + i − padding, along each of the two axes.
 // A Conv2d carries numbers from the large side to the small one, a ConvTranspose2d back. Whatever
-// is pointed at, the page shows the links of that cell, and adds up what goes through them.
+// is pointed at, the page shows the links of that cell, and adds up what goes through them. An input
+// can also show its stamp: what it adds to each output, x · w.
 
 const $ = (id) => document.getElementById(id);
 const KERNEL = [[1, 0, -1, 2], [2, 1, 0, -1], [0, -2, 1, 1], [1, 0, 2, -1]]; // its first rows and columns
@@ -124,8 +125,10 @@ function choose(name, cell) {
   const other = name === 'x' ? 'y' : 'x';
   const links = linksAt(name, cell);
   const counted = $('counts').checked;
-  const shown = { x: state.x, y: name === 'x' ? state.dy : state.y }; // what the sum is made of
-  $('y-name').textContent = name === 'x' ? "dy, the output's gradient" : 'output y';
+  const stamp = name === 'x' && $('shows').value === 'stamp';
+  const gradient = name === 'x' && !stamp;
+  const shown = { x: state.x, y: gradient ? state.dy : state.y }; // what the sum is made of
+  $('y-name').textContent = gradient ? "dy, the output's gradient" : stamp ? 'stamp on the output y' : 'output y';
   for (const grid of ['x', 'y']) {
     for (const [key, element] of state.grids[grid]) {
       const place = key.split(',').map(Number);
@@ -134,53 +137,33 @@ function choose(name, cell) {
       const link = grid === other && links.find((one) => same(one[side(grid)], place));
       element.classList.toggle('chosen', own);
       element.classList.toggle('linked', Boolean(link));
-      const number = padding ? 0 : shown[grid][place[0]][place[1]];
+      const stamped = stamp && grid === 'y';
+      const number = padding ? 0 : stamped ? (link ? added(link) : 0) : shown[grid][place[0]][place[1]];
       const count = linksAt(grid, place).filter((one) => one.inside).length;
-      element.textContent = padding && grid === 'y' ? '' : text(counted && !padding ? count : number);
+      const empty = stamped ? !link && !counted : padding && grid === 'y';
+      element.textContent = empty ? '' : text(counted && !padding ? count : number);
       if (link) element.append(Object.assign(document.createElement('small'), { textContent: link.tap }));
       if (!padding) {
         element.tabIndex = own || (grid === other && key === '0,0') ? 0 : -1;
-        element.setAttribute('aria-label', `${grid === 'y' && name === 'x' ? 'dy' : grid}${at(place)} is ${number}`);
+        const label = `${grid === 'y' && gradient ? 'dy' : grid}${at(place)}`;
+        element.setAttribute('aria-label', `${label} ${stamped ? 'gets' : 'is'} ${number}`);
       }
     }
   }
   for (const [key, element] of state.grids.w) {
     element.classList.toggle('linked', links.some((link) => link.inside && String(link.tap) === key));
   }
-  tell(name, cell, links.filter((link) => link.inside), links.length);
+  $('words').classList.toggle('stamp', stamp);
+  (stamp ? tellStamp : tell)(name, cell, links.filter((link) => link.inside), links.length);
 }
 
-/** The sum in words: y is made of x, dx is made of dy. */
-function tell(name, cell, links, all) {
-  const source = name === 'y' ? 'x' : 'dy';
-  const numbers = name === 'y' ? state.x : state.dy;
-  const end = side(name === 'y' ? 'x' : 'y');
-  const few = (n, word) => `${n || 'no'} ${word}${n === 1 ? '' : 's'}`;
-  $('what').textContent =
-    name === 'y'
-      ? `Output y${at(cell)} is made of ${few(links.length, 'input')}.`
-      : `Input x${at(cell)} is felt by ${few(links.length, 'output')}, so its gradient collects from there.`;
-  const symbols = links.map(({ tap, [end]: place }) => `w${at(tap)}·${source}${at(place)}`);
-  const terms = links.map(({ tap, [end]: [r, c] }) => `${bracket(KERNEL[tap[0]][tap[1]])}·${bracket(numbers[r][c])}`);
-  const result = text(total(links, name === 'y' ? 'x' : 'dy'));
-  const left = name === 'y' ? `y${at(cell)}` : `dx${at(cell)}`;
-  $('sum').textContent = links.length
-    ? `${left} = ${symbols.join(' + ')} = ${terms.join(' + ')} = ${result}`
-    : `${left} = 0`;
-  const beyond = all - links.length;
-  const rim =
-    name === 'y' ? `Taps on the padding, which is 0: ${beyond}.` : `Taps beyond the border: ${beyond}.`;
-  const pass =
-    name === 'y'
-      ? 'This is the forward pass.'
-      : 'This is the backward pass: dy is the gradient of y, here some whole numbers.';
-  $('hint').textContent = beyond ? `${pass} ${rim}` : pass;
-}
-
-const bracket = (n) => (n < 0 ? `(${text(n)})` : text(n));
+/** What x adds to an output through one link. */
+const added = ({ tap: [i, j], [side('x')]: [row, column] }) => KERNEL[i][j] * state.x[row][column];
 
 $('settings').addEventListener('change', (event) => {
-  if (event.target.id === 'counts') choose(state.chosen.name, state.chosen.cell);
+  if (event.target.id === 'layer') $('shows').value = event.target.value === 'back' ? 'stamp' : 'gradient';
+  if (event.target.id === 'shows') choose('x', state.chosen.name === 'x' ? state.chosen.cell : [0, 0]);
+  else if (event.target.id === 'counts') choose(state.chosen.name, state.chosen.cell);
   else build();
 });
 $('settings').addEventListener('submit', (event) => event.preventDefault());

@@ -1,0 +1,82 @@
+"""export_onnx: write the encoder and the decoder of a model as ONNX files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import scratchae
+from scratchae.files import replacing
+from scratchae.interchange import forms as forms  # registers them
+from scratchae.interchange.graph import Graph, Value, import_onnx
+from scratchae.models import Autoencoder
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+def export_onnx(model: Autoencoder, folder: str | Path) -> tuple[Path, Path]:
+    """Write folder/encoder.onnx and folder/decoder.onnx; return their paths.
+
+    The encoder has the input "image", (N, *input_shape), and the output "code". The decoder has the input
+    "code" and the output "image". N is open: any number of images is accepted. All tensors are float32.
+    The metadata of both files gives the name of the model, the range of the pixels, the shapes of an image
+    and of a code, and the version of scratchae.
+
+    Both models compute what the model computes in evaluation mode. The files are written without
+    torch.onnx, node by node, and checked by onnx. Raises ScratchaeError if the package onnx is not
+    installed, if a layer has no ONNX form, or if the folder cannot be written.
+
+    >>> import tempfile
+    >>> import onnx
+    >>> from scratchae.models import build
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     encoder, decoder = export_onnx(build("fc"), folder)
+    ...     file = onnx.load(encoder)
+    >>> encoder.name, decoder.name, [node.op_type for node in file.graph.node][:3]
+    ('encoder.onnx', 'decoder.onnx', ['Gemm', 'Relu', 'Gemm'])
+    """
+    image = Value("image", model.input_shape)
+    encoder = Graph()
+    code = encoder.add(model.encoder, image, "encoder")
+    decoder = Graph()
+    output = decoder.add(model.decoder, Value("code", code.shape), "decoder")
+    about = {
+        "model": model.name or type(model).__name__,
+        "scratchae": scratchae.__version__,
+        "pixel_range": json.dumps(getattr(model, "pixel_range", (-1.0, 1.0))),
+        "image_shape": json.dumps(image.shape),
+        "code_shape": json.dumps(code.shape),
+    }
+    files = {
+        "encoder": encoder.model([image], [("code", code)], about),
+        "decoder": decoder.model([Value("code", code.shape)], [("image", output)], about),
+    }
+    first, second = (write(file, Path(folder) / f"{name}.onnx") for name, file in files.items())
+    return first, second
+
+
+def write(file: ModelProto, path: Path) -> Path:
+    """Write the file, complete or not at all; return its path."""
+    with replacing(path) as beside:
+        beside.write_bytes(file.SerializeToString(deterministic=True))
+    return path
+
+
+def signature(path: Path) -> tuple[str, str]:
+    """Return the inputs and the outputs of an ONNX file as texts, such as "image (N, 784)"."""
+    graph = import_onnx().load(path).graph
+
+    def described(values: Sequence) -> str:
+        shapes = [
+            [axis.dim_param or axis.dim_value for axis in v.type.tensor_type.shape.dim]
+            for v in values
+        ]
+        return ", ".join(
+            f"{v.name} ({', '.join(map(str, shape))})"
+            for v, shape in zip(values, shapes, strict=True)
+        )
+
+    return described(graph.input), described(graph.output)
