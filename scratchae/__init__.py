@@ -15,7 +15,9 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.checking.diagnose import diagnose as diagnose
     from scratchae.checking.gradcheck import gradcheck as gradcheck
     from scratchae.checking.trace import trace as trace
+    from scratchae.data import Augmentation as Augmentation
     from scratchae.data import Batches as Batches
+    from scratchae.data import Corruption as Corruption
     from scratchae.data import Dataset as Dataset
     from scratchae.data import digit_from_picture as digit_from_picture
     from scratchae.data import load as load
@@ -23,6 +25,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.interchange import export_onnx as export_onnx
     from scratchae.interchange import load_weights as load_weights
     from scratchae.interchange import save_weights as save_weights
+    from scratchae.layers import GELU as GELU
     from scratchae.layers import BatchNorm1d as BatchNorm1d
     from scratchae.layers import BatchNorm2d as BatchNorm2d
     from scratchae.layers import Conv2d as Conv2d
@@ -35,9 +38,14 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import ReLU as ReLU
     from scratchae.layers import Sequential as Sequential
     from scratchae.layers import Sigmoid as Sigmoid
+    from scratchae.layers import SiLU as SiLU
+    from scratchae.layers import Softplus as Softplus
     from scratchae.layers import Tanh as Tanh
     from scratchae.layers import Unflatten as Unflatten
     from scratchae.losses import BCEWithLogitsLoss as BCEWithLogitsLoss
+    from scratchae.losses import ContinuousBernoulliLoss as ContinuousBernoulliLoss
+    from scratchae.losses import CrossEntropyLoss as CrossEntropyLoss
+    from scratchae.losses import GaussianNLLLoss as GaussianNLLLoss
     from scratchae.losses import Loss as Loss
     from scratchae.losses import MSELoss as MSELoss
     from scratchae.models import Autoencoder as Autoencoder
@@ -62,23 +70,24 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.training import evaluate as evaluate
     from scratchae.training import fit as fit
     from scratchae.training import open_run as open_run
+    from scratchae.training import psnr as psnr
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "checking": "check diagnose gradcheck trace",
-    "data": "Batches Dataset digit_from_picture load",
+    "data": "Augmentation Batches Corruption Dataset digit_from_picture load",
     "errors": "ScratchaeError",
     "interchange": "export_onnx load_weights save_weights",
-    "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten Layer LayerNorm LeakyReLU Linear "
-    "ReLU Sequential Sigmoid Tanh Unflatten",
-    "losses": "BCEWithLogitsLoss Loss MSELoss",
+    "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GELU Layer LayerNorm LeakyReLU "
+    "Linear ReLU Sequential SiLU Sigmoid Softplus Tanh Unflatten",
+    "losses": "BCEWithLogitsLoss ContinuousBernoulliLoss CrossEntropyLoss GaussianNLLLoss Loss MSELoss",
     "models": "Autoencoder build register",
     "optim": "SGD Adam AdamW CosineAnnealingLR LinearLR OneCycleLR Optimizer ReduceLROnPlateau Schedule "
     "SequentialLR StepLR",
     "profiling": "profile",
     "step": "train_step",
-    "training": "Run compare evaluate fit open_run",
+    "training": "Run compare evaluate fit open_run psnr",
 }
 _PACKAGES = [*_HOMES, "course", "distributed", "engines", "explorer", "plots", "sweep"]
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

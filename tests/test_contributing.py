@@ -73,13 +73,13 @@ def test_the_layer_is_an_exercise_and_the_model_trains_alone_and_in_a_sweep(copy
         """
         from reference.twins import twin
         from scratchae.cli import main
-        from scratchae.layers import SiLU, silu_backward
+        from scratchae.layers import Tanhshrink, tanhshrink_backward
 
-        layer, x = SiLU(), torch.randn(5, 7, dtype=torch.float64)
+        layer, x = Tanhshrink(), torch.randn(5, 7, dtype=torch.float64)
         assert sa.gradcheck(layer, x)
         torch.testing.assert_close(layer(x), twin(layer)(x), rtol=0, atol=1e-12)
-        assert sa.check(silu_backward)
-        print(sa.check("silu_backward", lambda dy, x: dy / (1 + torch.exp(-x))))
+        assert sa.check(tanhshrink_backward)
+        print(sa.check("tanhshrink_backward", lambda dy, x: dy * (1 - torch.tanh(x) ** 2)))
 
         data, how = sa.load("sample", seed=2), {"epochs": 1, "progress": False, "device": "cpu"}
         swept = sa.sweep("shallow", data, lr=[1e-3, 1e-2], seeds=[2], **how)
@@ -89,15 +89,16 @@ def test_the_layer_is_an_exercise_and_the_model_trains_alone_and_in_a_sweep(copy
         main(["models", "shallow"])
         """,
     )
-    assert "second term of the product rule" in " ".join(said.split())
-    assert "SiLU()" in said
+    assert "slope of tanh" in " ".join(said.split())
+    assert "Tanhshrink()" in said
 
 
 @pytest.mark.slow
 def test_the_tests_of_layers_take_up_the_new_layer_and_its_examples_hold(copy):
-    run(copy, "-m", "pytest", "-q", "scratchae/layers/silu.py", "scratchae/models/shallow.py")
-    said = run(copy, "-m", "pytest", "-q", "tests/layers", "tests/sweep", "-k", "SiLU")
-    assert int(re.findall(r"(\d+) passed", said)[0]) >= 2
+    run(copy, "-m", "pytest", "-q", "scratchae/layers/tanhshrink.py", "scratchae/models/shallow.py")
+    folders = ("tests/layers", "tests/sweep", "tests/interchange")
+    said = run(copy, "-m", "pytest", "-q", *folders, "-k", "Tanhshrink")
+    assert int(re.findall(r"(\d+) passed", said)[0]) >= 3
 
 
 @pytest.mark.slow
@@ -109,13 +110,13 @@ def test_the_layer_trains_when_it_is_compiled_and_with_several_processes(copy):
 
 @pytest.mark.slow
 def test_every_mistake_of_the_page_is_caught_and_named(copy):
-    tests = ["tests/checking/test_catalogue.py", "-k", "silu and every_mistake"]
+    tests = ["tests/checking/test_catalogue.py", "-k", "tanhshrink and every_mistake"]
     assert "3 passed" in run(copy, "-m", "pytest", "-q", *tests)
 
 
 @pytest.mark.slow
 def test_the_chapter_passes_the_tests_of_chapters(copy):
-    run(copy, "tutorials/ch99_silu.py")
+    run(copy, "tutorials/ch99_shrink.py")
     run(copy, "-m", "tutorials.tools.notebooks")
     said = run(copy, "-m", "pytest", "-q", "tests/tutorials/test_chapters.py", "-k", "ch99")
     assert int(re.findall(r"(\d+) passed", said)[0]) >= 11

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def compare(
     run_folders: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN RUN...", help="Run folders, written by `scratchae train`."),
+        typer.Argument(metavar="RUNS", help="Run folders, written by `scratchae train`."),
     ],
     out: Annotated[
         Path | None, option("The folder for the results.", "runs/comparison, numbered")
@@ -28,8 +28,8 @@ def compare(
         bool,
         typer.Option(
             "--anyway",
-            help="Also compare runs whose numbers have different meanings. Their losses are not drawn "
-            "together.",
+            help="Also compare runs whose numbers have different meanings. Their losses are drawn together "
+            "only if nothing but the size of the code differs.",
         ),
     ] = False,
 ) -> None:

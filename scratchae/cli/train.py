@@ -32,6 +32,8 @@ class Settings:
     lr: float = 1e-3
     weight_decay: float = 1e-5
     seed: int = 2
+    corrupt: str = "none"
+    augment: str = "none"
 
 
 DEFAULTS = Settings()
@@ -53,6 +55,22 @@ def train(
         option(
             "L2 penalty: this factor times a weight is added to its gradient.",
             DEFAULTS.weight_decay,
+        ),
+    ] = None,
+    corrupt: Annotated[
+        str | None,
+        option(
+            "Noise on the input, to train a denoising model, such as noise=0.3. Kinds: noise, salt, mask, "
+            "block.",
+            DEFAULTS.corrupt,
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        option(
+            "Random movements of the images, such as rotate=10,shift=2. Kinds: rotate, shift, scale, "
+            "elastic.",
+            DEFAULTS.augment,
         ),
     ] = None,
     device: Device = "auto",
@@ -92,6 +110,8 @@ def train(
 
     Example: scratchae train conv --data train.csv --epochs 10 --out runs/first
 
+    Example: scratchae train conv --corrupt noise=0.3 --augment rotate=10,shift=2
+
     With several processes: torchrun --nproc-per-node 2 -m scratchae train conv
     """
     from scratchae import data, models
@@ -122,6 +142,8 @@ def train(
             "lr": lr,
             "weight_decay": weight_decay,
             "seed": seed,
+            "corrupt": corrupt,
+            "augment": augment,
         }
         given = {name: value for name, value in given.items() if value is not None}
         settings = replace(settings, **given)
@@ -142,6 +164,8 @@ def train(
                 engine=engine,
                 precision=precision,
                 tf32=tf32,
+                corrupt=settings.corrupt,
+                augment=settings.augment,
                 out=folder,
                 resume=resume,
             )

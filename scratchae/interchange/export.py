@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import scratchae
 from scratchae.files import replacing
 from scratchae.interchange import forms as forms  # registers them
-from scratchae.interchange.graph import Graph, Value, import_onnx
+from scratchae.interchange.graph import Graph, Value, form_of, import_onnx
+from scratchae.layers.base import LossFunction
+from scratchae.losses import Loss
 from scratchae.models import Autoencoder
 
 if TYPE_CHECKING:
@@ -20,29 +22,33 @@ if TYPE_CHECKING:
 def export_onnx(model: Autoencoder, folder: str | Path) -> tuple[Path, Path]:
     """Write folder/encoder.onnx and folder/decoder.onnx; return their paths.
 
-    The encoder has the input "image", (N, *input_shape), and the output "code". The decoder has the input
-    "code" and the output "image". N is open: any number of images is accepted. All tensors are float32.
-    The metadata of both files gives the name of the model, the range of the pixels, the shapes of an image
-    and of a code, and the version of scratchae.
+        The encoder has the input "image", (N, *input_shape), and the output "code". The decoder has the input
+        "code" and the output "image". N is open: any number of images is accepted. All tensors are float32.
+        The metadata of both files gives the name of the model, the range of the pixels, the shapes of an image
+        and of a code, and the version of scratchae.
 
-    Both models compute what the model computes in evaluation mode. The files are written without
-    torch.onnx, node by node, and checked by onnx. Raises ScratchaeError if the package onnx is not
-    installed, if a layer has no ONNX form, or if the folder cannot be written.
+        Both files compute what the model computes in evaluation mode. The decoder's output is pixels: if the loss
+        is made for logits, as BCEWithLogitsLoss, the file ends with their sigmoid. The files are written without
+        torch.onnx, node by node, and checked by onnx. Raises ScratchaeError if the package onnx is not
+        installed, if a layer has no ONNX form, or if the folder cannot be written.
 
-    >>> import tempfile
-    >>> import onnx
-    >>> from scratchae.models import build
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     encoder, decoder = export_onnx(build("fc"), folder)
-    ...     file = onnx.load(encoder)
-    >>> encoder.name, decoder.name, [node.op_type for node in file.graph.node][:3]
-    ('encoder.onnx', 'decoder.onnx', ['Gemm', 'Relu', 'Gemm'])
+        >>> import tempfile
+        >>> import onnx
+        >>> from scratchae.layers.base import LossFunction
+    from scratchae.losses import Loss
+    from scratchae.models import build
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     encoder, decoder = export_onnx(build("fc"), folder)
+        ...     file = onnx.load(encoder)
+        >>> encoder.name, decoder.name, [node.op_type for node in file.graph.node][:3]
+        ('encoder.onnx', 'decoder.onnx', ['Gemm', 'Relu', 'Gemm'])
     """
     image = Value("image", model.input_shape)
     encoder = Graph()
     code = encoder.add(model.encoder, image, "encoder")
     decoder = Graph()
     output = decoder.add(model.decoder, Value("code", code.shape), "decoder")
+    output = expected_pixels(decoder, model.loss, output)
     about = {
         "model": model.name or type(model).__name__,
         "scratchae": scratchae.__version__,
@@ -56,6 +62,14 @@ def export_onnx(model: Autoencoder, folder: str | Path) -> tuple[Path, Path]:
     }
     first, second = (write(file, Path(folder) / f"{name}.onnx") for name, file in files.items())
     return first, second
+
+
+def expected_pixels(graph: Graph, loss: LossFunction | None, y: Value) -> Value:
+    """Add the nodes that turn the output of a decoder into pixels, as `Loss.expected` does."""
+    method = getattr(type(loss), "expected", Loss.expected)
+    if method is Loss.expected:  # the output is the pixels
+        return y
+    return Value(form_of(loss, "expected")(graph, loss, y), y.shape)
 
 
 def write(file: ModelProto, path: Path) -> Path:

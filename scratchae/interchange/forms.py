@@ -5,13 +5,16 @@ The operators are described at https://onnx.ai/onnx/operators. Most have the sam
 
 from __future__ import annotations
 
+import math
+
 import torch
 
-from scratchae import layers
+from scratchae import layers, losses
 from scratchae.errors import ScratchaeError
 from scratchae.interchange.graph import Graph, Value, form, shape_after
 from scratchae.layers.batchnorm import BatchNorm
 from scratchae.layers.geometry import padding_of
+from scratchae.layers.smooth_activations import CUBIC
 
 # --------------------------------------------------------------------------------- containers
 
@@ -117,6 +120,35 @@ def sigmoid(graph: Graph, layer: layers.Sigmoid, x: Value) -> str:
     return graph.node("Sigmoid", x.name)
 
 
+@form(layers.SiLU)
+def silu(graph: Graph, layer: layers.SiLU, x: Value) -> str:
+    return graph.node("Mul", x.name, graph.node("Sigmoid", x.name))
+
+
+@form(layers.GELU)
+def gelu(graph: Graph, layer: layers.GELU, x: Value) -> str:
+    if layer.approximate == "tanh":
+        cube = graph.node("Mul", graph.node("Mul", x.name, x.name), x.name)
+        small = graph.node("Mul", cube, graph.constant("cubic", CUBIC))
+        u = graph.node("Add", x.name, small)
+        u = graph.node("Mul", u, graph.constant("scale", math.sqrt(2 / math.pi)))
+        gate = graph.node("Tanh", u)
+    else:
+        u = graph.node("Div", x.name, graph.constant("root_of_two", math.sqrt(2)))
+        gate = graph.node("Erf", u)
+    gate = graph.node("Add", gate, graph.constant("one", 1.0))
+    gate = graph.node("Mul", gate, graph.constant("half", 0.5))
+    return graph.node("Mul", x.name, gate)
+
+
+@form(layers.Softplus)
+def softplus(graph: Graph, layer: layers.Softplus, x: Value) -> str:
+    beta = graph.constant("beta", float(layer.beta))
+    z = graph.node("Mul", x.name, beta)
+    large = graph.node("Greater", z, graph.constant("threshold", float(layer.threshold)))
+    return graph.node("Where", large, x.name, graph.node("Div", graph.node("Softplus", z), beta))
+
+
 # ---------------------------------------------------------------------------------------- shape
 
 
@@ -124,3 +156,11 @@ def sigmoid(graph: Graph, layer: layers.Sigmoid, x: Value) -> str:
 def reshape(graph: Graph, layer: layers.Layer, x: Value) -> str:
     shape = [0, *shape_after(layer, x.shape)]  # 0: the size of this axis stays, whatever it is
     return graph.node("Reshape", x.name, graph.constant("shape", shape))
+
+
+# ------------------------------------------------------------- from an output to pixels (of a loss)
+
+
+@form(losses.BCEWithLogitsLoss)
+def pixels_of_logits(graph: Graph, loss: losses.BCEWithLogitsLoss, y: Value) -> str:
+    return graph.node("Sigmoid", y.name)

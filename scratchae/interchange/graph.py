@@ -49,7 +49,8 @@ def form(*kinds: type) -> Callable[[Form], Form]:
     """Decorate the function that adds the nodes of layers of these types to a graph.
 
     It is called as function(graph, layer, x), where x is the layer's input. It returns the name of the
-    layer's output. A subclass uses the form of its base unless it has its own `forward`.
+    layer's output. A subclass uses the form of its base unless it has its own `forward`. The form of a
+    loss adds the nodes of `Loss.expected`: they turn the decoder's output into pixels.
 
     >>> class Double(Layer):
     ...     def forward(self, x):
@@ -70,8 +71,10 @@ def form(*kinds: type) -> Callable[[Form], Form]:
     return register
 
 
-def form_of(layer: Layer) -> Form:
-    """Return the form of this layer. Raises ScratchaeError if there is none.
+def form_of(layer: object, computes: str = "forward") -> Form:
+    """Return the form of a layer, or of a loss. Raises ScratchaeError if there is none.
+
+    computes: the name of the method whose result the nodes compute.
 
     >>> form_of(Layer())
     Traceback (most recent call last):
@@ -81,7 +84,7 @@ nodes and register it with scratchae.interchange.form
     for kind in type(layer).__mro__:
         if kind in FORMS:
             return FORMS[kind]
-        if "forward" in vars(kind):
+        if computes in vars(kind):
             break  # it computes something else than its base
     raise ScratchaeError(
         f"there is no ONNX form of {layer!r}: write a function that adds its nodes and register it with "

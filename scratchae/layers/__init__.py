@@ -35,8 +35,20 @@ from scratchae.layers.linear import Linear, linear_backward, linear_forward
 from scratchae.layers.observe import observed
 from scratchae.layers.reshape import Flatten, Unflatten
 from scratchae.layers.sequential import Sequential
+from scratchae.layers.smooth_activations import (
+    GELU,
+    SiLU,
+    Softplus,
+    gelu_backward,
+    gelu_forward,
+    silu_backward,
+    silu_forward,
+    softplus_backward,
+    softplus_forward,
+)
 
 __all__ = [
+    "GELU",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
@@ -48,7 +60,9 @@ __all__ = [
     "Linear",
     "ReLU",
     "Sequential",
+    "SiLU",
     "Sigmoid",
+    "Softplus",
     "Tanh",
     "Unflatten",
     "accumulate",
@@ -60,6 +74,8 @@ __all__ = [
     "conv2d_forward",
     "conv_transpose2d_backward",
     "conv_transpose2d_forward",
+    "gelu_backward",
+    "gelu_forward",
     "layernorm_backward",
     "layernorm_forward",
     "leaky_relu_backward",
@@ -73,6 +89,10 @@ __all__ = [
     "running_statistics",
     "sigmoid_backward",
     "sigmoid_forward",
+    "silu_backward",
+    "silu_forward",
+    "softplus_backward",
+    "softplus_forward",
     "tanh_backward",
     "tanh_forward",
 ]

@@ -127,10 +127,7 @@ class LeakyReLU(Layer):
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
         refuse_inplace("LeakyReLU", inplace)
-        if isinstance(negative_slope, bool) or not isinstance(negative_slope, int | float):
-            raise ScratchaeError(
-                f"LeakyReLU expects negative_slope to be a number, got {negative_slope!r}"
-            )
+        check_number("LeakyReLU", "negative_slope", negative_slope)
         self.negative_slope, self.inplace = negative_slope, inplace
 
     def forward(self, x: Tensor) -> Tensor:
@@ -191,3 +188,12 @@ def refuse_inplace(name: str, inplace: bool) -> None:
             f"{name} never overwrites its input, since the layer before may need it for its "
             "backward pass: omit inplace=True"
         )
+
+
+def check_number(layer: str, name: str, value: object) -> None:
+    """Raise ScratchaeError if `value`, the argument `name` of a layer, is not a number.
+
+    >>> check_number("LeakyReLU", "negative_slope", 0.01)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ScratchaeError(f"{layer} expects {name} to be a number, got {value!r}")

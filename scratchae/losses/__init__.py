@@ -6,16 +6,44 @@ from scratchae.losses.bce import (
     bce_with_logits_backward,
     bce_with_logits_forward,
 )
+from scratchae.losses.continuous_bernoulli import (
+    ContinuousBernoulliLoss,
+    continuous_bernoulli_backward,
+    continuous_bernoulli_forward,
+    continuous_bernoulli_mean,
+)
+from scratchae.losses.cross_entropy import (
+    CrossEntropyLoss,
+    cross_entropy_backward,
+    cross_entropy_forward,
+)
+from scratchae.losses.elbo import elbo_loss
+from scratchae.losses.gaussian import (
+    GaussianNLLLoss,
+    gaussian_nll_backward,
+    gaussian_nll_forward,
+)
 from scratchae.losses.kl import kl_backward, kl_forward
 from scratchae.losses.mse import MSELoss, mse_backward, mse_forward
 
 __all__ = [
     "BCEWithLogitsLoss",
+    "ContinuousBernoulliLoss",
+    "CrossEntropyLoss",
+    "GaussianNLLLoss",
     "Loss",
     "MSELoss",
     "bce_with_logits_backward",
     "bce_with_logits_forward",
     "check_targets",
+    "continuous_bernoulli_backward",
+    "continuous_bernoulli_forward",
+    "continuous_bernoulli_mean",
+    "cross_entropy_backward",
+    "cross_entropy_forward",
+    "elbo_loss",
+    "gaussian_nll_backward",
+    "gaussian_nll_forward",
     "kl_backward",
     "kl_forward",
     "mse_backward",

@@ -35,7 +35,8 @@ def ema_update(average: Tensor, value: Tensor, t: Number, decay: float) -> None:
     7.0
     """
     first = 0.0 ** (t - 1)  # 1 in the first step, then 0
-    average.add_((value - average) * (1 - decay + decay * first))
+    weight = 1 - decay + decay * first
+    average.lerp_(value, weight.to(average) if isinstance(weight, Tensor) else weight)
 
 
 @contextmanager

@@ -115,6 +115,11 @@ class Optimizer:
         """Return the learning rate of the next step, if `step` steps have been made so far."""
         return self.lr if self.schedule is None else self.schedule.rate(step, self.lr)
 
+    def next_rates(self, count: int) -> list[float]:
+        """Return the learning rates of the next `count` steps."""
+        lr, steps = float(self.lr), range(self.steps, self.steps + count)
+        return [lr if self.schedule is None else float(self.schedule.rate(t, lr)) for t in steps]
+
     def clip(self, grad: Tensor) -> None:
         """Clip the gradient of all parameters in place, as `configure` says."""
         if self.clip_value is not None:

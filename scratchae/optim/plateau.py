@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from scratchae.optim.schedules import Number, Schedule, require
+from scratchae.optim.schedules import Number, Schedule, is_count, require
 
 
 @dataclass
@@ -47,9 +47,9 @@ class ReduceLROnPlateau(Schedule):
 
     def __post_init__(self) -> None:
         require(self, "factor", 0 <= self.factor < 1, "at least 0 and below 1")
-        require(self, "patience", self.patience >= 0, "at least 0")
+        require(self, "patience", is_count(self.patience, 0), "a whole number of at least 0")
         require(self, "threshold_mode", self.threshold_mode in ("rel", "abs"), "'rel' or 'abs'")
-        require(self, "cooldown", self.cooldown >= 0, "at least 0")
+        require(self, "cooldown", is_count(self.cooldown, 0), "a whole number of at least 0")
         require(self, "min_lr", self.min_lr >= 0, "at least 0")
 
     def observe(self, loss: float) -> None:

@@ -134,7 +134,7 @@ class StepLR(Schedule):
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
-        require(self, "step_size", self.step_size >= 1, "at least 1")
+        require(self, "step_size", is_count(self.step_size, 1), "a whole number of at least 1")
         require(self, "gamma", self.gamma >= 0, "at least 0")
 
     def rate(self, step: int, lr: Number) -> Number:
@@ -156,7 +156,7 @@ class LinearLR(Schedule):
     def __post_init__(self) -> None:
         require(self, "start_factor", 0 < self.start_factor <= 1, "above 0 and at most 1")
         require(self, "end_factor", 0 <= self.end_factor <= 1, "from 0 to 1")
-        require(self, "total_iters", self.total_iters >= 1, "at least 1")
+        require(self, "total_iters", is_count(self.total_iters, 1), "a whole number of at least 1")
 
     def rate(self, step: int, lr: Number) -> Number:
         return linear_lr(step, lr, self.start_factor, self.end_factor, self.total_iters)
@@ -174,7 +174,7 @@ class CosineAnnealingLR(Schedule):
     eta_min: float = 0.0
 
     def __post_init__(self) -> None:
-        require(self, "T_max", self.T_max >= 1, "at least 1")
+        require(self, "T_max", is_count(self.T_max, 1), "a whole number of at least 1")
         require(self, "eta_min", self.eta_min >= 0, "at least 0")
 
     def rate(self, step: int, lr: Number) -> Number:
@@ -201,7 +201,7 @@ class OneCycleLR(Schedule):
     three_phase: bool = False
 
     def __post_init__(self) -> None:
-        require(self, "total_steps", self.total_steps >= 1, "at least 1")
+        require(self, "total_steps", is_count(self.total_steps, 1), "a whole number of at least 1")
         require(self, "pct_start", 0 <= self.pct_start <= 1, "from 0 to 1")
         known = self.anneal_strategy in ("cos", "linear")
         require(self, "anneal_strategy", known, "'cos' or 'linear'")
@@ -246,12 +246,21 @@ class SequentialLR(Schedule):
             schedule.observe(loss)
 
 
+def is_count(value: object, least: int) -> bool:
+    """Return whether a value is a whole number of at least `least`.
+
+    >>> is_count(3, least=1), is_count(2.5, least=1)
+    (True, False)
+    """
+    return isinstance(value, int) and value >= least
+
+
 def require(schedule: Schedule, name: str, fits: bool, expected: str) -> None:
     """Raise ScratchaeError, with what is expected, if a setting of a schedule does not fit.
 
     >>> StepLR(step_size=0)
     Traceback (most recent call last):
-    scratchae.errors.ScratchaeError: StepLR expects step_size to be at least 1, got 0
+    scratchae.errors.ScratchaeError: StepLR expects step_size to be a whole number of at least 1, got 0
     """
     if not fits:
         raise ScratchaeError(

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from scratchae import plots
-from scratchae.data import Dataset
+from scratchae.data import Corruption, Dataset
 from scratchae.errors import ScratchaeError
 from scratchae.training import Run
+from scratchae.training.epoch_images import corrupted_keepsakes
 from scratchae.training.evaluation import evaluating
 from scratchae.training.preparation import pixels_for
 
@@ -47,7 +48,11 @@ def write_pictures(run: Run, data: Dataset) -> list[Path]:
     }
     if run.outputs:
         step = math.ceil(len(run.outputs) / ROWS)
-        figures["reconstructions"] = plots.visualize_outputs(run.outputs, step)
+        corruption = Corruption.parse(run.settings.corrupt)
+        kept = run.outputs[0][1]
+        noisy = corrupted_keepsakes(model, kept, run.settings.seed, corruption)
+        inputs = noisy if corruption else None
+        figures["reconstructions"] = plots.visualize_outputs(run.outputs, step, inputs=inputs)
         figures["loss"] = plots.loss_curves(run.history)
     folder = run.folder / "pictures"
     paths = [folder / f"{name}.png" for name in sorted(figures)]

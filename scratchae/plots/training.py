@@ -19,11 +19,17 @@ LINE_COLOURS = {"train": BLUE, "test": RED}
 
 
 @styled
-def visualize_outputs(outputs: Sequence[tuple[int, Tensor, Tensor]], step: int = 1) -> Figure:
+def visualize_outputs(
+    outputs: Sequence[tuple[int, Tensor, Tensor]],
+    step: int = 1,
+    inputs: Tensor | None = None,
+) -> Figure:
     """Draw originals above reconstructions, for every `step`-th epoch that was kept, and for the last.
 
     outputs: one entry (epoch, originals, reconstructions) per kept epoch, as in `Run.outputs`.
     The first 10 digits of each entry are drawn, with the mean squared error of these digits.
+    inputs: what the model saw, if these were not the originals but noisy images; they are drawn in a
+    row above the others.
 
     >>> digits = torch.zeros(10, 784)
     >>> figure = visualize_outputs([(1, digits, digits + 0.5), (2, digits, digits)])
@@ -45,17 +51,30 @@ def visualize_outputs(outputs: Sequence[tuple[int, Tensor, Tensor]], step: int =
                 f"has {len(below)} for {len(above)}"
             )
         pairs.append((epoch, above[:10], below[:10]))
+    noisy = torch.empty(0) if inputs is None else as_digits("visualize_outputs", inputs)[:10]
     columns = math.ceil(len(pairs) / 10)  # ten epochs in a column
     rows = math.ceil(len(pairs) / columns)
-    figure = Figure((max(6.0, columns * (1.2 + 0.55 * len(pairs[0][1]))), 0.6 + 1.2 * rows))
-    headline(figure, "Originals (above) and reconstructions (below)")
+    height = 0.6 * (3 if len(noisy) else 2)  # inches, of the digits of one epoch
+    figure = Figure((max(6.0, columns * (1.2 + 0.55 * len(pairs[0][1]))), 0.6 + height * rows))
+    headline(
+        figure,
+        "Noisy inputs (top), originals (middle) and reconstructions (bottom)"
+        if len(noisy)
+        else "Originals (above) and reconstructions (below)",
+    )
     axes = figure.subplots(rows, columns, squeeze=False).T.flatten()
     for ax in axes[len(pairs) :]:
         ax.remove()
     for ax, (epoch, above, below) in zip(axes, pairs, strict=False):
-        tile(ax, torch.cat([above, below]), len(above), **GREY)
+        tile(ax, torch.cat([noisy.to(above.dtype), above, below]), len(above), **GREY)
         error = (above - below).square().mean()
-        ax.text(-0.15, 1, f"epoch {epoch}\nMSE {error:.4f}", ha="right", va="center")
+        ax.text(
+            -0.15,
+            1.5 if len(noisy) else 1,
+            f"epoch {epoch}\nMSE {error:.4f}",
+            ha="right",
+            va="center",
+        )
     return figure
 
 

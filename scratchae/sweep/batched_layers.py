@@ -25,6 +25,7 @@ from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 from scratchae.layers import (
+    GELU,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
@@ -36,6 +37,8 @@ from scratchae.layers import (
     ReLU,
     Sequential,
     Sigmoid,
+    SiLU,
+    Softplus,
     Tanh,
     Unflatten,
     accumulate,
@@ -246,6 +249,9 @@ BATCHED_FORMS: dict[type[Layer], Callable[[Sequence], Layer]] = {
     LeakyReLU: itself,
     Tanh: itself,
     Sigmoid: itself,
+    SiLU: itself,
+    GELU: itself,
+    Softplus: itself,
     Flatten: flatten,
     Unflatten: unflatten,
 }

@@ -15,8 +15,8 @@ from scratchae.step import SupportsStep, train_step
 from scratchae.sweep.batched_model import BatchedModel
 from scratchae.sweep.pool import ImagePool
 from scratchae.training import Run, evaluate
+from scratchae.training.epoch_images import images_and_targets
 from scratchae.training.evaluation import reconstruct
-from scratchae.training.loop import images_and_targets
 from scratchae.training.run import COLUMNS
 
 

@@ -2,7 +2,7 @@
 
 from scratchae.step import train_step
 from scratchae.training.comparison import Comparison, compare
-from scratchae.training.evaluation import evaluate, reconstruct
+from scratchae.training.evaluation import evaluate, psnr, reconstruct
 from scratchae.training.loop import fit
 from scratchae.training.run import Run, Settings, open_run
 
@@ -14,6 +14,7 @@ __all__ = [
     "evaluate",
     "fit",
     "open_run",
+    "psnr",
     "reconstruct",
     "train_step",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -65,6 +66,21 @@ def reconstruct(model: Layer, images: Tensor) -> Tensor:
     with evaluating(model):
         y = model.forward(images.to(first.device)).cpu()
     return y.clone()  # outside of inference mode, so it is an ordinary tensor
+
+
+def psnr(prediction: Tensor, target: Tensor, peak: float) -> float:
+    """Return the peak signal-to-noise ratio in decibels, 10 log₁₀(peak² / mean squared error).
+
+    peak: the highest minus the lowest possible pixel: 1 for pixels in [0, 1], and 2 for [-1, 1]. The
+    error is the mean over all pixels of all images. Equal tensors give infinity.
+
+    >>> round(psnr(torch.tensor([0.1, 0.9]), torch.tensor([0.0, 1.0]), peak=1), 4)  # the error is 0.01
+    20.0
+    >>> psnr(torch.ones(3), torch.ones(3), peak=2)
+    inf
+    """
+    error = (prediction.double() - target.double()).square().mean().item()
+    return 10 * math.log10(peak**2 / error) if error else math.inf
 
 
 @torch.inference_mode()

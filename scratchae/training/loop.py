@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from scratchae.data import Batches, Dataset
+from scratchae.data import Augmentation, Batches, Corruption, Dataset
 from scratchae.distributed import (
     DataParallel,
     broadcast_state,
@@ -26,6 +26,7 @@ from scratchae.losses import Loss
 from scratchae.models import Autoencoder, build
 from scratchae.optim import Adam, Optimizer
 from scratchae.step import loss_of
+from scratchae.training.epoch_images import EpochImages, corrupted_keepsakes, images_and_targets
 from scratchae.training.evaluation import evaluate, first_bad_tensor, reconstruct
 from scratchae.training.floating_point import check_numbers, float32_products, flushing_denormals
 from scratchae.training.preparation import (
@@ -56,6 +57,8 @@ def fit(
     engine: str = "eager",
     precision: str = "float32",
     tf32: bool = False,
+    corrupt: Corruption | str | None = None,
+    augment: Augmentation | str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -81,6 +84,10 @@ def fit(
     float32. tf32: if True, CUDA rounds the factors of float32 products to TF32. A run folder does not
     store engine, precision and tf32: resume with the same values.
 
+    corrupt: noise on the input alone, such as "noise=0.3" (`Corruption`): the model learns to remove it.
+    augment: movements of input and target, such as "rotate=10,shift=2" (`Augmentation`). Both are drawn anew
+    in each epoch. Test images are evaluated as they are; `Run.outputs` shows what is made of noisy images.
+
     If torchrun starts the program several times, the processes train one model together. Each process
     works on its part of every batch. The steps are those of one process, up to rounding. Only the first
     process (rank 0) writes and prints. All return the same run.
@@ -102,6 +109,7 @@ def fit(
             "a run folder stores the name of its model, but this model has none: `register` it and pass "
             "its name to fit, or omit `out`"
         )
+    corrupt, augment = Corruption.parse(corrupt), Augmentation.parse(augment)
     workers = init_workers()
     check_batch_size(batch_size, workers.size)
     device = workers.own_device(choose_device(device))
@@ -123,6 +131,8 @@ def fit(
             seed=seed,
             optimizer=repr(optimizer),
             loss=repr(loss_of(model)),
+            corrupt=str(corrupt or "none"),
+            augment=str(augment or "none"),
             test_checksum=None if data.test is None else checksum(data.test),
         )
         run = Run(model, settings, folder=None if out is None else Path(out))
@@ -136,12 +146,13 @@ def fit(
             )
         broadcast_state(model, optimizer, workers)
         # the images, on the device
-        train = images_and_targets(model, pixels_for(model, data.train, device))
+        train = EpochImages(model, pixels_for(model, data.train, device), seed, corrupt, augment)
         test = None
         if data.test is not None:
             own = shard_by_batches(pixels_for(model, data.test, device), workers.rank, workers.size)
             test = images_and_targets(model, own)
         kept = keepsakes(model, data.test or data.train)
+        shown = corrupted_keepsakes(model, kept, seed, corrupt)
         batches = Batches(len(data.train), batch_size, seed, device)
         # the epochs
         for epoch in range(run.epoch + 1, epochs + 1):
@@ -154,7 +165,7 @@ def fit(
                 file=sys.stderr,
             ) as bar:
                 hidden = bar.disable  # True if there is no terminal to draw the bar in
-                train_loss = train_epoch(stepper, *train, batches, epoch, bar)
+                train_loss = train_epoch(stepper, *train.epoch(epoch), batches, epoch, bar)
                 test_loss = float("nan")
                 if test is not None:
                     test_loss = workers.mean(partial(evaluate, model, *test), len(test[0]))
@@ -163,7 +174,7 @@ def fit(
             run.rows.append(
                 dict(zip(COLUMNS, (epoch, train_loss, test_loss, seconds), strict=True))
             )
-            run.outputs.append((epoch, kept, reconstruct(model, kept)))
+            run.outputs.append((epoch, kept, reconstruct(model, shown)))
             if run.folder is not None:
                 workers.from_rank_0(partial(write_checkpoint, run, optimizer))
             if progress and hidden and workers.is_rank_0:
@@ -207,12 +218,6 @@ def make_optimizer(
             "function that makes it, such as lambda parameters: SGD(parameters, lr=0.1)"
         )
     return optimizer
-
-
-def images_and_targets(model: Autoencoder, images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return (images, targets), both (N, ...); targets is None if the images are their own targets."""
-    targets = model.target(images)
-    return images, None if targets is images else targets
 
 
 def train_epoch(

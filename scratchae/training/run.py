@@ -40,7 +40,8 @@ class Settings:
 
     data, test_data: the arguments of `scratchae.data.load`. checksum, test_checksum: those of the training
     and of the test images. optimizer, loss: their `repr`. These two and test_checksum are None if
-    config.json does not contain them; test_checksum also if there are no test images.
+    config.json does not contain them; test_checksum also if there are no test images. corrupt, augment:
+    texts as `fit` takes them, or "none".
 
     >>> from scratchae.data import Dataset, Images
     >>> from scratchae.training import fit
@@ -62,6 +63,8 @@ class Settings:
     optimizer: str | None = None
     loss: str | None = None
     test_checksum: str | None = None
+    corrupt: str = "none"
+    augment: str = "none"
 
     def load(self) -> Dataset:
         """Load the data set again; return it."""

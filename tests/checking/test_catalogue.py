@@ -105,7 +105,7 @@ def test_no_sentence_is_used_twice_or_longer_than_40_words():
     for mistake in CATALOGUE:
         assert 4 <= len(mistake.sentence.split()) <= 40, called(mistake)
         assert mistake.sentence.rstrip().endswith((".", ")")) or ":" in mistake.sentence
-        assert 0 <= mistake.chapter <= 15
+        assert 0 <= mistake.chapter <= 17
     twice = [s for s, n in Counter((m.exercise, m.sentence) for m in CATALOGUE).items() if n > 1]
     assert not twice
 
@@ -119,11 +119,12 @@ SLOW_TO_RUN = ("kaiming_uniform",)
 
 
 @pytest.mark.parametrize("name", [name for name in EXERCISES if name not in SLOW_TO_RUN])
-def test_the_right_version_passes_on_1000_drawn_cases(name):
+def test_the_right_version_passes_on_many_drawn_cases(name):
+    """1000, or 200 if there is no other right version to compare it with."""
     exercise = EXERCISES[name]
     other = next(iter(SOLUTIONS.get(name, {}).values()), exercise.reference)
 
-    @settings(max_examples=1000)
+    @settings(max_examples=1000 if name in SOLUTIONS else 200)
     @given(case=case_strategy(name))
     def passes(case):
         got = run(exercise.reference, exercise, case)

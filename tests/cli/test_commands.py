@@ -57,6 +57,18 @@ def test_resume_takes_what_is_not_given_from_the_run(call, digits):
     assert config["data"] == str(digits)
 
 
+def test_train_corrupts_and_augments_and_resume_keeps_both(call, digits):
+    words = ("--corrupt", "noise=0.3", "--augment", "rotate=10,shift=2", "--out", "run")
+    assert call("train", "fc", "--data", digits, "--epochs", 1, *words)[0] == 0
+    assert call("train", "fc", "--out", "run", "--resume", "--epochs", 2)[0] == 0
+    config = json.loads(Path("run/config.json").read_text())
+    assert (config["corrupt"], config["augment"]) == ("noise=0.3", "rotate=10,shift=2")
+    code, _, err = call("train", "fc", "--out", "run", "--resume", "--corrupt", "none")
+    assert code == 2 and "was started with corrupt = noise=0.3, not none" in err
+    code, _, err = call("train", "fc", "--data", digits, "--augment", "rotat=9", "--out", "other")
+    assert code == 2 and "did you mean rotate?" in err and not Path("other").exists()
+
+
 def test_resume_starts_where_there_is_nothing_yet(call, digits):
     code, out, _ = call("train", "fc", "--data", digits, "--epochs", 1, "--out", "new", "--resume")
     assert code == 0
@@ -101,7 +113,12 @@ def test_help_answers_without_the_seconds_that_torch_takes():
 
 def test_train_has_the_defaults_of_fit():
     theirs = {name: value.default for name, value in inspect.signature(fit).parameters.items()}
-    theirs |= {"lr": LR, "weight_decay": WEIGHT_DECAY}  # None stands for these
+    theirs |= {
+        "lr": LR,
+        "weight_decay": WEIGHT_DECAY,
+        "corrupt": "none",
+        "augment": "none",
+    }  # for None
     assert all(
         theirs[name] == value for name, value in vars(DEFAULTS).items() if "data" not in name
     )

@@ -26,7 +26,7 @@ MODULES = (
         "LeakyReLU",
         "Linear",
     ),
-    *("MSELoss", "ReLU", "Sigmoid", "Tanh"),
+    *("GELU", "MSELoss", "ReLU", "SiLU", "Sigmoid", "Softplus", "Tanh"),
 )
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 

@@ -20,6 +20,7 @@ from scratchae.interchange import Graph, Value, export_onnx, form
 from scratchae.interchange.export import signature
 from scratchae.interchange.graph import FORMS, form_of
 from scratchae.layers import Layer
+from scratchae.losses import BCEWithLogitsLoss, Loss
 from scratchae.models import Autoencoder, build, names
 from scratchae.training.evaluation import evaluating
 
@@ -196,6 +197,28 @@ def test_a_layer_of_your_own_is_named_until_you_give_its_form(tmp_path):
     assert_near(run_file(export_onnx(model, tmp_path)[0], x)[0], 2 * x)
     with pytest.raises(ScratchaeError, match=r"no ONNX form of Halve\(\)"):
         export_onnx(own_model(Halve()), tmp_path)
+
+
+def test_the_decoder_of_a_model_of_logits_gives_pixels(tmp_path):
+    model = own_model()
+    model.loss = BCEWithLogitsLoss(reduction="batchmean")
+    x = torch.randn(3, 9)
+    (pixels,) = run_file(export_onnx(model, tmp_path)[1], x)
+    assert_near(pixels, x.tanh().sigmoid())
+
+
+def test_a_loss_that_says_what_its_pixels_are_needs_a_form(tmp_path):
+    class Squared(Loss):
+        def expected(self, prediction):
+            return prediction**2
+
+    model = own_model()
+    model.loss = Squared()
+    with pytest.raises(ScratchaeError, match=r"no ONNX form of Squared\(\)"):
+        export_onnx(model, tmp_path)
+    form(Squared)(lambda graph, loss, y: graph.node("Mul", y.name, y.name))
+    x = torch.randn(3, 9)
+    assert_near(run_file(export_onnx(model, tmp_path)[1], x)[0], x.tanh() ** 2)
 
 
 def test_a_subclass_without_its_own_forward_has_the_form_of_its_base(tmp_path):

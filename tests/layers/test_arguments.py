@@ -97,10 +97,11 @@ def defaults(function) -> dict:
     return {name: value for name, value in given.items() if name != "generator"}
 
 
+ACTIVATIONS = ["LeakyReLU", "SiLU", "GELU", "Softplus"]
 OPTIMISERS = ["SGD", "Adam", "AdamW"]
 
 
-@pytest.mark.parametrize("name", [*ARGUMENTS, "LeakyReLU", *OPTIMISERS])
+@pytest.mark.parametrize("name", [*ARGUMENTS, *ACTIVATIONS, *OPTIMISERS])
 def test_the_defaults_are_those_of_torch(name):
     ours, theirs = (optim, torch.optim) if name in OPTIMISERS else (layers, torch.nn)
     assert defaults(getattr(ours, name)).items() <= defaults(getattr(theirs, name)).items()
@@ -120,6 +121,10 @@ def test_the_defaults_are_those_of_torch(name):
         (layers, "BatchNorm2d", "running_statistics"),
         (layers, "LeakyReLU", "leaky_relu_forward"),
         (layers, "LeakyReLU", "leaky_relu_backward"),
+        (layers, "GELU", "gelu_forward"),
+        (layers, "GELU", "gelu_backward"),
+        (layers, "Softplus", "softplus_forward"),
+        (layers, "Softplus", "softplus_backward"),
         (optim, "SGD", "sgd_update"),
         (optim, "Adam", "adam_update"),
     ],

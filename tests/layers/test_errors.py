@@ -7,6 +7,7 @@ import torch
 
 from scratchae.errors import ScratchaeError
 from scratchae.layers import (
+    GELU,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
@@ -17,6 +18,8 @@ from scratchae.layers import (
     ReLU,
     Sequential,
     Sigmoid,
+    SiLU,
+    Softplus,
     Tanh,
     Unflatten,
 )
@@ -92,6 +95,9 @@ say("integers_into_leaky", lambda: LeakyReLU()(ones(2, dtype=torch.long)), "Leak
 say("integers_into_tanh", lambda: Tanh()(ones(2, dtype=torch.long)), "Tanh()", "int64")
 say("integers_into_sigmoid", lambda: Sigmoid()(ones(2, dtype=torch.long)), "Sigmoid()", "int64")
 say("integers_into_flatten", lambda: Flatten()(ones(2, 3, dtype=torch.long)), "Flatten(", "int64")
+say("integers_into_silu", lambda: SiLU()(ones(2, dtype=torch.long)), "SiLU()", "int64")
+say("integers_into_gelu", lambda: GELU()(ones(2, dtype=torch.long)), "GELU()", "int64")
+say("integers_into_softplus", lambda: Softplus()(ones(2, dtype=torch.long)), "Softplus()", "int64")
 say("list_into_unflatten", lambda: Unflatten(0, (1, 2))([1.0, 2.0]), "Unflatten(", "list")
 say("list", lambda: Linear(3, 2)([1.0, 2.0, 3.0]), "Linear(3, 2)", "list", "torch.as_tensor")
 say("other_device", lambda: Linear(3, 2)(ones(5, 3, device="meta")), "cpu", "meta", ".to(")
@@ -224,6 +230,11 @@ say("num_features_float", lambda: BatchNorm2d(3.0), "num_features", "whole numbe
 say("eps", lambda: BatchNorm2d(3, eps=-1e-5), "BatchNorm2d", "eps >= 0", "-1e-05")
 say("momentum", lambda: BatchNorm2d(3, momentum=2), "BatchNorm2d", "momentum", "0 and 1", "got 2")
 say("slope", lambda: LeakyReLU("steep"), "LeakyReLU", "negative_slope", "'steep'")
+say("approximate", lambda: GELU("sigmoid"), "GELU", "'none' or 'tanh'", "'sigmoid'")
+say("silu_inplace", lambda: SiLU(True), "SiLU", "overwrites", "omit inplace=True")
+say("beta_0", lambda: Softplus(0), "Softplus divides by beta", "beta=0")
+say("beta_text", lambda: Softplus("1"), "Softplus", "beta to be a number", "'1'")
+say("threshold_bool", lambda: Softplus(1, True), "Softplus", "threshold", "True")
 say("slope_bool", lambda: LeakyReLU(True), "LeakyReLU", "negative_slope", "True")
 say("unflatten_0", lambda: Unflatten(1, (0, 3)), "Unflatten", "unflattened_size", "(0, 3)")
 say("unflatten_float", lambda: Unflatten(1, (2.0, 3)), "unflattened_size", "(2.0, 3)")

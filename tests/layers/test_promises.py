@@ -15,6 +15,7 @@ from tests.helpers.tensors import assert_close, share_memory
 
 RESHAPES = ("Flatten", "Unflatten")  # the same numbers under another shape: views, as in torch
 KEEPS_ITS_OUTPUT = (*RESHAPES, "ReLU", "Tanh", "Sigmoid")
+ACTIVATIONS = ("ReLU", "LeakyReLU", "Tanh", "Sigmoid", "SiLU", "GELU", "Softplus")
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in RESHAPES])
@@ -153,7 +154,7 @@ EMPTY = [
     Case("BatchNorm1d", {"num_features": 3}, [(0, 3)], [False]),
     Case("BatchNorm2d", {"num_features": 3}, [(0, 3, 2, 5)], [True]),
     Case("BatchNorm2d", {"num_features": 3}, [(0, 3, 2, 5)], [False]),
-    *(Case(name, {}, [(0, 3)]) for name in ("ReLU", "LeakyReLU", "Tanh", "Sigmoid")),
+    *(Case(name, {}, [(0, 3)]) for name in ACTIVATIONS),
     Case("Flatten", {}, [(0, 3, 5)]),
     Case("Unflatten", {"dim": 1, "unflattened_size": (3, 5)}, [(0, 15)]),
 ]

@@ -34,7 +34,9 @@ ARGUMENTS = {
     "LinearLR": st.fixed_dictionaries(
         {"start_factor": above, "end_factor": above, "total_iters": counts}
     ),
-    "CosineAnnealingLR": st.fixed_dictionaries({"T_max": counts, "eta_min": st.floats(0, 0.2)}),
+    "CosineAnnealingLR": st.fixed_dictionaries(
+        {"T_max": st.integers(STEPS, 1200), "eta_min": st.floats(0, 0.2)}
+    ),
     "OneCycleLR": st.fixed_dictionaries(
         {
             "total_steps": st.integers(STEPS, 2000),
@@ -79,15 +81,26 @@ def test_a_thousand_rates_equal_torchs(name, data, lr):
     if name == "OneCycleLR":  # torch divides by 0 if the rise has no length
         assume(abs(arguments["pct_start"] * arguments["total_steps"] - 1) > 1e-6)
     expected = rates_of_torch(*theirs(name, arguments, lr))
-    # torch multiplies a thousand times, so it is not more exact than this
     assert_same_rates(getattr(optim, name)(**arguments), expected, lr)
+
+
+@settings(max_examples=10)
+@given(T_max=counts, eta_min=st.floats(0, 0.2), lr=st.floats(1e-3, 2))
+def test_the_cosine_goes_up_again_after_its_minimum_as_torchs(T_max, eta_min, lr):
+    """torch's closed form: its products lose digits at the minimum."""
+    _, scheduler = theirs("CosineAnnealingLR", {"T_max": T_max, "eta_min": eta_min}, lr)
+    expected = []
+    for step in range(STEPS):
+        scheduler.last_epoch = step
+        expected += scheduler._get_closed_form_lr()
+    assert_same_rates(CosineAnnealingLR(T_max, eta_min), expected, lr)
 
 
 @settings(max_examples=10)
 @given(
     warm=st.integers(1, 300),
     start=above,
-    T_max=st.integers(50, 1200),
+    T_max=st.integers(700, 1200),
     more=st.integers(1, 700),
     lr=st.floats(1e-3, 2),
 )
@@ -216,7 +229,8 @@ def test_one_learning_rate_for_each_parameter_has_a_schedule_too():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: StepLR(0), "StepLR expects step_size to be at least 1, got 0"),
+        (lambda: StepLR(0), "StepLR expects step_size to be a whole number of at least 1, got 0"),
+        (lambda: StepLR(2.5), "step_size"),
         (lambda: StepLR(1, -1.0), "gamma"),
         (lambda: LinearLR(0.0), "start_factor to be above 0 and at most 1, got 0.0"),
         (lambda: LinearLR(1.1), "start_factor"),
@@ -237,6 +251,7 @@ def test_one_learning_rate_for_each_parameter_has_a_schedule_too():
         (lambda: ReduceLROnPlateau(-0.1), "factor"),
         (lambda: ReduceLROnPlateau(patience=-1), "patience"),
         (lambda: ReduceLROnPlateau(threshold_mode="max"), "threshold_mode"),
+        (lambda: ReduceLROnPlateau(patience=0.5), "patience to be a whole number"),
         (lambda: ReduceLROnPlateau(cooldown=-1), "cooldown"),
         (lambda: ReduceLROnPlateau(min_lr=-0.1), "min_lr"),
     ],

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 
 from scratchae import plots
-from tests.helpers.figures import SHAPES, digits, drawn, history, pictures
+from tests.helpers.figures import SHAPES, digits, drawn, history, pictures, words
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -38,6 +38,16 @@ def test_every_step_th_epoch_and_the_last(kept, step, epochs):
     figure = plots.visualize_outputs(outputs, step=step)
     shown = [int(ax.texts[0].get_text().split()[1]) for ax in figure.axes]
     assert sorted(shown) == epochs
+
+
+def test_noisy_inputs_stand_above_the_originals():
+    noisy, above, below = (digits(12, seed=seed) for seed in range(3))
+    figure = plots.visualize_outputs([(1, above, below)], inputs=noisy)
+    (ax,) = figure.axes
+    expected = torch.cat([noisy[:10], above[:10], below[:10]])
+    np.testing.assert_array_equal(drawn(ax), pictures(expected))
+    assert f"{(above - below)[:10].square().mean():.4f}" in ax.texts[0].get_text()
+    assert "Noisy inputs" in words(figure)
 
 
 def test_at_most_ten_digits_and_their_error():

@@ -22,4 +22,6 @@ if __name__ == "__main__":
         resume=True,
         device="cpu",
         progress=False,
+        corrupt="noise=0.3",
+        augment="rotate=10,shift=2",
     )

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from scratchae.optim import Adam, AdamW, Optimizer
+from scratchae.optim import Adam, AdamW, Optimizer, ema_update
 
 
 def has_buffered_form(optimizer: Optimizer) -> bool:
@@ -39,19 +39,23 @@ def buffered_adam_update(optimizer: Adam, scratch: Tensor) -> None:
     >>> adam.value  # the first step is lr, up or down
     tensor([ 0.5000, -0.5000,  2.5000])
     """
+    lr = optimizer.rate(optimizer.steps)
     optimizer.steps += 1
+    optimizer.clip(optimizer.grad)
     (beta1, beta2), t, decay = optimizer.betas, optimizer.steps, optimizer.weight_decay
     c = math.sqrt(1 - beta2**t)
-    rate = optimizer.lr * c / (1 - beta1**t)
+    rate = lr * c / (1 - beta1**t)
     state = optimizer.state["exp_avg"], optimizer.state["exp_avg_sq"]
     flat = (optimizer.value, optimizer.grad, *state)
     for value, g, m, v in zip(*(x.split(len(scratch)) for x in flat), strict=True):
         room = scratch[: len(value)]
         if optimizer.decoupled_weight_decay:
-            value.mul_(1 - optimizer.lr * decay)
+            value.mul_(1 - lr * decay)
         elif decay:
             g = torch.add(g, value, alpha=decay, out=room)
         m.lerp_(g, 1 - beta1)
         v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
         torch.sqrt(v, out=room).add_(optimizer.eps * c)
         value.addcdiv_(m, room, value=-rate)
+    if optimizer.ema is not None:
+        ema_update(optimizer.state["average"], optimizer.value, t, optimizer.ema)

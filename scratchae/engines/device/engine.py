@@ -137,10 +137,12 @@ class DeviceEngine(Engine):
         """Return all tensors that `device_step` needs, with the counters set for the first row of order."""
         self.settle()
         optimizer = self.optimizer
-        start = counters(optimizer.value.device, float(optimizer.lr), optimizer.steps)
+        rates = optimizer.next_rates(len(order))
+        start = counters(optimizer.value.device, rates, optimizer.steps)
+        lr = start.pop("lr")  # as many as rows of order
         for name, tensor in start.items():
             self.tensors.setdefault(name, tensor).copy_(tensor)
-        return self.tensors | inputs | {"order": order}
+        return self.tensors | inputs | {"order": order, "lr": lr}
 
     def settle(self) -> None:
         """Collect the tensors of model and optimizer. If an address changed, flatten the buffers again."""
@@ -157,7 +159,8 @@ class DeviceEngine(Engine):
         """Return the step for the current shapes, modes and settings; None if it cannot be made."""
         modes = tuple(layer.training for _, layer in self.model.modules())
         o, images = self.optimizer, tensors["images"]
-        settings = str([getattr(o, name) for name in o.hyperparameters if name != "lr"])
+        chosen = [getattr(o, name) for name in o.hyperparameters if name != "lr"]
+        settings = str([*chosen, o.clip_norm, o.clip_value, o.ema])
         key = (
             images.shape,
             images.dtype,

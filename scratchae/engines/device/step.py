@@ -24,12 +24,12 @@ Step = Callable[[Tensors], Tensor]  # it changes tensors in place and returns th
 def device_step(net: Net, optimizer: Optimizer, tensors: Tensors) -> Tensor:
     """Make one step on the images (B, ...) at order[row]; return the loss before it, shape ().
 
-    net: the layers. optimizer: only its `update` and its settings are used, not its tensors. tensors, by
+    net: the layers. optimizer: only its `clip`, `advance` and settings are used, not its tensors. tensors, by
     name:
 
         images (N, ...), and targets (N, ...) if the targets are not the images
-        order int64 (K, B), the batches; lr float64 () and done float64 (), the learning rate and
-        the number of steps made before the first row
+        order int64 (K, B), the batches; lr float64 (K,), the learning rate of each row
+        done float64 (), the number of steps made before the first row
         value, grad (P,), the optimiser's state and the flat buffers: changed in place
         row int64 (1,), the index of the next step, below K; total float64 (), the sum of the
         losses of all images so far: changed in place
@@ -41,7 +41,7 @@ def device_step(net: Net, optimizer: Optimizer, tensors: Tensors) -> Tensor:
     >>> from scratchae.optim import SGD
     >>> net, sgd = Net(Sequential(Linear(1, 1, bias=False))), SGD([torch.tensor([3.0])], lr=0.25)
     >>> tensors = {"images": torch.tensor([[7.0], [1.0]]), "order": torch.tensor([[1], [0]])}
-    >>> tensors |= {"value": sgd.value, "grad": sgd.grad, **counters(torch.device("cpu"), 0.25, 0)}
+    >>> tensors |= {"value": sgd.value, "grad": sgd.grad, **counters(torch.device("cpu"), [0.25] * 2, 0)}
     >>> device_step(net, sgd, tensors).item()  # (3 − 1)²
     4.0
     >>> tensors["value"].item(), tensors["total"].item(), tensors["row"].item()  # 3 − 0.25 · 4
@@ -76,6 +76,7 @@ class OptimizerOnTensors:
         """Update value, state, buffers and row, unless this loss or an earlier one is NaN or inf."""
         tensors, optimizer = self.tensors, self.optimizer
         tensors["grad"].copy_(self.net.gradient())
+        optimizer.clip(tensors["grad"])
         self.net.forget()
         # fine: no loss so far is NaN or inf, so their sum is not, either
         tensors["total"].add_(loss, alpha=self.count)
@@ -84,7 +85,8 @@ class OptimizerOnTensors:
         new = {name: tensors[name].clone() for name in ("value", *optimizer.state)}
         state = {name: new[name] for name in optimizer.state}
         t = (tensors["done"] + tensors["row"] + 1).view(())
-        optimizer.update(new["value"], tensors["grad"], t, tensors["lr"], state)
+        lr = tensors["lr"].index_select(0, tensors["row"]).view(())
+        optimizer.advance(new["value"], tensors["grad"], t, lr, state)
         for name, tensor in new.items():
             tensors[name].copy_(torch.where(fine, tensor, tensors[name]))
         for name, tensor in self.before.items():
@@ -92,17 +94,18 @@ class OptimizerOnTensors:
         tensors["row"].add_(fine)
 
 
-def counters(device: torch.device, lr: float, done: int) -> Tensors:
+def counters(device: torch.device, rates: list[float], done: int) -> Tensors:
     """Return the tensors row and total, which are 0, and lr and done, which no step changes.
 
-    lr and done are float64: in float32, 1 − β₂ᵗ has a relative error of 3e-5 in the first step.
+    rates: the learning rate of each row. lr and done are float64: in float32, 1 − β₂ᵗ has a relative
+    error of 3e-5 in the first step.
     """
 
-    def number(value: float) -> Tensor:
+    def number(value: float | list[float]) -> Tensor:
         return torch.tensor(value, dtype=torch.float64, device=device)
 
     row = torch.zeros(1, dtype=torch.int64, device=device)
-    return {"row": row, "total": number(0), "lr": number(lr), "done": number(done)}
+    return {"row": row, "total": number(0), "lr": number(rates), "done": number(done)}
 
 
 def copies(tensors: Tensors) -> Tensors:
