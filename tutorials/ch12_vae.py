@@ -766,7 +766,7 @@ largest = torch.linalg.eigvalsh(torch.cov(digits.T))[-1]
 print(f"largest variance of the digits in any direction: {largest:.1f}")
 for name, beta in {"added to the mean": 1.0, "divided by 392": 1 / 392}.items():
     collapsed, collapsed_decoder, _ = train(code=10, epochs=3, beta=beta, step=mean_step)
-    _, k, active = judge(collapsed, decoder4, unseen)
+    _, k, active = judge(collapsed, collapsed_decoder, unseen)
     drawn = collapsed_decoder(noise)
     print(
         f"KL {name}: {active} active, KL {k:.4f}; spread of its draws {drawn.std(dim=0).mean():.4f}"
