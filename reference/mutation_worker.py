@@ -31,6 +31,15 @@ LAYERS = [
     *("layers/test_description", "layers/test_torch_samples", "layers/test_joined_statistics"),
     *("layers/test_initial_weights", "reference/test_oracles"),
 ]
+LOSSES = [
+    *(
+        "losses/test_promises",
+        "losses/test_cross_entropy",
+        "losses/test_gaussian",
+        "losses/test_kl",
+    ),
+    *("losses/test_continuous_bernoulli", "losses/test_mse", "layers/test_errors"),
+]
 ELSEWHERE = "engine or workers or sweep or trace or explorer or learner or processes or by_name"
 QUICK = 5  # of a file's own test files: they find most mutants with few examples
 TESTS = {  # a file's own test files, and words: the name of a test has one of them
@@ -41,7 +50,7 @@ TESTS = {  # a file's own test files, and words: the name of a test has one of t
     "layers/reshape.py": (LAYERS, "flatten or sequential or errors"),
     "layers/init.py": (["layers/test_initial_weights", *LAYERS[:-2]], ""),
     "layers/": (LAYERS, ""),
-    "losses/": (["layers/test_errors", "losses/test_mse"], ""),
+    "losses/": (LOSSES, ""),
     "optim": (
         ["layers/test_errors", "optim/test_optimizers", "optim/test_torch_samples"],
         "",

@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
 
-from scratchae.layers import Layer, Sequential
+from scratchae.layers import GaussianSampling, Layer, Residual, Sequential
+from scratchae.losses import GaussianNLLLoss
+from scratchae.models.vae import SharedLogvar
 
 
 def twin(model: Layer) -> nn.Module:
@@ -29,8 +33,17 @@ def twin(model: Layer) -> nn.Module:
 def build(model: Layer) -> nn.Module:
     """The torch.nn module of this layer's type and arguments, with weights of its own."""
     if isinstance(model, Sequential):
-        children = OrderedDict((name, build(child)) for name, child in model.children())
+        children = OrderedDict((name, build(child)) for name, child in model.layers.items())
         module = nn.Sequential(children)
+        if isinstance(model.loss, GaussianNLLLoss):
+            module = WithGaussianLoss(module)
+    elif isinstance(model, Residual):
+        parts = (model.body, model.shortcut)
+        module = ResidualTwin(*(None if part is None else build(part) for part in parts))
+    elif isinstance(model, GaussianSampling):
+        module = SamplingTwin(model)
+    elif isinstance(model, SharedLogvar):
+        module = SharedLogvarTwin(model.latent)
     elif kind := getattr(nn, type(model).__name__, None):
         arguments = model.arguments()
         if arguments.get("bias") is True:
@@ -41,6 +54,71 @@ def build(model: Layer) -> nn.Module:
     else:
         raise TypeError(f"there is no torch.nn.{type(model).__name__} to be the twin of {model!r}")
     return module.train(model.training)
+
+
+class ResidualTwin(nn.Module):
+    """A skip around a module."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module | None) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
+
+
+class SamplingTwin(nn.Module):
+    """A sample from the normal distribution of mu and logvar, with the noise of a GaussianSampling.
+
+    penalty: beta times the KL divergence from the prior, from torch.distributions.
+    """
+
+    def __init__(self, layer: GaussianSampling) -> None:
+        super().__init__()
+        self.layer, self.penalty = layer, None
+
+    def forward(self, x: Tensor) -> Tensor:
+        mu, logvar = x.chunk(2, dim=1)
+        code = Normal(mu, (logvar / 2).exp())
+        divergence = kl_divergence(code, Normal(torch.zeros_like(mu), torch.ones_like(mu)))
+        self.penalty = self.layer.beta * divergence.sum(dim=1).mean()
+        return mu + code.stddev * self.layer.noise(mu.detach())
+
+
+class WithGaussianLoss(nn.Module):
+    """A model whose loss is a Gaussian likelihood with one trained deviation for all pixels."""
+
+    def __init__(self, model: nn.Sequential) -> None:
+        super().__init__()
+        for name, child in model.named_children():
+            self.add_module(name, child)
+        self.loss = GaussianLossTwin()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.encoder(x))
+
+
+class GaussianLossTwin(nn.Module):
+    """The negative log-likelihood, summed over the pixels and averaged over the images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_sigma = nn.Parameter(torch.zeros(()))
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        likelihood = Normal(prediction, self.log_sigma.exp())
+        return -likelihood.log_prob(target).sum() / len(target)
+
+
+class SharedLogvarTwin(nn.Module):
+    """Trained log-variances beside the means."""
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.logvar = nn.Parameter(torch.zeros(latent))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.logvar.expand(len(x), -1)], dim=1)
 
 
 def copy_weights(source: Layer | nn.Module, target: Layer | nn.Module) -> None:

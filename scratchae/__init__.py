@@ -31,11 +31,13 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import Conv2d as Conv2d
     from scratchae.layers import ConvTranspose2d as ConvTranspose2d
     from scratchae.layers import Flatten as Flatten
+    from scratchae.layers import GaussianSampling as GaussianSampling
     from scratchae.layers import Layer as Layer
     from scratchae.layers import LayerNorm as LayerNorm
     from scratchae.layers import LeakyReLU as LeakyReLU
     from scratchae.layers import Linear as Linear
     from scratchae.layers import ReLU as ReLU
+    from scratchae.layers import Residual as Residual
     from scratchae.layers import Sequential as Sequential
     from scratchae.layers import Sigmoid as Sigmoid
     from scratchae.layers import SiLU as SiLU
@@ -48,6 +50,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.losses import GaussianNLLLoss as GaussianNLLLoss
     from scratchae.losses import Loss as Loss
     from scratchae.losses import MSELoss as MSELoss
+    from scratchae.models import VAE as VAE
     from scratchae.models import Autoencoder as Autoencoder
     from scratchae.models import build as build
     from scratchae.models import register as register
@@ -79,10 +82,10 @@ _HOMES = {
     "data": "Augmentation Batches Corruption Dataset digit_from_picture load",
     "errors": "ScratchaeError",
     "interchange": "export_onnx load_weights save_weights",
-    "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GELU Layer LayerNorm LeakyReLU "
-    "Linear ReLU Sequential SiLU Sigmoid Softplus Tanh Unflatten",
+    "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GELU GaussianSampling Layer "
+    "LayerNorm LeakyReLU Linear ReLU Residual Sequential SiLU Sigmoid Softplus Tanh Unflatten",
     "losses": "BCEWithLogitsLoss ContinuousBernoulliLoss CrossEntropyLoss GaussianNLLLoss Loss MSELoss",
-    "models": "Autoencoder build register",
+    "models": "VAE Autoencoder build register",
     "optim": "SGD Adam AdamW CosineAnnealingLR LinearLR OneCycleLR Optimizer ReduceLROnPlateau Schedule "
     "SequentialLR StepLR",
     "profiling": "profile",

@@ -27,10 +27,13 @@ class SupportsStep(Protocol):
     def step(self) -> None: ...
 
 
-def compute_loss(model: Layer, x: Tensor, target: Tensor | None = None) -> Tensor:
+def compute_loss(
+    model: Layer, x: Tensor, target: Tensor | None = None, keys: Tensor | None = None
+) -> Tensor:
     """Return the loss of x (N, ...): the model's own loss plus the penalties of its layers, shape ().
 
-    target: the expected output for x; None means x itself. A model without a loss uses MSELoss. Raises
+    target: the expected output for x; None means x itself. keys: int64 (N,), for `model.set_keys`; None
+    leaves the keys of random layers as they are. A model without a loss uses MSELoss. Raises
     ScratchaeError if the loss gives one number for every element (reduction "none").
 
     >>> import torch
@@ -44,6 +47,8 @@ def compute_loss(model: Layer, x: Tensor, target: Tensor | None = None) -> Tenso
             f"training needs one number as the loss, but {own!r} gives one for every element: "
             "use reduction='mean', 'sum' or 'batchmean'"
         )
+    if keys is not None:
+        model.set_keys(keys)
     y = model.forward(x)
     loss = own.forward(y, x if target is None else target)
     for penalty in model.penalties():
@@ -51,7 +56,9 @@ def compute_loss(model: Layer, x: Tensor, target: Tensor | None = None) -> Tenso
     return loss
 
 
-def add_gradients(model: Layer, x: Tensor, target: Tensor | None = None) -> Tensor:
+def add_gradients(
+    model: Layer, x: Tensor, target: Tensor | None = None, keys: Tensor | None = None
+) -> Tensor:
     """Add the gradient of the loss of x (N, ...) to every parameter's `.grad`; return the loss.
 
     >>> import torch
@@ -63,13 +70,17 @@ def add_gradients(model: Layer, x: Tensor, target: Tensor | None = None) -> Tens
     >>> model.weight.grad.item()  # twice 2 (0 · 2 − 2) 2
     -16.0
     """
-    loss = compute_loss(model, x, target)
+    loss = compute_loss(model, x, target, keys)
     model.backward(loss_of(model).backward())
     return loss
 
 
 def fill_gradients(
-    model: Layer, optimizer: SupportsStep, x: Tensor, target: Tensor | None = None
+    model: Layer,
+    optimizer: SupportsStep,
+    x: Tensor,
+    target: Tensor | None = None,
+    keys: Tensor | None = None,
 ) -> Tensor:
     """Set every parameter's `.grad` to its gradient; return the loss of x (N, ...), shape ().
 
@@ -84,7 +95,7 @@ def fill_gradients(
     -8.0
     """
     optimizer.zero_grad()
-    return add_gradients(model, x, target)
+    return add_gradients(model, x, target, keys)
 
 
 def update_if_finite(optimizer: SupportsStep, loss: Tensor) -> None:
@@ -108,6 +119,7 @@ def train_step(
     optimizer: SupportsStep,
     x: Tensor,
     target: Tensor | None = None,
+    keys: Tensor | None = None,
     *,
     gradients: Callable[..., Tensor] = fill_gradients,
     update: Callable[..., None] = update_if_finite,
@@ -115,8 +127,8 @@ def train_step(
     """Make one training step for x and target (None: x itself); return the loss before it, shape ().
 
     If the loss is not finite, no parameter changes, but buffers, such as BatchNorm's running statistics,
-    may change. gradients, update: the two halves of the step. An engine may pass other functions here,
-    which compute the same in another way.
+    may change. keys: as in `compute_loss`. gradients, update: the two halves of the step. An engine may
+    pass other functions here, which compute the same in another way.
 
     >>> import torch
     >>> from scratchae.layers import Linear
@@ -128,7 +140,7 @@ def train_step(
     >>> model.weight.item()  # 0 − 0.125 · dweight, which is 2 (0 · 2 − 2) 2 = −8
     1.0
     """
-    loss = gradients(model, optimizer, x, target)
+    loss = gradients(model, optimizer, x, target, keys)
     update(optimizer, loss)
     return loss
 

@@ -35,7 +35,7 @@ ALLOWED = {
     "elementwise": "add add_ sub sub_ rsub mul mul_ div div_ neg square pow sqrt sqrt_ rsqrt "
     "rsqrt_ reciprocal reciprocal_ exp exp_ expm1 log log1p erf tanh "
     "sign sign_ where gt gt_ ge lt le eq clamp clamp_min "
-    "clamp_ maximum addcmul "
+    "clamp_ maximum cos sin bitwise_xor bitwise_and __rshift__ addcmul "
     "addcmul_ addcdiv addcdiv_ lerp lerp_ abs ne isfinite",
     "reductions": "sum mean amax all",
     "views": "view _unsafe_view reshape _reshape_alias t transpose permute expand as_strided "

@@ -13,6 +13,7 @@ the file of the layer in the folder cases/. For a test with hypothesis:
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from scratchae import layers
 from scratchae.checking.layouts import LAYOUTS, on, random_tensor
+from scratchae.noise import noise_keys
 
 if TYPE_CHECKING:  # hypothesis is an extra: the library itself works without it
     from hypothesis.strategies import SearchStrategy
@@ -53,15 +55,20 @@ class LayerCase:
 
     def layer(self) -> layers.Layer:
         """Make the layer."""
-        return getattr(layers, self.name)(**self.arguments)
+        return getattr(layers, self.name)(**copy.deepcopy(self.arguments))  # they may hold layers
 
     def random_layer(self, device: str = "cpu") -> layers.Layer:
-        """Make the layer in float64, with random weights and running statistics."""
+        """Make the layer in float64, with random weights and running statistics.
+
+        A layer that draws noise gets keys, so that it draws the same noise in every forward pass.
+        """
         layer = self.layer().to(device, torch.float64)
         for name, tensor in layer.state_dict().items():
             if tensor.is_floating_point():
                 values = random_tensor(tuple(tensor.shape), "plain", self.generator)
                 tensor.copy_(values.abs() + 0.1 if name == "running_var" else values)
+        if any(inside.random for _, inside in layer.modules()):
+            layer.set_keys(noise_keys(self.seed, 0, self.shapes[0][0], device))
         return layer
 
     def x(self, shape: tuple[int, ...], device: str = "cpu") -> Tensor:

@@ -32,6 +32,6 @@ def export(
         size = f"{path.stat().st_size // 1000} KB"
         table.add_row(path.name, *signature(path), size)
     console.print(table)
-    low, high = getattr(run.model, "pixel_range", (-1.0, 1.0))
+    low, high = run.model.pixel_range
     console.print(f"The pixels of an image are in [{low:g}, {high:g}].", markup=False)
     console.print(f"Folder: {paths[0].parent}", markup=False)

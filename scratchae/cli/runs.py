@@ -92,7 +92,9 @@ def reconstruct(
         table.add_row(name, f"{(original - output).square().mean().item():.4f}")
     console.print(table)
     path = out or run_folder / "pictures" / "reconstructed.png"
-    plots.save(plots.visualize_outputs([(run.epoch, x, y)]), path)
+    plots.save(
+        plots.visualize_outputs([(run.epoch, x, y)], pixel_range=run.model.pixel_range), path
+    )
     console.print(f"Picture: {path}")
 
 

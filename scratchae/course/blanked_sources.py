@@ -15,7 +15,15 @@ from scratchae.course.assignment import Assignment, Task
 from scratchae.course.blank import Function, blank, find_function
 
 ROOT = Path(scratchae.__file__).parent
-PARTS = ("__init__.py", "errors.py", "losses/*.py", "step.py", "layers/*.py", "optim/*.py")
+PARTS = (
+    "__init__.py",
+    "errors.py",
+    "noise.py",
+    "losses/*.py",
+    "step.py",
+    "layers/*.py",
+    "optim/*.py",
+)
 MODELS = "models/*.py"
 
 

@@ -1,8 +1,8 @@
 """Images with their labels, and the scale of the pixels that a model sees.
 
-    pixel 0 .. 255   ->   /255   ->   (x - 0.5) / 0.5   ->   -1 .. 1
+    pixel 0 .. 255   ->   x = pixel / 255, in [0, 1]   ->   2 x - 1, in [-1, 1]
 
-This is the range of Tanh, the last layer of a decoder.
+[-1, 1] is the range of Tanh, the last layer of some decoders. Other models take pixels in [0, 1].
 """
 
 from dataclasses import dataclass
@@ -15,22 +15,30 @@ from scratchae.errors import ScratchaeError
 DIGITS = tuple("0123456789")  # the names of the classes, if nothing else is known
 
 
-def normalise(pixels: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Scale uint8 pixels, 0..255, to numbers of `dtype` in [-1, 1]. The shape is kept.
+def normalise(
+    pixels: torch.Tensor,
+    dtype: torch.dtype = torch.float32,
+    pixel_range: tuple[float, float] = (-1.0, 1.0),
+) -> torch.Tensor:
+    """Scale uint8 pixels, 0..255, to numbers of `dtype` in pixel_range. The shape is kept.
 
     >>> normalise(torch.tensor([0, 51, 255], dtype=torch.uint8))
     tensor([-1.0000, -0.6000,  1.0000])
+    >>> normalise(torch.tensor([0, 51, 255], dtype=torch.uint8), pixel_range=(0, 1))
+    tensor([0.0000, 0.2000, 1.0000])
     """
-    return (pixels.to(dtype) / 255 - 0.5) / 0.5
+    low, high = pixel_range
+    return pixels.to(dtype) / 255 * (high - low) + low
 
 
-def denormalise(x: torch.Tensor) -> torch.Tensor:
-    """Scale numbers in [-1, 1] back to uint8 pixels: rounded, and clamped to 0..255.
+def denormalise(x: torch.Tensor, pixel_range: tuple[float, float] = (-1.0, 1.0)) -> torch.Tensor:
+    """Scale numbers in pixel_range back to uint8 pixels: rounded, and clamped to 0..255.
 
     >>> denormalise(torch.tensor([-1.0, 1.0, 7.0])).tolist()
     [0, 255, 255]
     """
-    return ((x * 0.5 + 0.5) * 255).round().clamp(0, 255).to(torch.uint8)
+    low, high = pixel_range
+    return ((x - low) / (high - low) * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +83,14 @@ class Images:
         return Images(self.pixels[index], None if self.labels is None else self.labels[index])
 
     def normalised(
-        self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+        self,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        pixel_range: tuple[float, float] = (-1.0, 1.0),
     ) -> torch.Tensor:
-        """Return all images as (N, 1, 28, 28) in [-1, 1] on `device`."""
+        """Return all images as (N, 1, 28, 28) in pixel_range on `device`."""
         # Copy the pixels to the device as bytes, a quarter of the size of floats.
-        return normalise(self.pixels.to(device), dtype).unsqueeze(1)
+        return normalise(self.pixels.to(device), dtype, pixel_range).unsqueeze(1)
 
 
 @dataclass(frozen=True, eq=False)

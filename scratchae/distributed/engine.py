@@ -70,14 +70,20 @@ class DataParallel(Engine):
         return {"gradients": self.gradients, "update": self.update}
 
     def gradients(
-        self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
+        self,
+        model: Layer,
+        optimizer: Optimizer,
+        x: Tensor,
+        target: Tensor | None = None,
+        keys: Tensor | None = None,
     ) -> Tensor:
         n = len(x)
         with joined(self.norms, self.workers, counts=n > 0):
             if n:
-                loss = self.engine.gradients(model, self.optimizer, x, target)
+                loss = self.engine.gradients(model, self.optimizer, x, target, keys)
                 self.message[-2], self.message[-1] = loss, 1.0
             else:  # run one blank image, which does not count: the other workers' BatchNorms wait for it
+                model.set_keys(None)
                 y = model.forward(x.new_zeros(1, *x.shape[1:]))
                 model.backward(torch.zeros_like(y))
                 self.message.zero_()
@@ -94,9 +100,10 @@ class DataParallel(Engine):
         batches: Iterable[Tensor],
         progress: Callable[[], object] = lambda: None,
         targets: Tensor | None = None,
+        keys: Tensor | None = None,
     ) -> Tensor:
         try:
-            return super().epoch(images, batches, progress, targets)
+            return super().epoch(images, batches, progress, targets, keys)
         except NotFiniteError as error:
             batch = images.index_select(0, self.whole_batch)
             raise NotFiniteError(error.step, error.loss, batch) from error
@@ -106,8 +113,8 @@ class DataParallel(Engine):
         own = shard_of(index, self.workers.rank, self.workers.size)
         return self.engine.pick(images, own) if len(own) else images[:0]
 
-    def pick_targets(self, targets: Tensor, index: Tensor) -> Tensor:
-        return targets.index_select(0, shard_of(index, self.workers.rank, self.workers.size))
+    def pick_rows(self, rows: Tensor, index: Tensor) -> Tensor:
+        return rows.index_select(0, shard_of(index, self.workers.rank, self.workers.size))
 
 
 def with_room_behind(flat: Tensor, more: int) -> Tensor:

@@ -59,23 +59,29 @@ class Engine:
         self.model, self.optimizer, self.precision = model, optimizer, precision
 
     @torch.inference_mode()
-    def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
+    def step(self, x: Tensor, target: Tensor | None = None, keys: Tensor | None = None) -> Tensor:
         """Make one step for x (B, ...) and target (None: x itself); return the loss before it, shape ().
 
-        If the loss is not finite, no parameter changes. The next step may overwrite the returned tensor.
+        keys: (B,), for random layers, as in `Layer.set_keys`. If the loss is not finite, no parameter
+        changes. The next step may overwrite the returned tensor.
         """
-        batch = (x,) if target is None else (x, target)
-        return train_step(self.model, self.optimizer, *batch, **self.halves())
+        given = (x,) if target is None and keys is None else (x, target, keys)
+        return train_step(self.model, self.optimizer, *given, **self.halves())
 
     def halves(self) -> dict[str, Any]:
         """Return the arguments `gradients` and `update` for `train_step`, if this engine replaces them."""
         return {}
 
     def gradients(
-        self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
+        self,
+        model: Layer,
+        optimizer: Optimizer,
+        x: Tensor,
+        target: Tensor | None = None,
+        keys: Tensor | None = None,
     ) -> Tensor:
         """Set every parameter's `.grad`; return the loss, shape (). This is the first half of a step."""
-        return fill_gradients(model, optimizer, x, target)
+        return fill_gradients(model, optimizer, x, target, keys)
 
     def update(self, optimizer: Optimizer, loss: Tensor) -> None:
         """Update the parameters if the loss is finite. This is the second half of a step."""
@@ -85,9 +91,9 @@ class Engine:
         """Return the images (B, ...) at index (B,). The next step may overwrite this tensor."""
         return images.index_select(0, index)
 
-    def pick_targets(self, targets: Tensor, index: Tensor) -> Tensor:
-        """Return the targets (B, ...) at index (B,)."""
-        return targets.index_select(0, index)
+    def pick_rows(self, rows: Tensor, index: Tensor) -> Tensor:
+        """Return the targets or keys (B, ...) at index (B,)."""
+        return rows.index_select(0, index)
 
     @torch.inference_mode()
     def epoch(
@@ -96,17 +102,20 @@ class Engine:
         batches: Iterable[Tensor],
         progress: Callable[[], object] = lambda: None,
         targets: Tensor | None = None,
+        keys: Tensor | None = None,
     ) -> Tensor:
         """Make one step for each batch; return the sum of the losses of all images.
 
         images: (N, ...). batches: for each step the indices (B,) of its images. progress: called
         after every step. targets: (N, ...), one for each image; None means the images themselves.
-        The sum is a float64 tensor of shape (). Raises NotFiniteError if a loss is not finite.
+        keys: (N,), one for each image, for random layers. The sum is a float64 tensor of shape ().
+        Raises NotFiniteError if a loss is not finite.
         """
         total = torch.zeros((), dtype=torch.float64, device=images.device)
         for number, index in enumerate(batches, start=1):
-            target = None if targets is None else self.pick_targets(targets, index)
-            loss = self.step(self.pick(images, index), target)
+            target = None if targets is None else self.pick_rows(targets, index)
+            own_keys = None if keys is None else self.pick_rows(keys, index)
+            loss = self.step(self.pick(images, index), target, own_keys)
             if not math.isfinite(loss.item()):
                 raise NotFiniteError(number, loss.item(), images.index_select(0, index))
             total += loss.double() * len(index)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import scratchae
 from scratchae.files import replacing
-from scratchae.interchange import forms as forms  # registers them
+from scratchae.interchange.forms import halves  # the module also registers the forms
 from scratchae.interchange.graph import Graph, Value, form_of, import_onnx
 from scratchae.layers.base import LossFunction
 from scratchae.losses import Loss
 from scratchae.models import Autoencoder
+from scratchae.models.vae import VAE
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -45,20 +46,26 @@ def export_onnx(model: Autoencoder, folder: str | Path) -> tuple[Path, Path]:
     """
     image = Value("image", model.input_shape)
     encoder = Graph()
-    code = encoder.add(model.encoder, image, "encoder")
+    if isinstance(model, VAE):
+        before_sampling = encoder.add(model.encoder[:-1], image, "encoder")
+        outputs = dict(zip(("mu", "logvar"), halves(encoder, before_sampling), strict=True))
+        code = outputs["mu"]
+    else:
+        code = encoder.add(model.encoder, image, "encoder")
+        outputs = {"code": code}
     decoder = Graph()
     output = decoder.add(model.decoder, Value("code", code.shape), "decoder")
     output = expected_pixels(decoder, model.loss, output)
     about = {
         "model": model.name or type(model).__name__,
         "scratchae": scratchae.__version__,
-        "pixel_range": json.dumps(getattr(model, "pixel_range", (-1.0, 1.0))),
+        "pixel_range": json.dumps(model.pixel_range),
         "image_shape": json.dumps(image.shape),
         "code_shape": json.dumps(code.shape),
     }
     files = {
-        "encoder": encoder.model([image], [("code", code)], about),
-        "decoder": decoder.model([Value("code", code.shape)], [("image", output)], about),
+        "encoder": encoder.model([image], outputs, about),
+        "decoder": decoder.model([Value("code", code.shape)], {"image": output}, about),
     }
     first, second = (write(file, Path(folder) / f"{name}.onnx") for name, file in files.items())
     return first, second

@@ -15,6 +15,8 @@ from scratchae.interchange.graph import Graph, Value, form, shape_after
 from scratchae.layers.batchnorm import BatchNorm
 from scratchae.layers.geometry import padding_of
 from scratchae.layers.smooth_activations import CUBIC
+from scratchae.losses.continuous_bernoulli import NEAR, SERIES
+from scratchae.models.vae import SharedLogvar
 
 # --------------------------------------------------------------------------------- containers
 
@@ -24,6 +26,12 @@ def sequential(graph: Graph, layer: layers.Sequential, x: Value) -> str:
     for name, child in layer.children():
         x = graph.add(child, x, name)
     return x.name
+
+
+@form(layers.Residual)
+def residual(graph: Graph, layer: layers.Residual, x: Value) -> str:
+    skipped = x if layer.shortcut is None else graph.add(layer.shortcut, x, "shortcut")
+    return graph.node("Add", skipped.name, graph.add(layer.body, x, "body").name)
 
 
 # ------------------------------------------------------------------------- layers with weights
@@ -158,9 +166,61 @@ def reshape(graph: Graph, layer: layers.Layer, x: Value) -> str:
     return graph.node("Reshape", x.name, graph.constant("shape", shape))
 
 
+# -------------------------------------------------------------------------- variational autoencoders
+
+
+@form(layers.GaussianSampling)
+def mean_of_posterior(graph: Graph, layer: layers.GaussianSampling, x: Value) -> str:
+    mu, _ = halves(graph, x)
+    return mu.name
+
+
+def halves(graph: Graph, x: Value) -> tuple[Value, Value]:
+    """Add the nodes that cut x (N, 2 L) into mu and logvar, (N, L) each."""
+    latent = x.shape[0] // 2
+    axis = graph.constant("axis", [1])
+    bounds = [graph.constant(f"bound_{i}", [i * latent]) for i in range(3)]
+    mu, logvar = (graph.node("Slice", x.name, *bounds[i : i + 2], axis) for i in (0, 1))
+    return Value(mu, (latent,)), Value(logvar, (latent,))
+
+
+@form(SharedLogvar)
+def shared_logvar(graph: Graph, layer: SharedLogvar, x: Value) -> str:
+    shape = graph.node("Shape", x.name)
+    logvar = graph.node("Expand", graph.constant("logvar", layer.logvar), shape)
+    return graph.node("Concat", x.name, logvar, axis=1)
+
+
 # ------------------------------------------------------------- from an output to pixels (of a loss)
 
 
 @form(losses.BCEWithLogitsLoss)
 def pixels_of_logits(graph: Graph, loss: losses.BCEWithLogitsLoss, y: Value) -> str:
     return graph.node("Sigmoid", y.name)
+
+
+@form(losses.ContinuousBernoulliLoss)
+def mean_of_continuous_bernoulli(
+    graph: Graph, loss: losses.ContinuousBernoulliLoss, y: Value
+) -> str:
+    def number(name: str, value: float) -> str:
+        return graph.constant(f"pixels.{name}", value)
+
+    limit, one = number("near", NEAR), number("one", 1.0)
+    near = graph.node("Less", graph.node("Abs", y.name), limit)
+    z = graph.node("Where", near, y.name, number("zero", 0.0))
+    square = graph.node("Mul", z, z)
+    series = number(f"c{len(SERIES) - 1}", SERIES[-1])
+    for k in reversed(range(len(SERIES) - 1)):  # Horner's scheme in z²
+        series = graph.node("Mul", series, square)
+        series = graph.node("Add", series, number(f"c{k}", SERIES[k]))
+    inside = graph.node("Add", graph.node("Mul", z, series), number("half", 0.5))
+    z = graph.node("Where", near, limit, y.name)
+    distance = graph.node("Sub", one, graph.node("Exp", graph.node("Neg", z)))  # 1 − e⁻ᶻ
+    outside = graph.node("Sub", graph.node("Div", one, distance), graph.node("Div", one, z))
+    return graph.node("Where", near, inside, outside)
+
+
+@form(losses.CrossEntropyLoss)
+def softmax(graph: Graph, loss: losses.CrossEntropyLoss, y: Value) -> str:
+    return graph.node("Softmax", y.name, axis=1)

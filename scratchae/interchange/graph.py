@@ -145,14 +145,14 @@ class Graph:
         return Value(y, shape_after(layer, x.shape))
 
     def model(
-        self, inputs: list[Value], outputs: list[tuple[str, Value]], about: dict[str, str]
+        self, inputs: list[Value], outputs: dict[str, Value], about: dict[str, str]
     ) -> ModelProto:
         """Return the graph as an ONNX model, checked by onnx.
 
-        outputs: for each output its name in the file, and the tensor. about: the metadata.
+        outputs: {name in the file: tensor}. about: the metadata.
         """
         helper = self.onnx.helper
-        for name, value in outputs:
+        for name, value in outputs.items():
             self.nodes.append(helper.make_node("Identity", [value.name], [name], name=name))
 
         def described(name: str, value: Value) -> object:
@@ -164,7 +164,7 @@ class Graph:
             self.nodes,
             about["model"],
             [described(value.name, value) for value in inputs],
-            [described(name, value) for name, value in outputs],
+            [described(name, value) for name, value in outputs.items()],
             self.constants,
         )
         model = helper.make_model(
@@ -189,6 +189,7 @@ def shape_after(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
     (784,)
     """
     copied = copy.deepcopy(layer).eval()  # `layer` itself is not changed
+    copied.forget()  # no keys: a random layer gives its mean
     first = next(iter(copied.state_dict().values()), torch.zeros(()))
     with torch.inference_mode():
         x = torch.zeros(2, *shape, dtype=first.dtype, device=first.device)

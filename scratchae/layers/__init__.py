@@ -30,10 +30,13 @@ from scratchae.layers.conv_transpose2d import (
     conv_transpose2d_backward,
     conv_transpose2d_forward,
 )
+from scratchae.layers.kl import kl_backward, kl_forward
 from scratchae.layers.layernorm import LayerNorm, layernorm_backward, layernorm_forward
 from scratchae.layers.linear import Linear, linear_backward, linear_forward
 from scratchae.layers.observe import observed
 from scratchae.layers.reshape import Flatten, Unflatten
+from scratchae.layers.residual import Residual
+from scratchae.layers.sampling import GaussianSampling, sampling_backward, sampling_forward
 from scratchae.layers.sequential import Sequential
 from scratchae.layers.smooth_activations import (
     GELU,
@@ -54,11 +57,13 @@ __all__ = [
     "Conv2d",
     "ConvTranspose2d",
     "Flatten",
+    "GaussianSampling",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "ReLU",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -76,6 +81,8 @@ __all__ = [
     "conv_transpose2d_forward",
     "gelu_backward",
     "gelu_forward",
+    "kl_backward",
+    "kl_forward",
     "layernorm_backward",
     "layernorm_forward",
     "leaky_relu_backward",
@@ -87,6 +94,8 @@ __all__ = [
     "relu_backward",
     "relu_forward",
     "running_statistics",
+    "sampling_backward",
+    "sampling_forward",
     "sigmoid_backward",
     "sigmoid_forward",
     "silu_backward",

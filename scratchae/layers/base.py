@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
+from scratchae.noise import split_keys
 
 
 class LossFunction(Protocol):
@@ -38,6 +39,9 @@ class Layer:
     penalty: a term that a layer adds to the loss, shape (). The layer's forward pass sets it. The
     layer's backward pass adds the penalty's gradient to dx or to the gradients of the parameters.
 
+    random: True for a layer that draws random numbers. `set_keys` gives such a layer its `keys`, from
+    which it draws them (see scratchae.noise). Without keys it uses torch's own generator.
+
     >>> class Double(Layer):
     ...     def forward(self, x):
     ...         return self.remember(2 * x)
@@ -53,6 +57,8 @@ class Layer:
     buffer_names: tuple[str, ...] = ()
     loss: LossFunction | None = None
     penalty: Tensor | None = None
+    random = False
+    keys: Tensor | None = None
 
     def __init__(self) -> None:
         self.training = True
@@ -144,6 +150,30 @@ class Layer:
             if layer.penalty is not None:
                 yield layer.penalty
 
+    def set_keys(self, keys: Tensor | None, first: int = 0) -> int:
+        """Give keys to all random layers inside this one; return how many numbers of splits are used.
+
+        keys: int64 (N,), a key for each sample of the next batches, or None. Each random layer gets its own
+        split of them, the first one the split with the number `first`. With the same keys, a forward
+        pass draws the same numbers again. `forget` removes the keys.
+
+        >>> Layer().set_keys(torch.tensor([3, 5]))  # it is not random
+        0
+        """
+        for _, layer in self.modules():
+            if layer.random:
+                layer.keys = None if keys is None else split_keys(keys, first)
+                first += 1
+        return first
+
+    def check_keys(self, n: int) -> None:
+        """Raise ScratchaeError if this layer has keys, but not one for each of n samples."""
+        if self.keys is not None and len(self.keys) != n:
+            raise ScratchaeError(
+                f"{self!r} has keys for {len(self.keys)} samples but got {n}: call "
+                "model.set_keys(keys) with a key for each sample of the batch, or model.forget()"
+            )
+
     def zero_grad(self) -> None:
         """Set every gradient to 0, in place."""
         for parameter in self.parameters():
@@ -224,8 +254,8 @@ class Layer:
         return self
 
     def forget(self) -> None:
-        """Delete what `forward` saved for `backward`, in this layer and all layers inside it."""
-        self.saved = self.penalty = None
+        """Delete what `forward` saved, and the keys, in this layer and all layers inside it."""
+        self.saved = self.penalty = self.keys = None
         if self.loss is not None:
             self.loss.forget()
         for _, child in self.children():

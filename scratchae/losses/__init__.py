@@ -1,5 +1,6 @@
 """The losses: one number that says how far a prediction is from its target, and its gradient."""
 
+from scratchae.layers.kl import kl_backward, kl_forward
 from scratchae.losses.base import Loss, check_targets
 from scratchae.losses.bce import (
     BCEWithLogitsLoss,
@@ -23,7 +24,6 @@ from scratchae.losses.gaussian import (
     gaussian_nll_backward,
     gaussian_nll_forward,
 )
-from scratchae.losses.kl import kl_backward, kl_forward
 from scratchae.losses.mse import MSELoss, mse_backward, mse_forward
 
 __all__ = [

@@ -184,9 +184,13 @@ class CrossEntropyLoss(Loss):
                 f"CrossEntropyLoss expects targets {expected} of {short(target.dtype)} for logits "
                 f"{shape}, whose classes are axis {axis}, but got {tuple(target.shape)}: reshape them"
             )
-        if self.weight is not None and self.weight.shape != (C,):
-            raise ScratchaeError(
-                f"CrossEntropyLoss expects one weight for each of the {C} classes, ({C},), but got "
-                f"{tuple(self.weight.shape)}"
+        if self.weight is not None:
+            check_tensor(
+                "CrossEntropyLoss's weight", self.weight, prediction.dtype, prediction.device
             )
+            if self.weight.shape != (C,):
+                raise ScratchaeError(
+                    f"CrossEntropyLoss expects one weight for each of the {C} classes, ({C},), but "
+                    f"got {tuple(self.weight.shape)}"
+                )
         self.check_batch(prediction)

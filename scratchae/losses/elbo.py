@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from scratchae.layers.kl import kl_forward
 from scratchae.losses.base import reduce_terms
 from scratchae.losses.bce import bce_with_logits_forward
-from scratchae.losses.kl import kl_forward
 
 
 def elbo_loss(logits: Tensor, target: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:

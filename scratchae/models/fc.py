@@ -6,9 +6,8 @@ from itertools import pairwise
 
 import torch
 
-from scratchae.errors import ScratchaeError
 from scratchae.layers import Linear, ReLU, Sequential, Tanh
-from scratchae.models.autoencoder import Autoencoder
+from scratchae.models.autoencoder import Autoencoder, check_counts
 
 
 def fc(generator: torch.Generator | None = None, latent: int = 3) -> Autoencoder:
@@ -23,10 +22,7 @@ def fc(generator: torch.Generator | None = None, latent: int = 3) -> Autoencoder
     >>> fc(latent=8).encode(torch.zeros(2, 784)).shape
     torch.Size([2, 8])
     """
-    if not isinstance(latent, int) or latent < 1:
-        raise ScratchaeError(
-            f"fc expects latent to be an integer of at least 1, but got {latent!r}"
-        )
+    check_counts("fc", latent=latent)
     encoder = stack([784, 128, 64, 32, 16, 12, latent], generator)
     decoder = stack([latent, 12, 16, 32, 64, 128, 784], generator)
     return Autoencoder(Sequential(*encoder), Sequential(*decoder, Tanh()), input_shape=(784,))

@@ -1,13 +1,15 @@
 """Models by name: `register` adds a name, `build` builds the model.
 
-A builder may have options, which are integers with defaults. A name can set them: "fc,latent=8" is fc
-with a code of 8 numbers. A run folder stores this name, so that the model can be built again.
+A builder may have options, which are numbers with defaults. A name can set them: "fc,latent=8" is fc
+with a code of 8 numbers. An option is an integer if its default is one. A run folder stores this name, so
+that the model can be built again.
 """
 
 from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable
 
 import torch
@@ -36,7 +38,7 @@ def register(name: str, builder: Builder) -> None:
     _builders[name] = builder
 
 
-def build(name: str, seed: int = 0, **options: int) -> Autoencoder:
+def build(name: str, seed: int = 0, **options: float) -> Autoencoder:
     """Build a new model. The same seed gives the same weights on every device.
 
     options: the options of the builder. `model.name` contains the options that differ from their
@@ -60,10 +62,11 @@ def build(name: str, seed: int = 0, **options: int) -> Autoencoder:
     return model
 
 
-def options_of(name: str) -> dict[str, int]:
+def options_of(name: str) -> dict[str, float]:
     """Return {option: value} of a model. Options that the name does not set have their defaults.
 
-    Raises ScratchaeError if there is no such model or option, or if a value is not an integer.
+    Raises ScratchaeError if there is no such model or option, or if a value is not a number of the
+    option's type.
 
     >>> options_of("fc"), options_of("fc,latent=8"), options_of("conv")
     ({'latent': 3}, {'latent': 8}, {})
@@ -78,13 +81,21 @@ def options_of(name: str) -> dict[str, int]:
     for text in settings:
         key, _, value = text.partition("=")
         check_option(name, key, options)
-        if not value.isdecimal():
-            raise ScratchaeError(f"{name} expects {key} to be an integer, such as {name},{key}=8")
-        options[key] = int(value)
+        kind = type(options[key])
+        try:
+            options[key] = kind(value)
+            fits = 0 <= options[key] < math.inf
+        except ValueError:
+            fits = False
+        if not fits:
+            what, such_as = ("an integer", "8") if kind is int else ("a number >= 0", "0.5")
+            raise ScratchaeError(
+                f"{name} expects {key} to be {what}, such as {name},{key}={such_as}"
+            )
     return options
 
 
-def check_option(name: str, key: str, options: dict[str, int]) -> None:
+def check_option(name: str, key: str, options: dict[str, float]) -> None:
     """Raise ScratchaeError if the model has no such option."""
     if key not in options:
         has = (

@@ -14,7 +14,7 @@ from scratchae.data.dataset import DIGITS
 from scratchae.errors import ScratchaeError
 from scratchae.models import Autoencoder
 from scratchae.plots.inputs import as_digits, as_input, check_codes, evaluation_copy, one_digit
-from scratchae.plots.style import DIGIT_COLOURS, GREY, RED, frame, headline, styled, tile
+from scratchae.plots.style import DIGIT_COLOURS, RED, frame, grey, headline, styled, tile
 
 
 @styled
@@ -101,11 +101,11 @@ def interpolation(model: Autoencoder, start: Tensor, end: Tensor, steps: int = 1
         first, last = model.encode(as_input(model, ends))
         shares = torch.linspace(0, 1, steps, dtype=first.dtype, device=first.device)
         path = torch.stack([torch.lerp(first, last, share) for share in shares])  # (S, *code)
-        decoded = as_digits("interpolation", model.decode(path))
+        decoded = as_digits("interpolation", model.expected(model.decode(path)))
     figure = Figure((max(6.0, 0.75 * (steps + 2)), 1.5))
     headline(figure, "From one digit to another on a straight line in the latent space")
     ax = figure.subplots()
-    tile(ax, torch.cat([ends[:1], decoded, ends[1:]]), steps + 2, **GREY)
+    tile(ax, torch.cat([ends[:1], decoded, ends[1:]]), steps + 2, **grey(model.pixel_range))
     for place, text in [(0, "start"), (steps + 1, "end")]:
         frame(ax, place, 0, edgecolor=RED, linewidth=2.5)
         ax.text(place + 0.5, 1.1, text, ha="center", va="top", color=RED)

@@ -13,7 +13,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.layers import Conv2d, Flatten, Linear, Sequential, Unflatten
 from scratchae.models import Autoencoder
 from scratchae.plots.inputs import as_input, evaluation_copy, one_digit, to_cpu
-from scratchae.plots.style import BLUE, GREY, headline, styled, tile, tile_signed
+from scratchae.plots.style import BLUE, grey, headline, styled, tile, tile_signed
 
 
 @styled
@@ -77,7 +77,7 @@ def feature_maps(model: Autoencoder, image: Tensor) -> Figure:
     figure = Figure((9.0, 0.4 + sum(heights) + 0.4 * len(heights)))
     headline(figure, "One digit on its way through the encoder: the activations of every stage")
     axes = figure.subplots(len(heights), height_ratios=heights, squeeze=False)[:, 0]
-    tile(axes[0], digit, 16, **GREY)
+    tile(axes[0], digit, 16, **grey(model.pixel_range))
     axes[0].set_title("the digit, (1, 28, 28)")
     for ax, (names, x) in zip(axes[1:], stages, strict=True):
         ax.set_title(f"{' → '.join(names)}, {tuple(x.shape[1:])}")

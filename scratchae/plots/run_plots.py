@@ -52,7 +52,9 @@ def write_pictures(run: Run, data: Dataset) -> list[Path]:
         kept = run.outputs[0][1]
         noisy = corrupted_keepsakes(model, kept, run.settings.seed, corruption)
         inputs = noisy if corruption else None
-        figures["reconstructions"] = plots.visualize_outputs(run.outputs, step, inputs=inputs)
+        figures["reconstructions"] = plots.visualize_outputs(
+            run.outputs, step, inputs, model.pixel_range
+        )
         figures["loss"] = plots.loss_curves(run.history)
     folder = run.folder / "pictures"
     paths = [folder / f"{name}.png" for name in sorted(figures)]

@@ -37,7 +37,6 @@ STYLE = {
     "grid.color": "#e5e5e5",
     "legend.frameon": False,
 }
-GREY = {"cmap": "gray", "vmin": -1, "vmax": 1}
 GAP = 0.04  # the margin around each small image, as a part of its cell
 Arguments = ParamSpec("Arguments")
 
@@ -68,6 +67,15 @@ def tile(ax: Axes, images: Tensor, columns: int, **imshow) -> AxesImage:
     ax.set(xlim=(0, columns), ylim=(row + 1, 0), anchor="W")
     ax.set_axis_off()
     return drawn
+
+
+def grey(pixel_range: tuple[float, float]) -> dict:
+    """Return the arguments of `tile` for grey images whose black and white have these values.
+
+    >>> grey((0.0, 1.0))
+    {'cmap': 'gray', 'vmin': 0.0, 'vmax': 1.0}
+    """
+    return {"cmap": "gray", "vmin": pixel_range[0], "vmax": pixel_range[1]}
 
 
 def frame(ax: Axes, column: int, row: int, **line) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 from scratchae.plots.inputs import as_digits
-from scratchae.plots.style import BLUE, GREY, RED, headline, styled, tile
+from scratchae.plots.style import BLUE, RED, grey, headline, styled, tile
 
 LINE_COLOURS = {"train": BLUE, "test": RED}
 
@@ -23,6 +23,7 @@ def visualize_outputs(
     outputs: Sequence[tuple[int, Tensor, Tensor]],
     step: int = 1,
     inputs: Tensor | None = None,
+    pixel_range: tuple[float, float] = (-1.0, 1.0),
 ) -> Figure:
     """Draw originals above reconstructions, for every `step`-th epoch that was kept, and for the last.
 
@@ -30,6 +31,7 @@ def visualize_outputs(
     The first 10 digits of each entry are drawn, with the mean squared error of these digits.
     inputs: what the model saw, if these were not the originals but noisy images; they are drawn in a
     row above the others.
+    pixel_range: the values of black and white.
 
     >>> digits = torch.zeros(10, 784)
     >>> figure = visualize_outputs([(1, digits, digits + 0.5), (2, digits, digits)])
@@ -66,7 +68,7 @@ def visualize_outputs(
     for ax in axes[len(pairs) :]:
         ax.remove()
     for ax, (epoch, above, below) in zip(axes, pairs, strict=False):
-        tile(ax, torch.cat([noisy.to(above.dtype), above, below]), len(above), **GREY)
+        tile(ax, torch.cat([noisy.to(above.dtype), above, below]), len(above), **grey(pixel_range))
         error = (above - below).square().mean()
         ax.text(
             -0.15,

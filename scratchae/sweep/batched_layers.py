@@ -185,6 +185,8 @@ def in_rows(x: Tensor) -> Tensor:
 class Looped(BatchedLayer):
     """Copies of M layers, which run one after the other. They can be of any type.
 
+    copied: False makes it run these layers themselves.
+
     >>> class Double(Layer):
     ...     def forward(self, x):
     ...         return self.remember(2 * x)
@@ -194,9 +196,9 @@ class Looped(BatchedLayer):
     [[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]]
     """
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer], copied: bool = True) -> None:
         super().__init__(layers)
-        self.copies = [copy.deepcopy(layer) for layer in layers]
+        self.copies = [copy.deepcopy(layer) if copied else layer for layer in layers]
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         for index, layer in enumerate(self.copies):
@@ -274,7 +276,7 @@ def batched(layers: Sequence[Layer], name: str = "") -> Layer:
     for other in layers[1:]:
         check_alike(first, other, name)
     if is_row(first):
-        rows = [dict(layer.children()) for layer in layers]
+        rows = [layer.layers for layer in layers if isinstance(layer, Sequential)]
         prefix = f"{name}." if name else ""
         return Sequential(
             {key: batched([row[key] for row in rows], prefix + key) for key in rows[0]}

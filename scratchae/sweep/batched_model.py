@@ -31,9 +31,18 @@ class BatchedModel(Layer):
 
     def __init__(self, models: Sequence[Layer]) -> None:
         super().__init__()
-        shares = any(has_shared_parameters(model) for model in models)
-        self.body = Looped(models) if shares else batched(models)
-        self.loss = BatchedLoss([loss_of(model) for model in models])
+        losses: list[LossFunction]
+        if any(has_shared_parameters(model) for model in models):
+            looped = Looped(models)
+            self.body: Layer = looped
+            losses = [loss_of(model) for model in looped.copies]
+        else:
+            self.body = batched(models)
+            losses = [copy.deepcopy(loss_of(model)) for model in models]  # models may share one
+            trained: list[Layer] = [loss for loss in losses if isinstance(loss, Layer)]  # type: ignore[misc]
+            if trained:  # losses with parameters
+                self.trained_losses = Looped(trained, copied=False)
+        self.loss = BatchedLoss(losses)
         self.training = models[0].training
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,9 +59,21 @@ class BatchedModel(Layer):
                 if any(found):
                     yield torch.stack([torch.stack(own).sum() for own in found])
 
+    def set_keys(self, keys: Tensor | None, first: int = 0) -> int:
+        """Give keys (M, N) to the random layers: model m gets those in row m, as it would alone."""
+        for _, layer in self.modules():
+            if isinstance(layer, Looped):
+                rows = [None] * layer.models if keys is None else list(keys)
+                pairs = zip(layer.copies, rows, strict=True)
+                first = max([copy.set_keys(row, first) for copy, row in pairs])  # all are equal
+        return first
+
     def state_of(self, index: int) -> dict[str, Tensor]:
         """Return the state of model `index`, with its own keys. The tensors are views, not copies."""
-        return dict(states(self.body, index, ""))
+        state = dict(states(self.body, index, ""))
+        if hasattr(self, "trained_losses"):
+            state |= states(self.trained_losses, index, "loss.")
+        return state
 
     def copy_to(self, index: int, model: Layer) -> None:
         """Copy the parameters and buffers of model `index` into an ordinary model.
@@ -78,7 +99,7 @@ class BatchedLoss(Loss):
     """
 
     def __init__(self, losses: Sequence[LossFunction]) -> None:
-        self.losses = [copy.deepcopy(loss) for loss in losses]  # because models may share one loss
+        self.losses = list(losses)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         triples = zip(self.losses, prediction, target, strict=True)

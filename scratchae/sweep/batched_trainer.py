@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from scratchae.noise import noise_keys
 from scratchae.optim import Adam
 from scratchae.step import SupportsStep, train_step
 from scratchae.sweep.batched_model import BatchedModel
 from scratchae.sweep.pool import ImagePool
-from scratchae.training import Run, evaluate
+from scratchae.training import Run
 from scratchae.training.epoch_images import images_and_targets
-from scratchae.training.evaluation import reconstruct
-from scratchae.training.run import COLUMNS
+from scratchae.training.evaluation import loss_and_penalty, reconstruct
 
 
 @dataclass
@@ -89,9 +89,12 @@ class BatchedTrainer:
         own = [state[name] for name, _ in self.trials[index].run.model.named_parameters()]
         return [flat.as_strided(p.shape, p.stride(), p.storage_offset()) for p in own]
 
-    def step(self, x: Tensor) -> Tensor:
-        """Make one step for x (M, B, ...), model m on x[m]; return the losses before it, (M,)."""
-        return train_step(self.model, self.optimizer, x, self.targets(x), update=self.update)
+    def step(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
+        """Make one step for x (M, B, ...), model m on x[m]; return the losses before it, (M,).
+
+        keys: (M, B), for random layers.
+        """
+        return train_step(self.model, self.optimizer, x, self.targets(x), keys, update=self.update)
 
     def targets(self, x: Tensor) -> Tensor | None:
         """Return the targets (M, B, ...) of the models for x (M, B, ...); None if they are x itself."""
@@ -121,11 +124,15 @@ class BatchedTrainer:
         progress is called after each step.
         """
         started, self.epoch = time.perf_counter(), self.epoch + 1
-        orders = pool.orders([own.seed for own in self.settings], self.epoch)  # (M, n)
+        seeds = [own.seed for own in self.settings]
+        orders = pool.orders(seeds, self.epoch)  # (M, n)
+        keys = pool.keys(seeds, self.epoch)  # (M, n), in the order of each seed's images
+        starts = orders.amin(dim=1, keepdim=True)  # the places of their first images in the pool
         total = torch.zeros(len(self.trials), dtype=torch.float64, device=orders.device)
         with torch.inference_mode():
             for index in orders.split(self.settings[0].batch_size, dim=1):  # (M, B)
-                total += self.step(pool.batch(index)).double() * index.shape[1]
+                own_keys = keys.gather(1, index - starts)
+                total += self.step(pool.batch(index), own_keys).double() * index.shape[1]
                 progress()
         self.model.forget()
         for index, trial in enumerate(self.trials):
@@ -142,17 +149,19 @@ class BatchedTrainer:
         for trial, train_loss in zip(self.trials, train_losses, strict=True):
             if trial.diverged is None:
                 run, part = trial.run, pool.parts[trial.run.settings.seed]
-                test_loss = math.nan
+                test_loss = test_penalty = math.nan
                 if part.test is not None:
-                    test_loss = evaluate(run.model, *images_and_targets(run.model, part.test))
+                    pair = images_and_targets(run.model, part.test)
+                    test_keys = noise_keys(run.settings.seed, 0, len(part.test), part.test.device)
+                    test_loss, test_penalty = loss_and_penalty(run.model, *pair, keys=test_keys)
                 if part.test is not None and not math.isfinite(test_loss):
                     trial.diverged = self.epoch
                     continue
                 run.outputs.append((self.epoch, part.kept, reconstruct(run.model, part.kept)))
-                found.append((run, train_loss, test_loss))
+                found.append((run, train_loss, test_loss, test_penalty))
         seconds = (time.perf_counter() - started) / len(self.trials)
-        for run, *losses in found:
-            run.rows.append(dict(zip(COLUMNS, (self.epoch, *losses, seconds), strict=True)))
+        for run, train_loss, test_loss, test_penalty in found:
+            run.add_row(self.epoch, train_loss, test_loss, seconds, test_penalty)
 
     def optimizer_of(self, trial: Trial) -> Adam:
         """Return an Adam for the trial's own model, with the trial's part of the state of `optimizer`."""

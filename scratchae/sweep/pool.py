@@ -11,6 +11,7 @@ from torch import Tensor
 from scratchae.data import Batches, Dataset
 from scratchae.errors import ScratchaeError
 from scratchae.models import Autoencoder
+from scratchae.noise import noise_keys
 from scratchae.training.preparation import checksum, keepsakes, pixels_for
 
 
@@ -83,6 +84,11 @@ class ImagePool:
         """Return indices (M, n) into the pool: for each seed, its images in the order of a single run."""
         own = {seed: Batches(self.n, 1, seed, self.device).order(epoch) for seed in set(seeds)}
         return torch.stack([own[seed] + self.parts[seed].start for seed in seeds])
+
+    def keys(self, seeds: Sequence[int], epoch: int) -> Tensor:
+        """Return keys (M, n) for random layers: for each seed, those of its images in a single run."""
+        own = {seed: noise_keys(seed, epoch, self.n, self.device) for seed in set(seeds)}
+        return torch.stack([own[seed] for seed in seeds])
 
     def batch(self, index: Tensor) -> Tensor:
         """Return the images (M, B, *input_shape) at index (M, B)."""

@@ -87,7 +87,7 @@ class Comparison:
         drawn = {}
         for label in self.groups:
             model = self.typical(label).model
-            low, high = pixel_range(model)
+            low, high = model.pixel_range
             x = (digits * (high - low) + low).reshape(-1, *model.input_shape)
             drawn[label] = in_unit_range(model, reconstruct(model, x))
         return digits, drawn
@@ -200,7 +200,7 @@ def penalty_of_run(run: Run) -> str:
 
 def pixels_of_run(run: Run) -> str:
     """Return the range of the pixels in words."""
-    low, high = pixel_range(run.model)
+    low, high = run.model.pixel_range
     return f"[{low:g}, {high:g}]"
 
 
@@ -225,14 +225,9 @@ def same_test_images(settings: Sequence[Settings]) -> bool:
     return len({own.test_checksum for own in settings}) == 1 and len(known) > 0
 
 
-def pixel_range(model: Autoencoder) -> tuple[float, float]:
-    """Return the lowest and the highest value of the model's pixels."""
-    return getattr(model, "pixel_range", (-1.0, 1.0))
-
-
 def in_unit_range(model: Autoencoder, images: Tensor) -> Tensor:
     """Return images (K, *input_shape) of a model as (K, 28, 28) in [0, 1]."""
-    low, high = pixel_range(model)
+    low, high = model.pixel_range
     return (images.reshape(-1, 28, 28) - low) / (high - low)
 
 

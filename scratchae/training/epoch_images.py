@@ -13,21 +13,25 @@ from __future__ import annotations
 from torch import Tensor
 
 from scratchae.data import Augmentation, Corruption
+from scratchae.losses import check_targets
 from scratchae.models import Autoencoder
 from scratchae.noise import noise_keys, split_keys
+from scratchae.step import loss_of
 
 AUGMENTATION, CORRUPTION = 2**20, 2**20 + 1  # numbers of splits; random layers have those from 0
 CHUNK = 1000  # images at a time: the places of their pixels need 30 times the memory of the images
 
 
 class EpochImages:
-    """The images (N, ...) of a model for each epoch.
+    """The images (N, ...) of a model for each epoch, and the keys of its random layers.
+
+    Raises ScratchaeError if the images are outside of the range that the model's loss is made for.
 
     >>> import torch
     >>> from scratchae.models import build
     >>> model, x = build("fc"), torch.full((3, 784), -1.0)
     >>> images = EpochImages(model, x, seed=0, corruption=Corruption(noise=0.3))
-    >>> noisy, targets = images.epoch(1)
+    >>> noisy, targets, keys = images.epoch(1)
     >>> torch.equal(targets, x), torch.equal(noisy, images.epoch(1)[0])
     (True, True)
     >>> torch.equal(noisy.clone(), images.epoch(2)[0])
@@ -45,29 +49,35 @@ class EpochImages:
         self.model, self.images, self.seed = model, images, seed
         self.corruption, self.augmentation = corruption, augmentation
         self.inputs, self.targets = images_and_targets(model, images)
+        check_targets(loss_of(model), images if self.targets is None else self.targets)
+        random = any(layer.random for _, layer in model.modules())
+        self.keys = noise_keys(seed, 0, len(images), images.device) if random else None
         if corruption or augmentation:
             self.inputs = images.clone()
             if corruption or self.targets is not None:
                 self.targets = model.target(images).clone()
 
-    def epoch(self, epoch: int) -> tuple[Tensor, Tensor | None]:
-        """Return the inputs and the targets of an epoch, both (N, ...); None: they are equal.
+    def epoch(self, epoch: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return the inputs (N, ...), the targets (N, ...) and the keys (N,) of an epoch.
 
-        The next call overwrites these tensors. So a recorded CUDA graph finds them at the same address.
+        The targets are None if they are the inputs; the keys are None if no layer is random. The next call
+        overwrites these tensors. So a recorded CUDA graph finds them at the same address.
         """
-        if not self.corruption and not self.augmentation:
-            return self.inputs, self.targets
         keys = noise_keys(self.seed, epoch, len(self.images), self.images.device)
+        if self.keys is not None:
+            self.keys.copy_(keys)
+        if not self.corruption and not self.augmentation:
+            return self.inputs, self.targets, self.keys
         for start in range(0, len(self.images), CHUNK):
             part = slice(start, start + CHUNK)
             moved = self.images[part]
             if self.augmentation:
                 own = split_keys(keys[part], AUGMENTATION)
-                moved = self.augmentation(moved, own, pixel_range_of(self.model))
+                moved = self.augmentation(moved, own, self.model.pixel_range)
             if self.targets is not None:
                 self.targets[part] = self.model.target(moved)
             self.inputs[part] = corrupted(self.model, moved, keys[part], self.corruption)
-        return self.inputs, self.targets
+        return self.inputs, self.targets, self.keys
 
 
 def corrupted(
@@ -76,7 +86,7 @@ def corrupted(
     """Return the images with the noise of these keys; without a corruption, as they are."""
     if not corruption:
         return images
-    return corruption(images, split_keys(keys, CORRUPTION), pixel_range_of(model))
+    return corruption(images, split_keys(keys, CORRUPTION), model.pixel_range)
 
 
 def corrupted_keepsakes(
@@ -103,8 +113,3 @@ def images_and_targets(model: Autoencoder, images: Tensor) -> tuple[Tensor, Tens
     """
     targets = model.target(images)
     return images, None if targets is images else targets
-
-
-def pixel_range_of(model: Autoencoder) -> tuple[float, float]:
-    """Return the values of black and white that the model is made for."""
-    return getattr(model, "pixel_range", (-1.0, 1.0))

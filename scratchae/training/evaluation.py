@@ -10,25 +10,62 @@ import torch
 from torch import Tensor
 
 from scratchae.layers import Layer, observed
-from scratchae.step import compute_loss
+from scratchae.losses import check_targets
+from scratchae.models import Autoencoder
+from scratchae.noise import noise_keys
+from scratchae.step import compute_loss, loss_of
 
 
-def evaluate(model: Layer, x: Tensor, target: Tensor | None = None, batch_size: int = 500) -> float:
+def evaluate(
+    model: Layer,
+    x: Tensor,
+    target: Tensor | None = None,
+    batch_size: int = 500,
+    keys: Tensor | None = None,
+) -> float:
     """Return the model's loss over all of x (N, ...), in evaluation mode.
 
     target: the expected output (N, ...); None means x itself. The loss is the model's own loss, or the
-    mean squared error if it has none, plus the penalties of its layers.
+    mean squared error if it has none, plus the penalties of its layers. keys: int64 (N,), for a layer that
+    samples also in evaluation mode, as in a VAE; None means the keys of seed 0. Raises ScratchaeError
+    if the targets are outside of the range that the loss is made for.
 
     >>> from scratchae.layers import ReLU
     >>> evaluate(ReLU(), torch.tensor([[1.0], [-2.0]]))  # the output is 1 and 0: (0² + 2²) / 2
     2.0
     """
+    return loss_and_penalty(model, x, target, batch_size, keys)[0]
+
+
+def loss_and_penalty(
+    model: Layer,
+    x: Tensor,
+    target: Tensor | None = None,
+    batch_size: int = 500,
+    keys: Tensor | None = None,
+) -> tuple[float, float]:
+    """Return the loss that `evaluate` returns, and the part of it that is the layers' penalties.
+
+    The second is NaN if no layer has a penalty.
+
+    >>> from scratchae.layers import ReLU
+    >>> loss_and_penalty(ReLU(), torch.tensor([[1.0], [-2.0]]))
+    (2.0, nan)
+    """
     target = x if target is None else target
-    total = torch.zeros((), dtype=torch.float64, device=x.device)
+    check_targets(loss_of(model), target)
+    if keys is None:
+        keys = noise_keys(0, 0, len(x), x.device)
+    total = torch.zeros(2, dtype=torch.float64, device=x.device)
     with evaluating(model):
-        for batch, expected in zip(x.split(batch_size), target.split(batch_size), strict=True):
-            total += compute_loss(model, batch, expected).double() * len(batch)
-    return (total / len(x)).item()
+        batches = (tensor.split(batch_size) for tensor in (x, target, keys))
+        for batch, expected, own_keys in zip(*batches, strict=True):
+            total[0] += compute_loss(model, batch, expected, own_keys).double() * len(batch)
+            penalties = list(model.penalties())
+            own = torch.stack(penalties).sum() if penalties else torch.tensor(float("nan"))
+            total[1] += own.double() * len(batch)
+    loss, penalty = (total / len(x)).tolist()
+    return loss, penalty
 
 
 @contextmanager
@@ -56,7 +93,9 @@ def evaluating(model: Layer) -> Iterator[None]:
 
 
 def reconstruct(model: Layer, images: Tensor) -> Tensor:
-    """Return the model's output (N, *input_shape) for images (N, *input_shape), on the CPU.
+    """Return the model's images (N, *input_shape) for images (N, *input_shape), on the CPU.
+
+    These are the pixels that its output stands for (`Autoencoder.expected`).
 
     >>> from scratchae.layers import ReLU, Sequential
     >>> reconstruct(Sequential(ReLU()), torch.tensor([[1.0, -2.0]])).tolist()
@@ -64,7 +103,8 @@ def reconstruct(model: Layer, images: Tensor) -> Tensor:
     """
     first = next(iter(model.parameters()), images)
     with evaluating(model):
-        y = model.forward(images.to(first.device)).cpu()
+        y = model.forward(images.to(first.device))
+        y = model.expected(y).cpu() if isinstance(model, Autoencoder) else y.cpu()
     return y.clone()  # outside of inference mode, so it is an ordinary tensor
 
 
@@ -93,6 +133,7 @@ def first_bad_tensor(model: Layer, x: Tensor) -> str:
     >>> first_bad_tensor(model, torch.zeros(3, 2))
     '1.bias of Linear(1, 2)'
     """
+    model.set_keys(None)
     if not x.isfinite().all():
         return "the batch itself"
     inside = {name: layer for name, layer in model.modules() if name}

@@ -48,6 +48,10 @@ def labels_of(groups: Sequence[list[Run]]) -> list[str]:
     ]
     if {"lr", "weight_decay"} & {*differing} and len({kind(own) for own in settings}) == 1:
         differing = [name for name in differing if name != "optimizer"]  # it repeats the two
+    if len({(own["model"], own["loss"]) for own in settings}) == len(
+        {own["model"] for own in settings}
+    ):
+        differing = [name for name in differing if name != "loss"]  # it belongs to the model
     labels = []
     for own in settings:
         written = [setting_in_words(name, own[name]) for name in differing]

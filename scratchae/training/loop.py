@@ -15,6 +15,7 @@ from tqdm import tqdm
 from scratchae.data import Augmentation, Batches, Corruption, Dataset
 from scratchae.distributed import (
     DataParallel,
+    Workers,
     broadcast_state,
     check_batch_size,
     init_workers,
@@ -24,10 +25,11 @@ from scratchae.engines import Engine, NotFiniteError, make_engine
 from scratchae.errors import ScratchaeError
 from scratchae.losses import Loss
 from scratchae.models import Autoencoder, build
+from scratchae.noise import noise_keys
 from scratchae.optim import Adam, Optimizer
 from scratchae.step import loss_of
 from scratchae.training.epoch_images import EpochImages, corrupted_keepsakes, images_and_targets
-from scratchae.training.evaluation import evaluate, first_bad_tensor, reconstruct
+from scratchae.training.evaluation import first_bad_tensor, loss_and_penalty, reconstruct
 from scratchae.training.floating_point import check_numbers, float32_products, flushing_denormals
 from scratchae.training.preparation import (
     DEFAULT_SEED,
@@ -37,7 +39,7 @@ from scratchae.training.preparation import (
     keepsakes,
     pixels_for,
 )
-from scratchae.training.run import COLUMNS, Run, Settings, prepare_folder, write_checkpoint
+from scratchae.training.run import Run, Settings, prepare_folder, write_checkpoint
 
 LR, WEIGHT_DECAY = 1e-3, 1e-5  # for Adam, the default optimizer
 
@@ -145,12 +147,18 @@ def fit(
                 partial(prepare_folder, run, optimizer, resume)
             )
         broadcast_state(model, optimizer, workers)
-        # the images, on the device
+        # the images, on the device; the keys of the test images are the same in every epoch
         train = EpochImages(model, pixels_for(model, data.train, device), seed, corrupt, augment)
         test = None
         if data.test is not None:
-            own = shard_by_batches(pixels_for(model, data.test, device), workers.rank, workers.size)
-            test = images_and_targets(model, own)
+            own, own_keys = (
+                shard_by_batches(rows, workers.rank, workers.size)
+                for rows in (
+                    pixels_for(model, data.test, device),
+                    noise_keys(seed, 0, len(data.test), device),
+                )
+            )
+            test = (*images_and_targets(model, own), own_keys)
         kept = keepsakes(model, data.test or data.train)
         shown = corrupted_keepsakes(model, kept, seed, corrupt)
         batches = Batches(len(data.train), batch_size, seed, device)
@@ -166,14 +174,12 @@ def fit(
             ) as bar:
                 hidden = bar.disable  # True if there is no terminal to draw the bar in
                 train_loss = train_epoch(stepper, *train.epoch(epoch), batches, epoch, bar)
-                test_loss = float("nan")
+                test_loss = test_penalty = float("nan")
                 if test is not None:
-                    test_loss = workers.mean(partial(evaluate, model, *test), len(test[0]))
+                    test_loss, test_penalty = test_losses(model, workers, *test)
                 bar.set_postfix_str(f"train {train_loss:.4f}, test {test_loss:.4f}")
             seconds = time.perf_counter() - started
-            run.rows.append(
-                dict(zip(COLUMNS, (epoch, train_loss, test_loss, seconds), strict=True))
-            )
+            run.add_row(epoch, train_loss, test_loss, seconds, test_penalty)
             run.outputs.append((epoch, kept, reconstruct(model, shown)))
             if run.folder is not None:
                 workers.from_rank_0(partial(write_checkpoint, run, optimizer))
@@ -220,10 +226,20 @@ def make_optimizer(
     return optimizer
 
 
+def test_losses(
+    model: Autoencoder, workers: Workers, images: Tensor, targets: Tensor | None, keys: Tensor
+) -> tuple[float, float]:
+    """Return the loss and the penalties of all workers' test images, as `loss_and_penalty`."""
+    count = len(images)
+    own = loss_and_penalty(model, images, targets, keys=keys) if count else (0.0, 0.0)
+    return workers.mean(lambda: own[0], count), workers.mean(lambda: own[1], count)
+
+
 def train_epoch(
     engine: Engine,
     images: Tensor,
     targets: Tensor | None,
+    keys: Tensor | None,
     batches: Batches,
     epoch: int,
     bar: tqdm,
@@ -234,7 +250,7 @@ def train_epoch(
     """
     engine.model.train()
     try:
-        total = engine.epoch(images, batches.epoch(epoch), bar.update, targets)
+        total = engine.epoch(images, batches.epoch(epoch), bar.update, targets, keys)
     except NotFiniteError as error:
         culprit = first_bad_tensor(engine.model, error.batch)
         raise ScratchaeError(

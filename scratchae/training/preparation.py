@@ -49,8 +49,9 @@ def checksum(images: Images) -> str:
 
 
 def pixels_for(model: Autoencoder, images: Images, device: torch.device) -> Tensor:
-    """Return the images as (N, *input_shape) in [-1, 1] on the device."""
-    return images.normalised(device).reshape(-1, *model.input_shape)
+    """Return the images as (N, *input_shape) in the model's range of pixels, on the device."""
+    pixels = images.normalised(device, pixel_range=model.pixel_range)
+    return pixels.reshape(-1, *model.input_shape)
 
 
 def keepsakes(model: Autoencoder, images: Images, count: int = 10) -> Tensor:

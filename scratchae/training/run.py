@@ -14,6 +14,7 @@ header contains the history, as JSON.
 from __future__ import annotations
 
 import json
+import math
 import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -76,7 +77,8 @@ class Run:
     """A model, its settings, and its losses and reconstructions after every epoch so far.
 
     rows: for each epoch a dict with epoch, train_loss, test_loss and seconds; the losses are means over
-    the images. `history` contains the same as a DataFrame. outputs: for each epoch (epoch, originals,
+    the images. If the model has penalties, such as the KL part of a VAE, test_penalty is their part of
+    test_loss. `history` contains the same as a DataFrame. outputs: for each epoch (epoch, originals,
     reconstructions); the last two are (K, *input_shape), and the originals are the same in every epoch.
     folder: the run folder; None if the run is not stored on disk.
 
@@ -105,10 +107,25 @@ class Run:
         """The number of finished epochs."""
         return len(self.rows)
 
+    def add_row(
+        self,
+        epoch: int,
+        train_loss: float,
+        test_loss: float,
+        seconds: float,
+        test_penalty: float = math.nan,
+    ) -> None:
+        """Add the losses of an epoch to `rows`. test_penalty: NaN if no layer has a penalty."""
+        row = dict(zip(COLUMNS, (epoch, train_loss, test_loss, seconds), strict=True))
+        if not math.isnan(test_penalty):
+            row["test_penalty"] = test_penalty
+        self.rows.append(row)
+
     @property
     def history(self) -> pd.DataFrame:
-        """The columns epoch, train_loss, test_loss and seconds, with one row for each epoch."""
-        return pd.DataFrame(self.rows, columns=COLUMNS)
+        """A table with one row for each epoch, and the columns of `rows`."""
+        extra = [name for row in self.rows for name in row if name not in COLUMNS]
+        return pd.DataFrame(self.rows, columns=[*COLUMNS, *dict.fromkeys(extra)])
 
 
 def write_config(run: Run) -> None:

@@ -20,9 +20,14 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "letters" / "letters.npz"
 
 
-def test_letters_have_mnists_form():
-    pixels, labels = draw_letters(300)
-    assert pixels.dtype == np.uint8 and np.bincount(labels).tolist() == [30] * 10
+@pytest.fixture(scope="module")
+def drawn():
+    return draw_letters(100)
+
+
+def test_letters_have_mnists_form(drawn):
+    pixels, labels = drawn
+    assert pixels.dtype == np.uint8 and np.bincount(labels).tolist() == [10] * 10
     share = pixels.mean() / load().train.pixels.double().mean().item()
     assert 0.9 < share < 1.4  # as much ink as digits have
     assert ((pixels > 0) & (pixels < 255)).mean() > 0.05  # grey edges
@@ -37,16 +42,16 @@ def test_letters_have_mnists_form():
         assert abs(centre.mean() - 14) < 0.2 and abs(centre - 14).max() < 2
 
 
-def test_the_same_letters_are_drawn_on_every_machine():
-    pixels, _ = draw_letters(100)
+def test_the_same_letters_are_drawn_on_every_machine(drawn):
+    pixels, _ = drawn
     assert hashlib.sha256(pixels.tobytes()).hexdigest().startswith("11b595a44f328cf9")
 
 
-def test_more_letters_begin_with_the_same_ones_and_another_seed_gives_others():
-    pixels, _ = draw_letters(30)
+def test_more_letters_begin_with_the_same_ones_and_another_seed_gives_others(drawn):
+    pixels, _ = drawn
     assert np.array_equal(draw_letters(10)[0], pixels[:10])
     assert not np.array_equal(draw_letters(10, seed=1)[0], pixels[:10])
-    assert len({image.tobytes() for image in pixels}) == 30
+    assert len({image.tobytes() for image in pixels}) == 100
 
 
 def test_a_distance_field_measures_distances():

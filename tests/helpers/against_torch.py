@@ -23,21 +23,26 @@ def compare_with_torch(case: Case, device: str = "cpu") -> None:
         x = case.x(shape, device)
         x_torch = x.clone(memory_format=torch.contiguous_format).requires_grad_()
         y_torch = module(x_torch)
+        added = [m.penalty for m in module.modules() if getattr(m, "penalty", None) is not None]
         with unchanged(x=x, **dict(layer.named_parameters())):
             y = layer.forward(x)
         assert_close("y", y, y_torch, scale=scale_of_y(layer))
+        for penalty, expected in zip(layer.penalties(), added, strict=True):
+            assert_close("penalty", penalty, expected, scale=1.0)
         for name, buffer in module.named_buffers():
             assert_close(name, getattr(layer, name), buffer, scale=1.0)
         for _ in range(2):
             dy = case.dy(y)
             x_torch.grad = None
-            y_torch.backward(dy.contiguous(), retain_graph=True)
+            ones = [torch.ones_like(penalty) for penalty in added]
+            torch.autograd.backward([y_torch, *added], [dy.contiguous(), *ones], retain_graph=True)
             with unchanged(x=x, dy=dy, y=y, **dict(layer.named_parameters())):
                 dx = layer.backward(dy)
             dy_scale = dy.abs().max().item()
             assert_close("dx", dx, x_torch.grad, scale=scale_of_dx(layer, x) * dy_scale)
+            own = dict(layer.named_parameters())
             for name, parameter in module.named_parameters():
-                assert_close(f"d{name}", getattr(layer, name).grad, parameter.grad, scale=dy_scale)
+                assert_close(f"d{name}", own[name].grad, parameter.grad, scale=dy_scale)
 
 
 def scale_of_y(layer: Layer) -> float:

@@ -36,3 +36,4 @@ def with_twin(case: LayerCase) -> Case:
 
 
 CASES = {name: layer_strategy(name).map(with_twin) for name in LAYER_CASES}
+IN_TORCH = [name for name in CASES if hasattr(nn, name)]  # the layers with a torch.nn namesake

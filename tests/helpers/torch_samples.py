@@ -26,7 +26,17 @@ MODULES = (
         "LeakyReLU",
         "Linear",
     ),
-    *("GELU", "MSELoss", "ReLU", "SiLU", "Sigmoid", "Softplus", "Tanh"),
+    *(
+        "BCEWithLogitsLoss",
+        "CrossEntropyLoss",
+        "GELU",
+        "MSELoss",
+        "ReLU",
+        "SiLU",
+        "Sigmoid",
+        "Softplus",
+        "Tanh",
+    ),
 )
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 

@@ -20,7 +20,7 @@ from tests.helpers.runs import few_digits, same_bits, weights
 def test_a_torch_nn_twin_loads_the_weights_of_every_model(name, tmp_path):
     model = build(name, seed=3)
     save_weights(model, tmp_path / "weights.safetensors")
-    module = build_twin(build(name, seed=4)).eval()
+    module = build_twin(build(name, seed=4).eval())
     module.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     x = torch.rand(5, *model.input_shape)
     with evaluating(model):

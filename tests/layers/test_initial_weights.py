@@ -11,7 +11,7 @@ from scratchae import models
 from scratchae.errors import ScratchaeError
 from scratchae.layers import BatchNorm2d, Conv2d, Linear, ReLU, Sequential
 from scratchae.layers.init import kaiming_uniform
-from tests.helpers.cases import CASES
+from tests.helpers.cases import CASES, IN_TORCH
 
 
 def assert_same_state(ours: dict, theirs: dict) -> None:
@@ -21,7 +21,7 @@ def assert_same_state(ours: dict, theirs: dict) -> None:
         assert torch.equal(tensor, theirs[key]), key
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", IN_TORCH)
 @settings(max_examples=100)
 @given(data=st.data())
 def test_layers_start_with_the_weights_of_torch(name, data):

@@ -30,6 +30,8 @@ def runs(tmp_path_factory):
         "wide": {"model": "fc,latent=8"},
         "sum": {"loss": MSELoss(reduction="sum"), "lr": 1e-6},
         "others": {"data": others, "seed": 1},
+        "vae": {"model": "vae"},
+        "half": {"model": "vae,beta=0.5"},
         "no-test": {"data": no_test},
     }
     for name, own in settings.items():
@@ -98,15 +100,28 @@ def test_numbers_that_mean_different_things_are_refused(name, what, runs):
     assert comparison.loss == ("train_loss" if name == "no-test" else "test_loss")
 
 
-def test_another_range_of_the_pixels_is_refused(runs, monkeypatch):
-    from scratchae.training import comparison
+def test_another_range_of_the_pixels_and_another_weight_of_the_kl_are_refused(runs):
+    with pytest.raises(ScratchaeError) as error:
+        compare([runs / "fc-1", runs / "vae"])
+    for what in (
+        "the range of the pixels ([-1, 1] and [0, 1])",
+        "the loss (MSELoss and BCEWithLogitsLoss(reduction='batchmean'))",
+        "the penalty in the loss (no penalty and beta=1)",
+        "the code size (3 and 20)",
+    ):
+        assert what in str(error.value)
+    with pytest.raises(ScratchaeError, match=r"differ in the penalty .*\(beta=1 and beta=0\.5\)"):
+        compare([runs / "vae", runs / "half"])
 
-    ranges = {8: (0.0, 1.0), 3: (-1.0, 1.0)}
-    monkeypatch.setattr(
-        comparison, "pixel_range", lambda model: ranges[comparison.code_size(model)]
-    )
-    with pytest.raises(ScratchaeError, match=r"range of the pixels \(\[-1, 1\] and \[0, 1\]\)"):
-        compare([runs / "fc-1", runs / "wide"])
+
+def test_digits_of_models_with_other_pixels_are_brought_to_one_range(runs):
+    comparison = compare([runs / "fc-1", runs / "vae"], anyway=True)
+    digits, drawn = comparison.reconstructions()
+    assert (digits.min(), digits.max()) == (0, 1)
+    (vae_run,) = comparison.groups["vae"]
+    stored = vae_run.outputs[-1][2].reshape(-1, 28, 28)
+    torch.testing.assert_close(drawn["vae"], stored)
+    assert not comparison.losses_are_comparable
 
 
 def test_each_seed_may_hold_out_its_own_part_of_the_same_images(runs, tmp_path):

@@ -50,14 +50,14 @@ def test_noise_goes_on_the_input_and_the_target_moves_with_the_augmentation(name
     keys = noise_keys(5, 3, len(clean))
     moved = augmentation(clean, split_keys(keys, AUGMENTATION), (-1.0, 1.0))
     noisy = corruption(moved, split_keys(keys, CORRUPTION), (-1.0, 1.0))
-    x, target = images(model, corruption=corruption, augmentation=augmentation).epoch(3)
+    x, target, _ = images(model, corruption=corruption, augmentation=augmentation).epoch(3)
     assert torch.equal(target, moved) and torch.equal(x, noisy)
-    x, target = images(model, corruption=corruption).epoch(3)
+    x, target, _ = images(model, corruption=corruption).epoch(3)
     assert torch.equal(target, clean)
     assert (x - clean).std().item() == pytest.approx(0.6, rel=0.02)  # on [-1, 1], sigma doubles
-    x, target = images(model, augmentation=augmentation).epoch(3)
+    x, target, _ = images(model, augmentation=augmentation).epoch(3)
     assert target is None and torch.equal(x, moved)
-    x, target = images(model).epoch(3)
+    x, target, _ = images(model).epoch(3)
     assert target is None and torch.equal(x, clean)
 
 
@@ -68,10 +68,10 @@ def test_a_target_of_the_models_own_is_made_from_the_moved_images():
 
     fc = build("fc")
     model = Negative(fc.encoder, fc.decoder, fc.input_shape)
-    x, target = images(model, augmentation=Augmentation(shift=2)).epoch(1)
+    x, target, _ = images(model, augmentation=Augmentation(shift=2)).epoch(1)
     assert torch.equal(target, -x)
     own = images(model, augmentation=Augmentation(shift=2), corruption=Corruption(noise=0.1))
-    noisy, clean = own.epoch(1)
+    noisy, clean, _ = own.epoch(1)
     assert torch.equal(clean, target) and not torch.equal(noisy, x)
 
 
@@ -100,7 +100,7 @@ def test_fit_trains_on_these_images():
         "corruption": Corruption.parse(BOTH["corrupt"]),
         "augmentation": Augmentation.parse(BOTH["augment"]),
     }
-    x, target = images(model, **kinds).epoch(1)
+    x, target, _ = images(model, **kinds).epoch(1)
     optimizer, total = Adam(model.parameters(), lr=1e-3, weight_decay=1e-5), 0.0
     for index in Batches(len(x), 64, 5).epoch(1):
         total += train_step(model, optimizer, x[index], target[index]).item() * len(index)

@@ -52,13 +52,18 @@ class BufferedEngine(Engine):
         return {"gradients": self.gradients, "update": self.update}
 
     def gradients(
-        self, model: Layer, optimizer: Optimizer, x: Tensor, target: Tensor | None = None
+        self,
+        model: Layer,
+        optimizer: Optimizer,
+        x: Tensor,
+        target: Tensor | None = None,
+        keys: Tensor | None = None,
     ) -> Tensor:
         if target is not None and target is not x:
             self.fall_back("a target that is not the input")
         plan = self.plan(x.shape)
         if plan is None:
-            return super().gradients(model, optimizer, x, target)
+            return super().gradients(model, optimizer, x, target, keys)
         if x is not plan.x.rows:
             plan.x.take(x)
         plan.run()

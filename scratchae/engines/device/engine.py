@@ -56,13 +56,12 @@ class DeviceEngine(Engine):
             self.fall_back(reason)
 
     @torch.no_grad()
-    def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
-        inputs = {"images": self.at_its_place("images", x)}
-        if target is not None:
-            inputs["targets"] = self.at_its_place("targets", target)
+    def step(self, x: Tensor, target: Tensor | None = None, keys: Tensor | None = None) -> Tensor:
+        given = named(x, target, keys)
+        inputs = {name: self.at_its_place(name, batch) for name, batch in given.items()}
         order = torch.arange(len(x), device=x.device).view(1, -1)
         loss = self.replay(inputs, order, lambda: None)
-        return super().step(x, target) if loss is None else loss
+        return super().step(x, target, keys) if loss is None else loss
 
     def at_its_place(self, name: str, batch: Tensor) -> Tensor:
         """Copy a batch (B, ...) into the fixed tensor for batches of its shape; return this tensor."""
@@ -78,13 +77,14 @@ class DeviceEngine(Engine):
         batches: Iterable[Tensor],
         progress: Callable[[], object] = lambda: None,
         targets: Tensor | None = None,
+        keys: Tensor | None = None,
     ) -> Tensor:
         """Make one step for each batch, as `Engine.epoch`, but check the losses only at the end.
 
         They are checked after the last full batch, and again after a shorter last batch. After a loss that
         is not finite, no step changes a parameter, so these steps do no harm.
         """
-        inputs = {"images": images} if targets is None else {"images": images, "targets": targets}
+        inputs = named(images, targets, keys)
         total, done = torch.zeros((), dtype=torch.float64, device=images.device), 0
         for order in runs_of_equal_size(batches):
             try:
@@ -103,7 +103,8 @@ class DeviceEngine(Engine):
         """
         before, images = self.optimizer.steps, inputs["images"]
         if self.replay(inputs, order, progress) is None:
-            return super().epoch(images, order, progress, inputs.get("targets"))
+            rows = inputs.get("targets"), inputs.get("keys")
+            return super().epoch(images, order, progress, *rows)
         total = self.tensors["total"]
         if not total.isfinite():
             done = self.optimizer.steps - before
@@ -165,6 +166,7 @@ class DeviceEngine(Engine):
             images.shape,
             images.dtype,
             "targets" in tensors,
+            "keys" in tensors,
             tensors["order"].shape,
             modes,
             settings,
@@ -179,7 +181,8 @@ class DeviceEngine(Engine):
 
     def recording(self, step: Step, tensors: dict[str, Tensor]) -> Recording:
         """Return the step's CUDA graph. Record a new one if the address of a tensor has changed."""
-        inputs = [tensors[name].data_ptr() for name in ("images", "targets") if name in tensors]
+        names = ("images", "targets", "keys")
+        inputs = [tensors[name].data_ptr() for name in names if name in tensors]
         addresses = [*inputs, *self.addresses]
         found = self.recordings.get(step)
         if found is None or found.addresses != addresses:
@@ -193,6 +196,12 @@ class DeviceEngine(Engine):
         warnings.warn(
             f"the {self.name} engine {reason}: the eager engine is used instead", stacklevel=2
         )
+
+
+def named(images: Tensor, targets: Tensor | None, keys: Tensor | None) -> dict[str, Tensor]:
+    """Return the inputs of a device step by their names; those that are None are omitted."""
+    given = {"images": images, "targets": targets, "keys": keys}
+    return {name: tensor for name, tensor in given.items() if tensor is not None}
 
 
 def no_device_form(model: Sequential, optimizer: Optimizer) -> str | None:

@@ -27,7 +27,7 @@ def device_step(net: Net, optimizer: Optimizer, tensors: Tensors) -> Tensor:
     net: the layers. optimizer: only its `clip`, `advance` and settings are used, not its tensors. tensors, by
     name:
 
-        images (N, ...), and targets (N, ...) if the targets are not the images
+        images (N, ...); targets (N, ...) if the targets are not the images; keys (N,) for random layers
         order int64 (K, B), the batches; lr float64 (K,), the learning rate of each row
         done float64 (), the number of steps made before the first row
         value, grad (P,), the optimiser's state and the flat buffers: changed in place
@@ -50,8 +50,9 @@ def device_step(net: Net, optimizer: Optimizer, tensors: Tensors) -> Tensor:
     index = tensors["order"].index_select(0, tensors["row"]).view(-1)  # (B,)
     x = tensors["images"].index_select(0, index)
     target = tensors["targets"].index_select(0, index) if "targets" in tensors else None
+    keys = tensors["keys"].index_select(0, index) if "keys" in tensors else None
     on_tensors = OptimizerOnTensors(net, optimizer, tensors, len(x))
-    return train_step(net, on_tensors, x, target, update=on_tensors.update_where_finite)
+    return train_step(net, on_tensors, x, target, keys, update=on_tensors.update_where_finite)
 
 
 class OptimizerOnTensors:
@@ -111,7 +112,7 @@ def counters(device: torch.device, rates: list[float], done: int) -> Tensors:
 def copies(tensors: Tensors) -> Tensors:
     """Return copies of the tensors, for a step that must not change the original ones.
 
-    Images and targets are not copied, because no step changes them.
+    Images, targets and keys are not copied, because no step changes them.
     """
-    kept = ("images", "targets")
+    kept = ("images", "targets", "keys")
     return {name: t if name in kept else t.clone() for name, t in tensors.items()}
