@@ -60,9 +60,8 @@ assert length[0] > 2.5 * length[1] and ink[0] > 2 * ink[1]
 # %% tags=["picture"]
 # alt: Three rows of twelve pictures. Real digits; what the decoder makes of random codes, pale grey stains; and of
 #   random codes that spread as the digits' codes do, of which several are digits and the others broken strokes.
-def show(rows, columns=12):
-    """Draw rows {name: pictures (>= columns, 784) in [0, 1]}."""
-    _, axes = plt.subplots(len(rows), columns, figsize=(7, 0.85 * len(rows)), squeeze=False)
+def show(axes, rows):
+    """Draw rows {name: pictures (at least as many as there are columns, 784) in [0, 1]}."""
     for line, (name, pictures) in zip(axes, rows.items(), strict=True):
         line[0].text(0, -3, name)
         for ax, cells in zip(line, pictures, strict=False):
@@ -70,7 +69,8 @@ def show(rows, columns=12):
             ax.set_axis_off()
 
 
-show({"digits": unseen} | plain_draws)
+_, axes = plt.subplots(3, 12, figsize=(7, 2.5))
+show(axes, {"digits": unseen} | plain_draws)
 
 # %% [markdown]
 # A random code draws a stain. The codes of the digits are elsewhere: nobody told the encoder where to put them. It
@@ -408,59 +408,63 @@ def vae_step(encoder, decoder, x, eps, beta=1.0):
 
 
 # %% tags=["check"]
-def parts(beta, step=0.0, parameter=None, at=0):
-    """What vae_step returns, and the two biases' gradients, on a small pair in 64 bits."""
-    g = torch.Generator().manual_seed(3)
-    few = {"generator": g, "dtype": torch.float64}
-    nets = Sequential(Linear(7, 6, **few)), Sequential(Linear(3, 7, **few))
-    biases = [net[0].bias for net in nets]
-    if parameter is not None:
-        biases[parameter][at] += step
-    x = torch.rand(5, 7, generator=g, dtype=torch.float64)
-    eps = torch.randn(5, 3, generator=g, dtype=torch.float64)
-    found = vae_step(*nets, x, eps, beta)
-    mu, logvar = nets[0](x).chunk(2, dim=1)
-    a = nets[1](mu + torch.exp(logvar / 2) * eps)
-    right = (torch.log1p(a.exp()) - x * a).sum() / 5, (mu**2 + logvar.exp() - 1 - logvar).sum() / 10
-    return found, right, [bias.grad.clone() for bias in biases], mu, logvar
+def halves(step=0.0, half=0, at=0):
+    """A small encoder and decoder in 64 bits. One number in the bias of one of them is moved by `step`."""
+    few = {"generator": torch.Generator().manual_seed(3), "dtype": torch.float64}
+    both = Sequential(Linear(7, 6, **few)), Sequential(Linear(3, 7, **few))
+    both[half][0].bias[at] += step
+    return both
 
 
-def slopes(beta, parameter, count):
-    def loss(at, step):
-        reconstruction, kl = parts(beta, step, parameter, at)[1]
-        return reconstruction + beta * kl
-
-    return torch.stack([(loss(i, 1e-5) - loss(i, -1e-5)) / 2e-5 for i in range(count)])
+def two_parts(encoder, decoder):
+    mu, logvar = encoder(x).chunk(2, dim=1)
+    a = decoder(mu + torch.exp(logvar / 2) * eps)
+    return (torch.log1p(a.exp()) - x * a).sum() / 5, (mu**2 + logvar.exp() - 1 - logvar).sum() / 10
 
 
-(reconstruction, kl), right, (encoder_got, decoder_got), mu, logvar = parts(beta=2.0)
-same = [torch.equal(one, two) for one, two in zip(parts(2.0)[2], parts(2.0)[2], strict=True)]
-assert all(same), "two calls with the same eps differ: draw no noise of your own, in no direction"
-assert not torch.isclose(reconstruction * 7, right[0]), (
-    "the reconstruction is averaged over the pixels: sum it"
+def slopes(half, count):
+    """Finite differences of reconstruction + 2 KL."""
+    sides = [[two_parts(*halves(h, half, at)) for h in (1e-5, -1e-5)] for at in range(count)]
+    return torch.stack([(r1 + 2 * k1 - r2 - 2 * k2) / 2e-5 for (r1, k1), (r2, k2) in sides])
+
+
+def near(got, want):
+    return torch.allclose(got, want, rtol=1e-4, atol=1e-6)
+
+
+few = {"generator": g.manual_seed(4), "dtype": torch.float64}
+x, eps, gradients = torch.rand(5, 7, **few), torch.randn(5, 3, **few), []
+for _ in range(2):
+    both = halves()
+    reconstruction, kl = vae_step(*both, x, eps, beta=2.0)
+    gradients.append([half[0].bias.grad for half in both])
+(mine, decoders), again = gradients
+assert near(mine, again[0]), (
+    "two calls with one eps differ: draw no noise of your own, nor in backward"
 )
-assert torch.isclose(reconstruction, right[0]), f"reconstruction {reconstruction}, not {right[0]}"
-assert torch.isclose(kl, right[1]), f"kl {kl}, not {right[1]}: return it without beta"
-gap = encoder_got - slopes(2.0, 0, 6)
-dmu, dlogvar = gap[:3], gap[3:]
-near = {"rtol": 1e-4, "atol": 1e-6}
-decoder_gap = decoder_got / slopes(2.0, 1, 7)
-assert not torch.allclose(decoder_gap, 5 * torch.ones_like(decoder_gap), **near), (
-    "the decoder's gradient is N times too large: divide the BCE's by the size of the batch"
+want, want_kl = two_parts(*halves())
+assert not near(reconstruction, want / 7), "the reconstruction is averaged over the pixels: sum it"
+assert not near(reconstruction, want * 5), (
+    "the reconstruction is summed over the batch: divide by N"
 )
-assert torch.allclose(decoder_gap, torch.ones_like(decoder_gap), **near), (
-    "the decoder's gradient is wrong"
+assert near(reconstruction, want), f"the reconstruction is {reconstruction:.4f}, not {want:.4f}"
+assert near(kl, want_kl), f"the KL is {kl:.4f}, not {want_kl:.4f}: return it without beta"
+decoders_right, right = slopes(half=1, count=7), slopes(half=0, count=6)
+assert not near(decoders, 5 * decoders_right), (
+    "dA is N times too large: divide the BCE's by the size of the batch"
 )
-assert not torch.allclose(dmu, -2.0 * mu.mean(dim=0), **near), (
-    "dmu lacks the KL's part, beta mu / N"
+assert near(decoders, decoders_right), (
+    "the decoder's gradients are wrong: what does its backward get?"
 )
-assert not torch.allclose(dmu, -mu.mean(dim=0), **near), "the KL's part of the gradient lacks beta"
-assert torch.allclose(dmu, 0 * dmu, **near), "dmu is wrong"
-lost = -(logvar.exp() - 1).mean(dim=0)
-assert not torch.allclose(dlogvar, lost, **near), (
-    "dlogvar lacks the KL's part, beta (e^l - 1) / 2 N"
-)
-assert torch.allclose(dlogvar, 0 * dlogvar, **near), "dlogvar is wrong: what of (12.10) is missing?"
+mu, logvar = both[0](x).chunk(2, dim=1)
+by_kl = mu.mean(dim=0), (logvar.exp() - 1).mean(dim=0) / 2  # of the KL, without beta
+for name, got, want, part in zip(
+    ("dmu", "dlogvar"), mine.chunk(2), right.chunk(2), by_kl, strict=True
+):
+    assert not near(got, want - 2 * part), f"{name} lacks the KL's part, see (12.15)"
+    assert not near(got, want - part), f"{name} has the KL's part without beta"
+    assert not near(got, 2 * part), f"{name} lacks what comes through z"
+    assert near(got, want), f"{name} is wrong: compare it with (12.15)"
 print("every gradient agrees with finite differences")
 
 # %% [markdown]
@@ -477,16 +481,14 @@ def importance_bound(log_w):
 
 
 # %% tags=["check"]
-log_w = torch.tensor([[1.0, 3.0], [4.0, 4.0]]).log()
-found = importance_bound(log_w)
+log_w = torch.tensor([[1.0, 2.0, 3.0], [4.0, 4.0, 4.0]]).log()
+found, right = importance_bound(log_w), torch.tensor([2.0, 4.0]).log()
 assert found.shape == (2,), f"one number a picture is (2,), not {tuple(found.shape)}"
-assert not torch.allclose(found, log_w.mean(dim=1)), (
-    "the logarithms are averaged: that is the ELBO, for every K"
-)
-assert not torch.allclose(found, torch.tensor([4.0, 8.0]).log()), (
+assert not torch.allclose(found, log_w.mean(dim=1)), "the logarithms are averaged: that is the ELBO"
+assert not torch.allclose(found, right + math.log(3)), (
     "that is the sum of the weights: subtract log K"
 )
-assert torch.allclose(found, torch.tensor([2.0, 4.0]).log()), "not the logarithm of the mean weight"
+assert torch.allclose(found, right), "not the logarithm of the mean weight"
 far = importance_bound(torch.full((1, 3), -900.0))
 assert torch.allclose(far, torch.tensor([-900.0])), (
     f"log w = -900 gives {far.item()}: use logsumexp"
@@ -553,11 +555,10 @@ right.set(title="KL, nats a digit", xlabel="epoch")
 # alt: Three rows of twelve pictures. The autoencoder's from random codes are stains; those from codes that spread
 #   as the digits' do are digits and broken strokes. The VAE's, from random codes, are digits, some of them
 #   doubtful.
-vae_draws = sigmoid_forward(decoder(noise))
-show(
-    {f"autoencoder, {name}": x for name, x in plain_draws.items()}
-    | {"VAE, random codes": vae_draws}
-)
+rows = {f"autoencoder, {name}": pictures for name, pictures in plain_draws.items()}
+rows["VAE, random codes"] = sigmoid_forward(decoder(noise))
+_, axes = plt.subplots(3, 12, figsize=(7, 2.5))
+show(axes, rows)
 
 # %% [markdown]
 # Most are digits that nobody has written. Some are between two kinds. It is a small network after a short
@@ -674,7 +675,8 @@ assert sum(costs["letters"][:2]) > 1.3 * sum(costs["digits"][:2])
 # alt: Two rows of ten pictures. Above, the letters A, C, E, F, H, K, M, R, T and X. Below, what the VAE draws of
 #   them: blurred shapes that look like digits, such as an eight or a six, or like none.
 a = decoder(encoder(letters[:10]).chunk(2, dim=1)[0])
-show({"letter": letters[:10], "as the VAE draws it": sigmoid_forward(a)}, columns=10)
+_, axes = plt.subplots(2, 10, figsize=(7, 2))
+show(axes, {"letter": letters[:10], "as the VAE draws it": sigmoid_forward(a)})
 
 # %% [markdown]
 # It draws what it knows, the digit that comes nearest. And its ELBO tells that something is strange.
