@@ -34,6 +34,14 @@ from scratchae.layers.kl import kl_backward, kl_forward
 from scratchae.layers.layernorm import LayerNorm, layernorm_backward, layernorm_forward
 from scratchae.layers.linear import Linear, linear_backward, linear_forward
 from scratchae.layers.observe import observed
+from scratchae.layers.pooling import (
+    AvgPool2d,
+    MaxPool2d,
+    avg_pool2d_backward,
+    avg_pool2d_forward,
+    max_pool2d_backward,
+    max_pool2d_forward,
+)
 from scratchae.layers.reshape import Flatten, Unflatten
 from scratchae.layers.residual import Residual
 from scratchae.layers.sampling import GaussianSampling, sampling_backward, sampling_forward
@@ -49,9 +57,11 @@ from scratchae.layers.smooth_activations import (
     softplus_backward,
     softplus_forward,
 )
+from scratchae.layers.upsample import Upsample, upsample_backward, upsample_forward
 
 __all__ = [
     "GELU",
+    "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
@@ -62,6 +72,7 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "MaxPool2d",
     "ReLU",
     "Residual",
     "Sequential",
@@ -70,7 +81,10 @@ __all__ = [
     "Softplus",
     "Tanh",
     "Unflatten",
+    "Upsample",
     "accumulate",
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
     "batchnorm_backward",
     "batchnorm_eval_backward",
     "batchnorm_eval_forward",
@@ -89,6 +103,8 @@ __all__ = [
     "leaky_relu_forward",
     "linear_backward",
     "linear_forward",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
     "observed",
     "parameter",
     "relu_backward",
@@ -104,4 +120,6 @@ __all__ = [
     "softplus_forward",
     "tanh_backward",
     "tanh_forward",
+    "upsample_backward",
+    "upsample_forward",
 ]

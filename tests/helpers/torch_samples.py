@@ -18,6 +18,7 @@ import torch
 
 MODULES = (
     *(
+        "AvgPool2d",
         "BatchNorm1d",
         "BatchNorm2d",
         "Conv2d",
@@ -25,6 +26,7 @@ MODULES = (
         "LayerNorm",
         "LeakyReLU",
         "Linear",
+        "MaxPool2d",
     ),
     *(
         "BCEWithLogitsLoss",
