@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import ConvTranspose2d as ConvTranspose2d
     from scratchae.layers import Flatten as Flatten
     from scratchae.layers import GaussianSampling as GaussianSampling
+    from scratchae.layers import GroupNorm as GroupNorm
     from scratchae.layers import Layer as Layer
     from scratchae.layers import LayerNorm as LayerNorm
     from scratchae.layers import LeakyReLU as LeakyReLU
@@ -86,8 +87,8 @@ _HOMES = {
     "errors": "ScratchaeError",
     "interchange": "export_onnx load_weights save_weights",
     "layers": "AvgPool2d BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GELU GaussianSampling "
-    "Layer LayerNorm LeakyReLU Linear MaxPool2d ReLU Residual Sequential SiLU Sigmoid Softplus Tanh "
-    "Unflatten Upsample",
+    "GroupNorm Layer LayerNorm LeakyReLU Linear MaxPool2d ReLU Residual Sequential SiLU Sigmoid Softplus "
+    "Tanh Unflatten Upsample",
     "losses": "BCEWithLogitsLoss ContinuousBernoulliLoss CrossEntropyLoss GaussianNLLLoss Loss MSELoss",
     "models": "VAE Autoencoder build register",
     "optim": "SGD Adam AdamW CosineAnnealingLR LinearLR OneCycleLR Optimizer ReduceLROnPlateau Schedule "

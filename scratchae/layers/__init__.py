@@ -30,6 +30,7 @@ from scratchae.layers.conv_transpose2d import (
     conv_transpose2d_backward,
     conv_transpose2d_forward,
 )
+from scratchae.layers.groupnorm import GroupNorm, groupnorm_backward, groupnorm_forward
 from scratchae.layers.kl import kl_backward, kl_forward
 from scratchae.layers.layernorm import LayerNorm, layernorm_backward, layernorm_forward
 from scratchae.layers.linear import Linear, linear_backward, linear_forward
@@ -68,6 +69,7 @@ __all__ = [
     "ConvTranspose2d",
     "Flatten",
     "GaussianSampling",
+    "GroupNorm",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
@@ -95,6 +97,8 @@ __all__ = [
     "conv_transpose2d_forward",
     "gelu_backward",
     "gelu_forward",
+    "groupnorm_backward",
+    "groupnorm_forward",
     "kl_backward",
     "kl_forward",
     "layernorm_backward",

@@ -14,6 +14,7 @@ from scratchae.layers import (
     Conv2d,
     ConvTranspose2d,
     Flatten,
+    GroupNorm,
     LeakyReLU,
     Linear,
     MaxPool2d,
@@ -159,6 +160,11 @@ say(
     *("leaves nothing of images of 2 x 2", "larger scale_factor"),
 )
 
+say("group_channels", lambda: GroupNorm(2, 4)(ones(2, 3, 5)), "(N, 4, ...)", "(2, 3, 5)", "axis 1")
+say("group_vector", lambda: GroupNorm(2, 4)(ones(4)), "(N, 4, ...)", "(4,)")
+say("group_of_one", lambda: GroupNorm(4, 4)(ones(1, 4)), "one value per group", "fewer groups")
+say("group_dtype", lambda: GroupNorm(2, 4)(ones(2, 4).double()), "float32 but got float64")
+
 # backward
 say("backward_first", lambda: Linear(3, 2).backward(ones(5, 2)), "Linear(3, 2)", "call forward")
 say("model_backward_first", lambda: fc().backward(ones(5, 784)), "before forward")
@@ -248,6 +254,11 @@ say("num_features_float", lambda: BatchNorm2d(3.0), "num_features", "whole numbe
 say("eps", lambda: BatchNorm2d(3, eps=-1e-5), "BatchNorm2d", "eps >= 0", "-1e-05")
 say("momentum", lambda: BatchNorm2d(3, momentum=2), "BatchNorm2d", "momentum", "0 and 1", "got 2")
 say("slope", lambda: LeakyReLU("steep"), "LeakyReLU", "negative_slope", "'steep'")
+say("groups_0", lambda: GroupNorm(0, 4), "num_groups", ">= 1", "got 0")
+say("group_channels_0", lambda: GroupNorm(2, 0), "num_channels", ">= 1", "got 0")
+say("groups_float", lambda: GroupNorm(2.0, 4), "num_groups", "whole number", "got 2.0")
+say("groups_uneven", lambda: GroupNorm(3, 4), "4 channels into 3 equal groups", "divide")
+say("group_eps", lambda: GroupNorm(2, 4, eps=-1), "GroupNorm", "eps >= 0", "got -1")
 say("pool_kernel_0", lambda: MaxPool2d(0), "MaxPool2d", "kernel_size", "got 0")
 say("pool_stride_0", lambda: AvgPool2d(2, 0), "AvgPool2d", "stride", ">= 1", "got 0")
 say("pool_dilation_0", lambda: MaxPool2d(2, dilation=0), "MaxPool2d", "dilation", "got 0")
