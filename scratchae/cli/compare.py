@@ -61,31 +61,42 @@ def compare(
 
 def report(comparison: Comparison) -> None:
     """Print one row for each group, and what makes the numbers incomparable."""
+    import pandas as pd
+
     summary = comparison.summary()
     several = (summary["runs"] > 1).any()
     tested = comparison.loss == "test_loss"
     columns = {
+        "runs": ("seeds", "{}"),
         "parameters": ("para-\nmeters", "{:,}"),
         "code_size": ("code", "{:,}"),
         "epochs": ("epochs", "{}"),
         "train_loss": ("train\nloss", "{:#.4g}"),
         "test_loss": ("test\nloss", "{:#.4g}"),
+        "test_penalty": ("of it\npenalty", "{:#.4g}"),
         "lowest": ("lowest", "{:#.4g}"),
         "highest": ("highest", "{:#.4g}"),
         "seconds": ("seconds", "{:.1f}"),
     }
-    left_out = set() if several else {"lowest", "highest"}
+    left_out = set() if several else {"runs", "lowest", "highest"}
+    left_out |= {"epochs"} if summary["epochs"].nunique() == 1 else set()
     left_out |= set() if tested else {"test_loss"}
+    left_out |= {"test_penalty"} if summary["test_penalty"].isna().all() else set()
     shown = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     shown.add_column("runs", overflow="fold")
     columns = {name: how for name, how in columns.items() if name not in left_out}
     for title, _ in columns.values():
         shown.add_column(title, justify="right", no_wrap=True, vertical="bottom")
     for row in summary.to_dict("records"):
-        seeds = f" ({row['runs']} seeds)" if row["runs"] > 1 else ""
-        numbers = [how.format(row[name]) for name, (_, how) in columns.items()]
-        shown.add_row(f"{row['group']}{seeds}", *numbers)
+        numbers = [
+            "" if pd.isna(row[name]) else how.format(row[name])
+            for name, (_, how) in columns.items()
+        ]
+        label = ", ".join(part.strip() for part in row["group"].split(","))  # can be wrapped
+        shown.add_row(label, *numbers)
     console.print(shown, markup=False)
+    if "epochs" in left_out:
+        console.print(f"Epochs: {summary['epochs'].iloc[0]}")
     if several:
         console.print(
             "Losses and seconds are medians over the seeds; lowest and highest are "

@@ -34,6 +34,12 @@ class Settings:
     seed: int = 2
     corrupt: str = "none"
     augment: str = "none"
+    validation: float = 0.0
+    patience: int | None = None
+    schedule: str = "none"
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    ema: float | None = None
 
 
 DEFAULTS = Settings()
@@ -55,6 +61,40 @@ def train(
         option(
             "L2 penalty: this factor times a weight is added to its gradient.",
             DEFAULTS.weight_decay,
+        ),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        option(
+            "Change the learning rate during training, such as cosine,warmup=2 (lengths are epochs). Kinds: "
+            "step, linear, cosine, onecycle, plateau.",
+            DEFAULTS.schedule,
+        ),
+    ] = None,
+    clip_norm: Annotated[
+        float | None, option("Shorten a gradient whose norm is larger than this number.", "off")
+    ] = None,
+    clip_value: Annotated[
+        float | None, option("Limit each element of the gradient to this size.", "off")
+    ] = None,
+    ema: Annotated[
+        float | None,
+        option(
+            "Average the weights over the steps with this decay, such as 0.999, and keep the average.",
+            "off",
+        ),
+    ] = None,
+    validation: Annotated[
+        float | None,
+        option(
+            "The fraction of the training images to hold out for validation.", DEFAULTS.validation
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        option(
+            "Stop after this many epochs without a lower validation loss, and keep the best weights.",
+            "off",
         ),
     ] = None,
     corrupt: Annotated[
@@ -110,6 +150,8 @@ def train(
 
     Example: scratchae train conv --data train.csv --epochs 10 --out runs/first
 
+    Example: scratchae train fc --schedule cosine,warmup=2 --validation 0.1 --patience 5
+
     Example: scratchae train conv --corrupt noise=0.3 --augment rotate=10,shift=2
 
     With several processes: torchrun --nproc-per-node 2 -m scratchae train conv
@@ -144,11 +186,22 @@ def train(
             "seed": seed,
             "corrupt": corrupt,
             "augment": augment,
+            "validation": validation,
+            "patience": patience,
+            "schedule": schedule,
+            "clip_norm": clip_norm,
+            "clip_value": clip_value,
+            "ema": ema,
         }
         given = {name: value for name, value in given.items() if value is not None}
         settings = replace(settings, **given)
         digits = workers.rank_0_first(
-            lambda: data.load(settings.data, test=settings.test_data, seed=settings.seed)
+            lambda: data.load(
+                settings.data,
+                test=settings.test_data,
+                validation=settings.validation,
+                seed=settings.seed,
+            )
         )
         console.print(f"{model} on {describe(digits)}, into {folder}")
         try:
@@ -166,6 +219,11 @@ def train(
                 tf32=tf32,
                 corrupt=settings.corrupt,
                 augment=settings.augment,
+                schedule=settings.schedule,
+                clip_norm=settings.clip_norm,
+                clip_value=settings.clip_value,
+                ema=settings.ema,
+                patience=settings.patience,
                 out=folder,
                 resume=resume,
             )
@@ -207,17 +265,28 @@ def next_folder(model: str, resume: bool) -> Path:
 
 def describe(digits: Dataset) -> str:
     """Return a text such as 'sample (10,000 training images, 2,000 test images)'."""
-    test = f", {len(digits.test):,} test images" if digits.test is not None else ""
-    return f"{digits.name} ({len(digits.train):,} training images{test})"
+    kinds = {"validation": digits.validation, "test": digits.test}
+    held_out = [
+        f", {len(part):,} {name} images" for name, part in kinds.items() if part is not None
+    ]
+    return f"{digits.name} ({len(digits.train):,} training images{''.join(held_out)})"
 
 
 def report(run: Run, folder: Path) -> None:
     """Print the results of a run and the folder of its pictures."""
+    from scratchae.training.early_stopping import best_epoch
+
     if run.rows:
         last = run.rows[-1]
         seconds = sum(row["seconds"] for row in run.rows)
         console.print(
             f"{run.epoch} epochs in {seconds:.1f} s. Mean squared error: train "
             f"{last['train_loss']:.4f}, test {last['test_loss']:.4f}"
+        )
+    if run.settings.patience is not None and run.rows:
+        losses = run.column("validation_loss")
+        best = best_epoch(losses)
+        console.print(
+            f"Kept: the weights of epoch {best + 1}, with the lowest validation loss, {losses[best]:.4f}"
         )
     console.print(f"Pictures: {folder / 'pictures'}")

@@ -98,7 +98,8 @@ class Dataset:
     """The images of a training run. `test` and `validation` are None if nothing was held out.
 
     source, test_source: the arguments of `load`, with absolute paths, so that the same data can
-    be loaded again. classes: the names of the labels 0 to 9, such as "A" for 0 in `letters`.
+    be loaded again. validation_fraction: the part of the training images that was held out as `validation`.
+    classes: the names of the labels 0 to 9, such as "A" for 0 in `letters`.
 
     >>> blank = Images(torch.zeros(5, 28, 28, dtype=torch.uint8))
     >>> data = Dataset("blank", train=blank)
@@ -112,6 +113,7 @@ class Dataset:
     validation: Images | None = None
     source: str = ""
     test_source: str | float | None = None
+    validation_fraction: float = 0.0
     classes: tuple[str, ...] = DIGITS
 
 

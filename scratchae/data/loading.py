@@ -79,6 +79,7 @@ def load(
         validation=_select(train, validated),
         source=_absolute(source),
         test_source=_absolute(test) if isinstance(test, str | Path) else test,
+        validation_fraction=float(validation),
         classes=CLASSES.get(str(source), DIGITS),
     )
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import scratchae
 from scratchae.files import replacing
-from scratchae.interchange.forms import halves  # the module also registers the forms
+from scratchae.interchange import loss_forms as loss_forms  # it registers the forms
+from scratchae.interchange.forms import halves
 from scratchae.interchange.graph import Graph, Value, form_of, import_onnx
 from scratchae.layers.base import LossFunction
 from scratchae.losses import Loss
@@ -23,26 +24,25 @@ if TYPE_CHECKING:
 def export_onnx(model: Autoencoder, folder: str | Path) -> tuple[Path, Path]:
     """Write folder/encoder.onnx and folder/decoder.onnx; return their paths.
 
-        The encoder has the input "image", (N, *input_shape), and the output "code". The decoder has the input
-        "code" and the output "image". N is open: any number of images is accepted. All tensors are float32.
-        The metadata of both files gives the name of the model, the range of the pixels, the shapes of an image
-        and of a code, and the version of scratchae.
+    The encoder has the input "image", (N, *input_shape), and the output "code". The encoder of a VAE has two
+    outputs, "mu" and "logvar": the mean and the log-variance of the code. The decoder has the input "code" and
+    the output "image". N is open: any number of images is accepted. All tensors are float32. The metadata
+    of both files gives the name of the model, the range of the pixels, the shapes of an image and of a
+    code, and the version of scratchae.
 
-        Both files compute what the model computes in evaluation mode. The decoder's output is pixels: if the loss
-        is made for logits, as BCEWithLogitsLoss, the file ends with their sigmoid. The files are written without
-        torch.onnx, node by node, and checked by onnx. Raises ScratchaeError if the package onnx is not
-        installed, if a layer has no ONNX form, or if the folder cannot be written.
+    Both files compute what the model computes in evaluation mode. The decoder's output is pixels: if the loss
+    is made for logits, as BCEWithLogitsLoss, the file ends with their sigmoid. The files are written
+    without torch.onnx, node by node, and checked by onnx. Raises ScratchaeError if the package onnx is not
+    installed, if a layer has no ONNX form, or if the folder cannot be written.
 
-        >>> import tempfile
-        >>> import onnx
-        >>> from scratchae.layers.base import LossFunction
-    from scratchae.losses import Loss
-    from scratchae.models import build
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     encoder, decoder = export_onnx(build("fc"), folder)
-        ...     file = onnx.load(encoder)
-        >>> encoder.name, decoder.name, [node.op_type for node in file.graph.node][:3]
-        ('encoder.onnx', 'decoder.onnx', ['Gemm', 'Relu', 'Gemm'])
+    >>> import tempfile
+    >>> import onnx
+    >>> from scratchae.models import build
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     encoder, decoder = export_onnx(build("fc"), folder)
+    ...     file = onnx.load(encoder)
+    >>> encoder.name, decoder.name, [node.op_type for node in file.graph.node][:3]
+    ('encoder.onnx', 'decoder.onnx', ['Gemm', 'Relu', 'Gemm'])
     """
     image = Value("image", model.input_shape)
     encoder = Graph()

@@ -9,13 +9,12 @@ import math
 
 import torch
 
-from scratchae import layers, losses
+from scratchae import layers
 from scratchae.errors import ScratchaeError
 from scratchae.interchange.graph import Graph, Value, form, shape_after
 from scratchae.layers.batchnorm import BatchNorm
 from scratchae.layers.geometry import padding_of
 from scratchae.layers.smooth_activations import CUBIC
-from scratchae.losses.continuous_bernoulli import NEAR, SERIES
 from scratchae.models.vae import SharedLogvar
 
 # --------------------------------------------------------------------------------- containers
@@ -189,38 +188,3 @@ def shared_logvar(graph: Graph, layer: SharedLogvar, x: Value) -> str:
     shape = graph.node("Shape", x.name)
     logvar = graph.node("Expand", graph.constant("logvar", layer.logvar), shape)
     return graph.node("Concat", x.name, logvar, axis=1)
-
-
-# ------------------------------------------------------------- from an output to pixels (of a loss)
-
-
-@form(losses.BCEWithLogitsLoss)
-def pixels_of_logits(graph: Graph, loss: losses.BCEWithLogitsLoss, y: Value) -> str:
-    return graph.node("Sigmoid", y.name)
-
-
-@form(losses.ContinuousBernoulliLoss)
-def mean_of_continuous_bernoulli(
-    graph: Graph, loss: losses.ContinuousBernoulliLoss, y: Value
-) -> str:
-    def number(name: str, value: float) -> str:
-        return graph.constant(f"pixels.{name}", value)
-
-    limit, one = number("near", NEAR), number("one", 1.0)
-    near = graph.node("Less", graph.node("Abs", y.name), limit)
-    z = graph.node("Where", near, y.name, number("zero", 0.0))
-    square = graph.node("Mul", z, z)
-    series = number(f"c{len(SERIES) - 1}", SERIES[-1])
-    for k in reversed(range(len(SERIES) - 1)):  # Horner's scheme in z²
-        series = graph.node("Mul", series, square)
-        series = graph.node("Add", series, number(f"c{k}", SERIES[k]))
-    inside = graph.node("Add", graph.node("Mul", z, series), number("half", 0.5))
-    z = graph.node("Where", near, limit, y.name)
-    distance = graph.node("Sub", one, graph.node("Exp", graph.node("Neg", z)))  # 1 − e⁻ᶻ
-    outside = graph.node("Sub", graph.node("Div", one, distance), graph.node("Div", one, z))
-    return graph.node("Where", near, inside, outside)
-
-
-@form(losses.CrossEntropyLoss)
-def softmax(graph: Graph, loss: losses.CrossEntropyLoss, y: Value) -> str:
-    return graph.node("Softmax", y.name, axis=1)

@@ -68,13 +68,14 @@ def named_schedule(text: str, epochs: int, steps_per_epoch: int) -> tuple[str, S
         default = parameters[key].default if key in parameters else 0.0
         chosen[key] = value_of(name, key, value, default)
     warmup = float(chosen.get("warmup", 0))
-    if not 0 <= warmup < epochs:
+    rest = epochs - warmup
+    if warmup < 0 or (rest <= 0 and any(key in parameters.keys() - chosen for key in WHOLE_RUN)):
         raise ScratchaeError(
             f"the warm-up takes {warmup:g} of {epochs} epochs: choose a shorter warm-up, or more epochs"
         )
     for key, parameter in parameters.items():
         if key in WHOLE_RUN:
-            chosen.setdefault(key, epochs - warmup)
+            chosen.setdefault(key, rest)
         elif parameter.default is parameter.empty and key not in chosen:
             raise ScratchaeError(f"the schedule {name} needs {key}: write {name},{key}=10")
     complete = ",".join([name, *(f"{key}={short(value)}" for key, value in chosen.items())])

@@ -31,8 +31,9 @@ class Comparison:
     """Runs side by side.
 
     groups: {label: runs}; a label names the settings in which the groups differ. differences: {what: text}
-    for everything that makes the numbers of the runs incomparable. table: one row for each run. curves: one
-    row for each run and epoch, with the steps and the seconds since the start. loss: the column to
+    for everything that makes the numbers of the runs incomparable. table: one row for each run; test_penalty is
+    the part of test_loss that layers add, such as the KL part of a VAE, and NaN if there is none. curves:
+    one row for each run and epoch, with the steps and the seconds since the start. loss: the column to
     compare, "test_loss" if all runs have test images, otherwise "train_loss".
 
     >>> Comparison({}, {"code size": "3 and 8"}, pd.DataFrame(), pd.DataFrame(), "test_loss").losses_are_comparable
@@ -64,6 +65,7 @@ class Comparison:
                     "epochs": own["epochs"].min(),
                     "train_loss": own["train_loss"].median(),
                     "test_loss": own["test_loss"].median(),
+                    "test_penalty": own["test_penalty"].median(),
                     "lowest": losses.min(),
                     "highest": losses.max(),
                     "seconds": own["seconds"].median(),
@@ -149,6 +151,7 @@ def compare(folders: Sequence[str | Path], anyway: bool = False) -> Comparison:
                     "steps": steps,
                     "train_loss": last["train_loss"],
                     "test_loss": last["test_loss"],
+                    "test_penalty": last.get("test_penalty", math.nan),
                     "seconds": own["seconds"].sum(),
                 }
             )

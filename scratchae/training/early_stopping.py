@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import math
 
+from scratchae.data import Dataset
+from scratchae.errors import ScratchaeError
+from scratchae.training.run import Run
+
 
 def best_epoch(losses: list[float]) -> int:
     """Return the index of the lowest loss. Of equal losses, the first one counts; NaN is never the lowest.
@@ -28,3 +32,28 @@ def has_ended(losses: list[float], patience: int | None) -> bool:
     if patience is None or not losses:
         return False
     return len(losses) - 1 - best_epoch(losses) >= patience
+
+
+def keep_result(run: Run) -> None:
+    """Copy the model's weights to run.result, if the run has results of its own and these are the best.
+
+    Without `patience`, the newest averaged weights are the best.
+    """
+    patience, losses = run.settings.patience, run.column("validation_loss")
+    if patience is None and run.settings.ema is None:
+        return
+    if patience is None or best_epoch(losses) == len(losses) - 1:
+        run.result = {key: tensor.clone() for key, tensor in run.model.state_dict().items()}
+
+
+def check_patience(patience: int | None, data: Dataset) -> None:
+    """Raise ScratchaeError if patience is not a whole number of epochs, or if there is nothing to validate on."""
+    if patience is None:
+        return
+    if not isinstance(patience, int) or isinstance(patience, bool) or patience < 1:
+        raise ScratchaeError(f"patience must be a whole number >= 1, got {patience!r}")
+    if data.validation is None:
+        raise ScratchaeError(
+            "patience needs validation images, which decide when training stops: hold some out with "
+            "--validation 0.1, or load(..., validation=0.1)"
+        )

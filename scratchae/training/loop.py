@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from scratchae.data import Augmentation, Batches, Corruption, Dataset
+from scratchae.data import Augmentation, Batches, Corruption, Dataset, Images
 from scratchae.distributed import (
     DataParallel,
     Workers,
@@ -26,11 +27,13 @@ from scratchae.errors import ScratchaeError
 from scratchae.losses import Loss
 from scratchae.models import Autoencoder, build
 from scratchae.noise import noise_keys
-from scratchae.optim import Adam, Optimizer
+from scratchae.optim import Optimizer, Schedule, averaged
 from scratchae.step import loss_of
+from scratchae.training.early_stopping import check_patience, has_ended, keep_result
 from scratchae.training.epoch_images import EpochImages, corrupted_keepsakes, images_and_targets
 from scratchae.training.evaluation import first_bad_tensor, loss_and_penalty, reconstruct
 from scratchae.training.floating_point import check_numbers, float32_products, flushing_denormals
+from scratchae.training.optimizers import configure, make_optimizer
 from scratchae.training.preparation import (
     DEFAULT_SEED,
     check_settings,
@@ -40,8 +43,6 @@ from scratchae.training.preparation import (
     pixels_for,
 )
 from scratchae.training.run import Run, Settings, prepare_folder, write_checkpoint
-
-LR, WEIGHT_DECAY = 1e-3, 1e-5  # for Adam, the default optimizer
 
 
 def fit(
@@ -61,6 +62,11 @@ def fit(
     tf32: bool = False,
     corrupt: Corruption | str | None = None,
     augment: Augmentation | str | None = None,
+    schedule: Schedule | str | None = None,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    ema: float | None = None,
+    patience: int | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -90,6 +96,16 @@ def fit(
     augment: movements of input and target, such as "rotate=10,shift=2" (`Augmentation`). Both are drawn anew
     in each epoch. Test images are evaluated as they are; `Run.outputs` shows what is made of noisy images.
 
+    schedule: how the learning rate changes: a text such as "cosine,warmup=2", in which lengths are epochs
+    (scratchae.optim.named), or a Schedule, in which lengths are steps. ReduceLROnPlateau observes the
+    validation loss or, without validation images, the training loss. clip_norm, clip_value: limits of the
+    gradient's norm and of its elements. ema: the decay of an average of the weights over the steps, such as
+    0.999. The averaged weights are then what is evaluated and returned, with BatchNorm's statistics from
+    training. None: as the optimizer has it, normally off.
+
+    patience: stop after so many epochs in a row without a lower loss on `data.validation`, and return the
+    weights of the best epoch. None: train for all epochs, and return the last weights.
+
     If torchrun starts the program several times, the processes train one model together. Each process
     works on its part of every batch. The steps are those of one process, up to rounding. Only the first
     process (rank 0) writes and prints. All return the same run.
@@ -106,6 +122,7 @@ def fit(
     # the settings
     model = build(model, seed) if isinstance(model, str) else model
     check_settings(epochs, batch_size, seed)
+    check_patience(patience, data)
     if out is not None and model.name is None:
         raise ScratchaeError(
             "a run folder stores the name of its model, but this model has none: `register` it and pass "
@@ -120,7 +137,10 @@ def fit(
         model.loss = loss
     with flushing_denormals(), float32_products(tf32):
         # the optimizer, the run and the engine
+        batches = Batches(len(data.train), batch_size, seed, device)
         optimizer = make_optimizer(optimizer, model, device, lr, weight_decay)
+        extras = (schedule, clip_norm, clip_value, ema)
+        schedule_text = configure(optimizer, epochs, len(batches), *extras)
         settings = Settings(
             model=str(model.name),
             data=data.source,
@@ -136,6 +156,12 @@ def fit(
             corrupt=str(corrupt or "none"),
             augment=str(augment or "none"),
             test_checksum=None if data.test is None else checksum(data.test),
+            schedule=schedule_text,
+            clip_norm=optimizer.clip_norm,
+            clip_value=optimizer.clip_value,
+            ema=optimizer.ema,
+            patience=patience,
+            validation=data.validation_fraction,
         )
         run = Run(model, settings, folder=None if out is None else Path(out))
         stepper = make_engine(engine, model, optimizer, precision)
@@ -143,27 +169,22 @@ def fit(
             stepper = DataParallel(stepper, workers)
         # rank 0 makes the folder or reads the checkpoint; then all workers get its state
         if run.folder is not None:
-            run.rows, run.outputs = workers.from_rank_0(
+            run.rows, run.outputs, run.result = workers.from_rank_0(
                 partial(prepare_folder, run, optimizer, resume)
             )
         broadcast_state(model, optimizer, workers)
         # the images, on the device; the keys of the test images are the same in every epoch
         train = EpochImages(model, pixels_for(model, data.train, device), seed, corrupt, augment)
-        test = None
-        if data.test is not None:
-            own, own_keys = (
-                shard_by_batches(rows, workers.rank, workers.size)
-                for rows in (
-                    pixels_for(model, data.test, device),
-                    noise_keys(seed, 0, len(data.test), device),
-                )
-            )
-            test = (*images_and_targets(model, own), own_keys)
+        test = own_part(model, data.test, seed, device, workers)
+        validation = own_part(model, data.validation, seed, device, workers)
         kept = keepsakes(model, data.test or data.train)
         shown = corrupted_keepsakes(model, kept, seed, corrupt)
-        batches = Batches(len(data.train), batch_size, seed, device)
         # the epochs
+        for row in run.rows:
+            observe(optimizer, row)
         for epoch in range(run.epoch + 1, epochs + 1):
+            if has_ended(run.column("validation_loss"), patience):
+                break
             started, name = time.perf_counter(), f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
             with tqdm(
                 total=len(batches),
@@ -174,65 +195,64 @@ def fit(
             ) as bar:
                 hidden = bar.disable  # True if there is no terminal to draw the bar in
                 train_loss = train_epoch(stepper, *train.epoch(epoch), batches, epoch, bar)
-                test_loss = test_penalty = float("nan")
-                if test is not None:
-                    test_loss, test_penalty = test_losses(model, workers, *test)
-                bar.set_postfix_str(f"train {train_loss:.4f}, test {test_loss:.4f}")
-            seconds = time.perf_counter() - started
-            run.add_row(epoch, train_loss, test_loss, seconds, test_penalty)
-            run.outputs.append((epoch, kept, reconstruct(model, shown)))
+                more = {}
+                if optimizer.schedule is not None:
+                    more["lr"] = float(optimizer.rate(optimizer.steps - 1))  # of the last step
+                with averaged(optimizer):
+                    test_loss, test_penalty = mean_losses(model, workers, test)
+                    if validation is not None:
+                        more["validation_loss"], _ = mean_losses(model, workers, validation)
+                    seconds = time.perf_counter() - started
+                    run.add_row(epoch, train_loss, test_loss, seconds, test_penalty, **more)
+                    run.outputs.append((epoch, kept, reconstruct(model, shown)))
+                    keep_result(run)
+                observe(optimizer, run.rows[-1])
+                words = f"train {train_loss:.4f}, test {test_loss:.4f}"
+                bar.set_postfix_str(words)
             if run.folder is not None:
                 workers.from_rank_0(partial(write_checkpoint, run, optimizer))
             if progress and hidden and workers.is_rank_0:
-                print(f"{name}: train {train_loss:.4f}, test {test_loss:.4f}", file=sys.stderr)
+                print(f"{name}: {words}", file=sys.stderr)
+        if run.result is not None:
+            model.load_state_dict(run.result)
     return run
 
 
-def make_optimizer(
-    optimizer: Optimizer | Callable[[list[Tensor]], Optimizer] | None,
-    model: Autoencoder,
-    device: torch.device,
-    lr: float | None,
-    weight_decay: float | None,
-) -> Optimizer:
-    """Move the model to the device and return the optimizer of its parameters.
+def own_part(
+    model: Autoencoder, images: Images | None, seed: int, device: torch.device, workers: Workers
+) -> tuple[Tensor, Tensor | None, Tensor] | None:
+    """Return this worker's part of held-out images: pixels, targets and the keys of random layers.
 
-    The arguments are those of `fit`. Raises ScratchaeError if they contradict one another.
+    The keys are the same in every epoch. None: there are no such images.
     """
-    if optimizer is None:
-        return Adam(
-            model.to(device).parameters(),
-            lr=LR if lr is None else lr,
-            weight_decay=WEIGHT_DECAY if weight_decay is None else weight_decay,
+    if images is None:
+        return None
+    pixels, keys = (
+        shard_by_batches(rows, workers.rank, workers.size)
+        for rows in (
+            pixels_for(model, images, device),
+            noise_keys(seed, 0, len(images), device),
         )
-    if lr is not None or weight_decay is not None:
-        raise ScratchaeError(
-            "fit got an optimizer, and also lr or weight_decay, which belong to the default optimizer: "
-            "pass them to your optimizer instead"
-        )
-    if not isinstance(optimizer, Optimizer):
-        optimizer = optimizer(model.to(device).parameters())
-    own = {id(parameter) for parameter in model.parameters()}
-    if not isinstance(optimizer, Optimizer) or own != set(map(id, optimizer.parameters)):
-        raise ScratchaeError(
-            "fit expects an optimizer of scratchae.optim with all of the model's parameters: pass a "
-            "function that makes it, such as lambda parameters: SGD(parameters, lr=0.1)"
-        )
-    if optimizer.value.device != device:
-        raise ScratchaeError(
-            f"the optimizer was made on {optimizer.value.device}, but training is on {device}: pass a "
-            "function that makes it, such as lambda parameters: SGD(parameters, lr=0.1)"
-        )
-    return optimizer
+    )
+    return *images_and_targets(model, pixels), keys
 
 
-def test_losses(
-    model: Autoencoder, workers: Workers, images: Tensor, targets: Tensor | None, keys: Tensor
+def mean_losses(
+    model: Autoencoder, workers: Workers, part: tuple[Tensor, Tensor | None, Tensor] | None
 ) -> tuple[float, float]:
-    """Return the loss and the penalties of all workers' test images, as `loss_and_penalty`."""
+    """Return the loss and the penalties of all workers' images, as `loss_and_penalty`; NaN without images."""
+    if part is None:
+        return math.nan, math.nan
+    images, targets, keys = part
     count = len(images)
     own = loss_and_penalty(model, images, targets, keys=keys) if count else (0.0, 0.0)
     return workers.mean(lambda: own[0], count), workers.mean(lambda: own[1], count)
+
+
+def observe(optimizer: Optimizer, row: dict) -> None:
+    """Let the schedule take note of an epoch's loss: without validation images, the training loss."""
+    if optimizer.schedule is not None:
+        optimizer.schedule.observe(row.get("validation_loss", row["train_loss"]))
 
 
 def train_epoch(
@@ -256,7 +276,7 @@ def train_epoch(
         raise ScratchaeError(
             f"the loss is {error.loss} in step {error.step} of epoch {epoch}, and training stopped; "
             f"first bad tensor: {culprit}: lower the learning rate (lr is "
-            f"{float(engine.optimizer.lr):g}) or check the data"
+            f"{float(engine.optimizer.rate(engine.optimizer.steps)):g}) or check the data"
         ) from error
     engine.model.forget()
     return (total / len(images)).item()

@@ -2,13 +2,14 @@
 
     config.json              the settings, the data and the versions
     checkpoint.safetensors   everything that is needed to resume; replaced after each epoch
-    weights.safetensors      only the model's weights, under torch.nn's keys
+    weights.safetensors      only the weights that the run results in, under torch.nn's keys
     history.csv              one row for each epoch
     pictures/                the pictures that the command line draws
 
 The checkpoint is a single file, and it is replaced as a whole, so that its parts always belong to the
 same epoch. It contains the tensors of the model and the optimiser, and the reconstructions so far. Its
-header contains the history, as JSON.
+header contains the history, as JSON. With averaged weights or early stopping it contains two sets of weights:
+those of the last step, from which training continues, and those that the run results in so far.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ class Settings:
 
     data, test_data: the arguments of `scratchae.data.load`. checksum, test_checksum: those of the training
     and of the test images. optimizer, loss: their `repr`. These two and test_checksum are None if
-    config.json does not contain them; test_checksum also if there are no test images. corrupt, augment:
-    texts as `fit` takes them, or "none".
+    config.json does not contain them; test_checksum also if there are no test images. corrupt, augment,
+    schedule: texts as `fit` takes them, or "none". clip_norm, clip_value, ema, patience: as in `fit`.
+    validation: the fraction of the images that was held out for validation.
 
     >>> from scratchae.data import Dataset, Images
     >>> from scratchae.training import fit
@@ -66,10 +68,16 @@ class Settings:
     test_checksum: str | None = None
     corrupt: str = "none"
     augment: str = "none"
+    schedule: str = "none"
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    ema: float | None = None
+    patience: int | None = None
+    validation: float = 0.0
 
     def load(self) -> Dataset:
         """Load the data set again; return it."""
-        return load(self.data, test=self.test_data, seed=self.seed)
+        return load(self.data, test=self.test_data, validation=self.validation, seed=self.seed)
 
 
 @dataclass
@@ -78,9 +86,11 @@ class Run:
 
     rows: for each epoch a dict with epoch, train_loss, test_loss and seconds; the losses are means over
     the images. If the model has penalties, such as the KL part of a VAE, test_penalty is their part of
-    test_loss. `history` contains the same as a DataFrame. outputs: for each epoch (epoch, originals,
+    test_loss. With validation images there is a validation_loss, and with a schedule the learning rate lr of
+    the last step. `history` contains the same as a DataFrame. outputs: for each epoch (epoch, originals,
     reconstructions); the last two are (K, *input_shape), and the originals are the same in every epoch.
-    folder: the run folder; None if the run is not stored on disk.
+    folder: the run folder; None if the run is not stored on disk. result: the weights and buffers that the
+    run results in, if these are not those of the last step: averaged weights, or those of the best epoch.
 
     >>> from scratchae.data import Dataset, Images
     >>> from scratchae.training import fit
@@ -95,6 +105,7 @@ class Run:
     rows: list[dict] = field(default_factory=list)
     outputs: list[tuple[int, Tensor, Tensor]] = field(default_factory=list)
     folder: Path | None = None
+    result: dict[str, Tensor] | None = None
 
     @property
     def own_folder(self) -> Path:
@@ -114,12 +125,17 @@ class Run:
         test_loss: float,
         seconds: float,
         test_penalty: float = math.nan,
+        **more: float,
     ) -> None:
-        """Add the losses of an epoch to `rows`. test_penalty: NaN if no layer has a penalty."""
+        """Add an epoch to `rows`. test_penalty: NaN if no layer has a penalty. more: further columns."""
         row = dict(zip(COLUMNS, (epoch, train_loss, test_loss, seconds), strict=True))
         if not math.isnan(test_penalty):
             row["test_penalty"] = test_penalty
-        self.rows.append(row)
+        self.rows.append(row | more)
+
+    def column(self, name: str) -> list[float]:
+        """Return the values of a column, for the epochs that have it."""
+        return [row[name] for row in self.rows if name in row]
 
     @property
     def history(self) -> pd.DataFrame:
@@ -141,12 +157,14 @@ def write_checkpoint(run: Run, optimizer: Optimizer) -> None:
     state = optimizer.state_dict()
     tensors = {f"model.{key}": value for key, value in run.model.state_dict().items()}
     tensors |= {f"optimizer.{key}": value for key, value in state.pop("state").items()}
+    result = run.result or {}
+    tensors |= {f"result.{key}": value for key, value in result.items()}
     if run.outputs:
         tensors["originals"] = run.outputs[0][1]
         tensors["reconstructions"] = torch.stack([output[2] for output in run.outputs])
     header = {"optimizer": json.dumps(state), "history": json.dumps(run.rows)}
     write_tensors(run.own_folder / "checkpoint.safetensors", tensors, header)
-    write_tensors(run.own_folder / "weights.safetensors", run.model.state_dict())
+    write_tensors(run.own_folder / "weights.safetensors", result or run.model.state_dict())
     with replacing(run.own_folder / "history.csv") as path:
         run.history.to_csv(path, index=False)
 
@@ -185,6 +203,7 @@ def read_config(folder: Path) -> Settings:
 def read_checkpoint(run: Run, optimizer: Optimizer | None = None) -> None:
     """Load the checkpoint into run and, if it is given, into optimizer.
 
+    With an optimizer, the model gets the weights of the last step; without one, the result of the run.
     Raises ScratchaeError if there is no checkpoint, or if it is damaged.
     """
     path = run.own_folder / "checkpoint.safetensors"
@@ -203,7 +222,9 @@ def read_checkpoint(run: Run, optimizer: Optimizer | None = None) -> None:
         raise ScratchaeError(
             f"{path} is damaged or cut short ({error}): restore it from a copy, or train into another folder"
         ) from error
-    run.model.load_state_dict(part(tensors, "model."))
+    run.result = part(tensors, "result.") or None
+    last = part(tensors, "model.")
+    run.model.load_state_dict(last if optimizer is not None else run.result or last)
     if optimizer is not None:
         optimizer.load_state_dict({**state, "state": part(tensors, "optimizer.")})
     run.rows = history
@@ -239,10 +260,10 @@ def open_run(folder: str | Path) -> Run:
     return run
 
 
-def prepare_folder(run: Run, optimizer: Optimizer, resume: bool) -> tuple[list, list]:
+def prepare_folder(run: Run, optimizer: Optimizer, resume: bool) -> tuple[list, list, dict | None]:
     """Make the run folder, or load its checkpoint into run and optimizer.
 
-    Returns the run's rows and outputs so far. Raises ScratchaeError if the folder contains a run and
+    Returns the run's rows, outputs and result so far. Raises ScratchaeError if the folder contains a run and
     resume is False, or if that run has other settings.
     """
     folder = run.own_folder
@@ -259,7 +280,7 @@ def prepare_folder(run: Run, optimizer: Optimizer, resume: bool) -> tuple[list, 
             read_checkpoint(run, optimizer)
     write_config(run)
     write_checkpoint(run, optimizer)
-    return run.rows, run.outputs
+    return run.rows, run.outputs, run.result
 
 
 def check_same(was: Settings, now: Settings, folder: Path) -> None:
@@ -270,7 +291,8 @@ def check_same(was: Settings, now: Settings, folder: Path) -> None:
     """
     for name, old in asdict(was).items():
         new = getattr(now, name)
-        if name in ("data", "test_data", "test_checksum", "epochs") or old is None or new == old:
+        unknown = old is None and name in ("optimizer", "loss")  # in a run of an older version
+        if name in ("data", "test_data", "test_checksum", "epochs") or unknown or new == old:
             continue
         if name == "checksum":
             raise ScratchaeError(

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from scratchae import models
 from scratchae.cli.train import DEFAULTS
 from scratchae.training import fit
-from scratchae.training.loop import LR, WEIGHT_DECAY
+from scratchae.training.optimizers import LR, WEIGHT_DECAY
 from tests.helpers.command_line import error_sentence
 from tests.helpers.runs import few_digits, write_npz
 
@@ -118,6 +118,8 @@ def test_train_has_the_defaults_of_fit():
         "weight_decay": WEIGHT_DECAY,
         "corrupt": "none",
         "augment": "none",
+        "schedule": "none",
+        "validation": 0.0,  # as `load` has it
     }  # for None
     assert all(
         theirs[name] == value for name, value in vars(DEFAULTS).items() if "data" not in name

@@ -24,7 +24,8 @@ def test_compare_prints_a_table_and_writes_tables_and_pictures(call, twice, monk
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = call("compare", *twice)
     assert code == 0
-    assert "fc (2 seeds)" in out and "223,955" in out and "medians over the seeds" in out
+    assert "seeds" in out and "223,955" in out and "medians over the seeds" in out
+    assert "Epochs: 2" in out
     assert max(map(len, out.splitlines())) <= 80
     folder = Path("runs/comparison")
     assert str(folder) in out

@@ -11,7 +11,6 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scratchae.models.vae import VAE
 
 import scratchae
 from scratchae import layers, losses
@@ -23,6 +22,7 @@ from scratchae.interchange.graph import FORMS, form_of
 from scratchae.layers import Layer
 from scratchae.losses import Loss
 from scratchae.models import Autoencoder, build, names
+from scratchae.models.vae import VAE
 from scratchae.training.evaluation import evaluating
 
 TOLERANCE = 1e-5

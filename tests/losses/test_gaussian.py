@@ -70,6 +70,7 @@ def test_it_is_a_layer_whose_parameter_is_saved_and_moved():
     loss = GaussianNLLLoss()
     assert isinstance(loss, Layer) and list(loss.state_dict()) == ["log_sigma"]
     assert loss.log_sigma.shape == () and loss.reduction == "batchmean"
+    assert loss.log_sigma.grad.item() == 0 and loss.training and not loss.eval().training
     loss.load_state_dict({"log_sigma": torch.tensor(0.5)})
     loss.to(torch.float64)
     assert loss.log_sigma.item() == 0.5 and loss.log_sigma.dtype == torch.float64

@@ -60,6 +60,12 @@ def test_a_text_gives_a_schedule_and_its_complete_text_gives_the_same(text, comp
     assert named_schedule(complete, epochs=33, steps_per_epoch=100) == (complete, schedule)
 
 
+def test_a_warm_up_may_be_longer_than_the_first_part_of_a_run():
+    text = "cosine,warmup=2,T_max=18"
+    assert named_schedule(text, 1, 100) == named_schedule(text, 20, 100)
+    assert named_schedule("step,step_size=3,warmup=2", 2, 100)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -1,6 +1,7 @@
 """Runs side by side: groups of seeds, what may be compared, and the numbers and digits of each."""
 
 import json
+import math
 import shutil
 
 import pandas as pd
@@ -122,6 +123,14 @@ def test_digits_of_models_with_other_pixels_are_brought_to_one_range(runs):
     stored = vae_run.outputs[-1][2].reshape(-1, 28, 28)
     torch.testing.assert_close(drawn["vae"], stored)
     assert not comparison.losses_are_comparable
+
+
+def test_the_table_shows_the_penalty_in_the_loss(runs):
+    comparison = compare([runs / "fc-1", runs / "vae"], anyway=True)
+    last = open_run(runs / "vae").rows[-1]
+    for table in (comparison.table, comparison.summary()):
+        values = table["test_penalty"].tolist()
+        assert math.isnan(values[0]) and values[1] == last["test_penalty"] > 0
 
 
 def test_each_seed_may_hold_out_its_own_part_of_the_same_images(runs, tmp_path):

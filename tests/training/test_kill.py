@@ -11,7 +11,8 @@ import pytest
 from safetensors.torch import load_file
 
 from scratchae.training import fit, open_run
-from tests.helpers.runs import few_digits, same_bits, weights
+from tests.helpers.runs import same_bits, weights
+from tests.training.killed_run import OPTIONS, digits
 
 EPOCHS = 12
 ROOT = Path(__file__).parents[2]
@@ -35,15 +36,7 @@ def undisturbed(tmp_path_factory):
 
 
 def test_another_process_gives_the_same_bits(undisturbed):
-    run = fit(
-        "conv",
-        few_digits(train=400),
-        epochs=EPOCHS,
-        device="cpu",
-        progress=False,
-        corrupt="noise=0.3",
-        augment="rotate=10,shift=2",
-    )
+    run = fit("conv", digits(), epochs=EPOCHS, device="cpu", progress=False, **OPTIONS)
     assert same_bits(undisturbed[0], weights(run.model))
 
 
