@@ -50,9 +50,9 @@ referees, unseen = (sample.test.pixels[:1000, None].float() / 127.5 - 1).split(5
 #   each column. Below, the same four pictures with strong grey noise; the digit can still be recognised.
 figure, axes = plt.subplots(2, 4, figsize=(7, 3.8))
 for epoch in range(4):
-    keys = noise_keys(seed=0, epoch=epoch, n=1)
+    keys = noise_keys(seed=7, epoch=epoch, n=1)
     draw = 2 * uniform(split_keys(keys, 0), (3,)) - 1  # (1, 3) in (−1, 1)
-    matrix = affine_matrices(math.radians(15) * draw[:, 0], torch.ones(1), 3 / 14 * draw[:, 1:])
+    matrix = affine_matrices(math.radians(15) * draw[:, 0], torch.ones(1), 2 / 14 * draw[:, 1:])
     target = library_warp.grid_sample(digits[:1], library_warp.affine_grid(matrix, 28, 28), -1.0)
     x = library_noise.gaussian_noise(target, split_keys(keys, 1), 0.3, RANGE)
     for ax, picture in zip(axes[:, epoch], (target, x), strict=True):
@@ -99,7 +99,7 @@ assert library_warp.grid_sample(torch.tensor([[[[0.0, 8.0]]]]), places).tolist()
 # $$ \mathrm{PSNR} = 10 \log_{10} \frac{h^2}{\text{mean squared error}} = 10 \log_{10} \frac{h^2}{h^2 \sigma^2}
 #  = -20 \log_{10} \sigma \tag{11.2} $$
 #
-# The peak cancels. Each noisy picture with $\sigma = 0.1$ has 20 dB, and with $\sigma = 0.3$ it has 10.5 dB.
+# The peak cancels. Noise with $\sigma = 0.1$ means 20 dB, and with $\sigma = 0.3$ it means 10.5 dB.
 #
 # **What does a denoiser learn?** For one noisy picture $\tilde x$ let $m = \mathrm{E}[x \mid \tilde x]$, the
 # mean of all clean pictures that it may come from. If the model answers $f$, the expected squared error is
@@ -115,10 +115,10 @@ assert library_warp.grid_sample(torch.tensor([[[[0.0, 8.0]]]]), places).tolist()
 #
 # $$ x_j = \frac{2 j + 1}{W} - 1 \tag{11.4} $$
 #
-# If the picture is turned by $\theta$ and then shifted by $t$, an old place $p'$ goes to $p = R p' + t$. A new
+# If the picture is turned by $\theta$ and then shifted by $t$, an old place $v'$ goes to $v = R v' + t$. A new
 # place looks at the inverse of that, with $R^{-1} = R^\top$:
 #
-# $$ p' = R^\top (p - t) = A \begin{pmatrix} p \\ 1 \end{pmatrix} \qquad
+# $$ v' = R^\top (v - t) = A \begin{pmatrix} v \\ 1 \end{pmatrix} \qquad
 #  A = \begin{pmatrix} \cos\theta & \sin\theta & a_x \\ -\sin\theta & \cos\theta & a_y \end{pmatrix} \qquad
 #  \begin{pmatrix} a_x \\ a_y \end{pmatrix} = -R^\top t \tag{11.5} $$
 #
@@ -127,11 +127,11 @@ assert library_warp.grid_sample(torch.tensor([[[[0.0, 8.0]]]]), places).tolist()
 #
 # $$ c = \frac{(x' + 1) W - 1}{2} \qquad r = \frac{(y' + 1) H - 1}{2} \tag{11.6} $$
 #
-# With $l = \lfloor c \rfloor$, $t = \lfloor r \rfloor$ and the fractions $q = c - l$, $p = r - t$, go along the
+# With $l = \lfloor c \rfloor$, $u = \lfloor r \rfloor$ and the fractions $q = c - l$, $p = r - u$, go along the
 # upper row, along the lower row, and then from one to the other. This is **bilinear** sampling:
 #
-# $$ \begin{aligned} \text{value} = (1 - p)\, &\big( (1 - q)\, I_{t, l} + q\, I_{t, l+1} \big) \\
-#  +\; p\, &\big( (1 - q)\, I_{t+1, l} + q\, I_{t+1, l+1} \big) \end{aligned} \tag{11.7} $$
+# $$ \begin{aligned} \text{value} = (1 - p)\, &\big( (1 - q)\, I_{u, l} + q\, I_{u, l+1} \big) \\
+#  +\; p\, &\big( (1 - q)\, I_{u+1, l} + q\, I_{u+1, l+1} \big) \end{aligned} \tag{11.7} $$
 #
 # A pixel outside of the picture has the value of the background.
 #
@@ -565,7 +565,7 @@ assert with_shifts[1] > without[1] + 2 and with_shifts[0] < without[0]
 # Digits of MNIST are centred, and the model without shifts has learnt that too: two pixels are enough to confuse
 # it. With shifts it does much better there, and pays a little on untouched digits, since its 32 numbers now also
 # have to tell *where* the digit is. Augmentation is no gift. It is worth what your test data are like. Choose
-# movements that leave a digit the same digit: no mirror images, and no half turns, which make a 9 of a 6.
+# movements that leave a digit the same digit: no mirror images, and no half turns, which turn a 6 into a 9.
 #
 # ## Break it
 #
@@ -583,15 +583,14 @@ on_clean, on_noisy = decibels(swapped(unseen), unseen), decibels(swapped(noisy),
 print(
     f"right way round {learned:.2f} dB; swapped {on_noisy:.2f} dB, and {on_clean:.2f} on clean digits"
 )
-assert on_noisy < learned - 2 and on_clean > learned + 4
+assert clipped < on_noisy < learned - 2 and on_clean > learned + 4
 
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>
 #
 # It has never seen noise at its input. By (11.3) it learns the mean of its targets for a clean digit, and the
 # noise of the target has mean 0, so that mean is the digit itself: it learns to copy clean digits, and does that
-# well. Noise is new to it. A part of it is lost, because the Tanh keeps pixels in the range and the kernels have
-# learnt strokes only; the rest it copies, and nothing ever told it not to.
+# well. Noise is new to it. It removes a part, more than clipping does, but nothing has ever told it to.
 #
 # </details>
 #
@@ -623,7 +622,7 @@ assert there < with_shifts[1] - 2 and back > there and same < with_shifts[0]
 # |---|---|---|---|
 # | noise | $\tilde x = x + h \sigma \varepsilon$ | (N, ...) | `x + h * sigma * normal(keys, x.shape[1:])` |
 # | PSNR | $10 \log_{10} (h^2 / \text{error})$ | a number | `10 * math.log10(peak**2 / error)` |
-# | grid | $p' = R^\top (p - t)$ | (N, H, W, 2) | `affine_grid(matrix, 28, 28)` |
+# | grid | $v' = R^\top (v - t)$ | (N, H, W, 2) | `affine_grid(matrix, 28, 28)` |
 # | column | $c = ((x' + 1) W - 1) / 2$ | (N, H, W) | `((grid[..., 0] + 1) * width - 1) / 2` |
 # | pair | target moves, noise on the input only | (N, ...) twice | `corrupt(target, keys), target` |
 #
