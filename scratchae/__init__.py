@@ -26,16 +26,19 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.interchange import load_weights as load_weights
     from scratchae.interchange import save_weights as save_weights
     from scratchae.layers import GELU as GELU
+    from scratchae.layers import AvgPool2d as AvgPool2d
     from scratchae.layers import BatchNorm1d as BatchNorm1d
     from scratchae.layers import BatchNorm2d as BatchNorm2d
     from scratchae.layers import Conv2d as Conv2d
     from scratchae.layers import ConvTranspose2d as ConvTranspose2d
     from scratchae.layers import Flatten as Flatten
     from scratchae.layers import GaussianSampling as GaussianSampling
+    from scratchae.layers import GroupNorm as GroupNorm
     from scratchae.layers import Layer as Layer
     from scratchae.layers import LayerNorm as LayerNorm
     from scratchae.layers import LeakyReLU as LeakyReLU
     from scratchae.layers import Linear as Linear
+    from scratchae.layers import MaxPool2d as MaxPool2d
     from scratchae.layers import ReLU as ReLU
     from scratchae.layers import Residual as Residual
     from scratchae.layers import Sequential as Sequential
@@ -44,6 +47,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import Softplus as Softplus
     from scratchae.layers import Tanh as Tanh
     from scratchae.layers import Unflatten as Unflatten
+    from scratchae.layers import Upsample as Upsample
     from scratchae.losses import BCEWithLogitsLoss as BCEWithLogitsLoss
     from scratchae.losses import ContinuousBernoulliLoss as ContinuousBernoulliLoss
     from scratchae.losses import CrossEntropyLoss as CrossEntropyLoss
@@ -82,8 +86,9 @@ _HOMES = {
     "data": "Augmentation Batches Corruption Dataset digit_from_picture load",
     "errors": "ScratchaeError",
     "interchange": "export_onnx load_weights save_weights",
-    "layers": "BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GELU GaussianSampling Layer "
-    "LayerNorm LeakyReLU Linear ReLU Residual Sequential SiLU Sigmoid Softplus Tanh Unflatten",
+    "layers": "AvgPool2d BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GELU GaussianSampling "
+    "GroupNorm Layer LayerNorm LeakyReLU Linear MaxPool2d ReLU Residual Sequential SiLU Sigmoid Softplus "
+    "Tanh Unflatten Upsample",
     "losses": "BCEWithLogitsLoss ContinuousBernoulliLoss CrossEntropyLoss GaussianNLLLoss Loss MSELoss",
     "models": "VAE Autoencoder build register",
     "optim": "SGD Adam AdamW CosineAnnealingLR LinearLR OneCycleLR Optimizer ReduceLROnPlateau Schedule "

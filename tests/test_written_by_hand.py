@@ -37,11 +37,11 @@ ALLOWED = {
     "sign sign_ where gt gt_ ge lt le eq clamp clamp_min "
     "clamp_ maximum cos sin bitwise_xor bitwise_and __rshift__ addcmul "
     "addcmul_ addcdiv addcdiv_ lerp lerp_ abs ne isfinite",
-    "reductions": "sum mean amax all",
+    "reductions": "sum mean amax max all",
     "views": "view _unsafe_view reshape _reshape_alias t transpose permute expand as_strided "
     "unsqueeze squeeze slice select diagonal split split_with_sizes detach alias unbind unfold movedim "
     "flatten unflatten mT numpy_T set_",
-    "copies and new tensors": "clone copy_ _to_copy to contiguous cat zeros zeros_like new_zeros empty "
+    "copies and new tensors": "clone copy_ _to_copy to contiguous cat zeros zeros_like new_zeros new_full empty "
     "empty_like new_empty ones full scalar_tensor zero_ fill_ empty_strided new_empty_strided resize_ "
     "index_select arange stack full_like lift_fresh scatter",
     "numbers to Python": "_local_scalar_dense is_nonzero item",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from scratchae.checking.exercises import FLOAT32, Case, Exercise
@@ -31,7 +32,17 @@ class ExecutionResult:
 
 
 def run(function: Callable, exercise: Exercise, case: Case) -> ExecutionResult:
-    """Run the function on the case. An exception becomes `trouble`."""
+    """Run the function on the case. An exception becomes `trouble`.
+
+    Torch's own generator is seeded before the first call. So a function that draws random numbers which it
+    should not draw gives the same result as a mistake of the catalogue that draws them too.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return run_seeded(function, exercise, case)
+
+
+def run_seeded(function: Callable, exercise: Exercise, case: Case) -> ExecutionResult:
     arguments, untouched = case.arguments(), tensors_of(case.arguments())
     values, trouble = call(function, exercise, arguments)
     given = tensors_of(arguments)

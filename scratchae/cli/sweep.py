@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from scratchae.cli.app import DATA_HELP, Device, Model, app, console
+from scratchae.cli.app import DATA_HELP, Device, Model, app, console, option
 from scratchae.cli.train import DEFAULTS, describe, next_folder
 
 if TYPE_CHECKING:
@@ -53,6 +53,16 @@ def sweep(
     weight_decay: Annotated[
         float, typer.Option(help="L2 penalty: this factor times a weight is added to its gradient.")
     ] = DEFAULTS.weight_decay,
+    schedule: Annotated[
+        str,
+        typer.Option(help="Change the learning rates during training, such as cosine,warmup=2."),
+    ] = DEFAULTS.schedule,
+    clip_norm: Annotated[
+        float | None, option("Shorten a model's gradient if its norm is larger than this.", "off")
+    ] = None,
+    clip_value: Annotated[
+        float | None, option("Limit each element of the gradients to this size.", "off")
+    ] = None,
     device: Device = "auto",
     out: Annotated[
         Path | None,
@@ -93,6 +103,9 @@ def sweep(
                 epochs=epochs,
                 batch_size=batch_size,
                 weight_decay=weight_decay,
+                schedule=schedule,
+                clip_norm=clip_norm,
+                clip_value=clip_value,
                 device=device,
                 out=folder,
             )

@@ -146,7 +146,7 @@ def names() -> list[str]:
     """Return the names of the assignments of this library.
 
     >>> names()
-    ['hw1', 'hw2', 'hw3', 'hw4', 'hw5', 'hw6']
+    ['hw1', 'hw2', 'hw3', 'hw4', 'hw5', 'hw6', 'hw7']
     """
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 

@@ -22,7 +22,7 @@ course = typer.Typer(
 console = Console(highlight=False)
 
 AssignmentName = Annotated[
-    str, typer.Argument(help="hw1 to hw6, or the path of a TOML file of your own.")
+    str, typer.Argument(help="hw1 to hw7, or the path of a TOML file of your own.")
 ]
 SecretFile = Annotated[
     Path,
@@ -71,7 +71,7 @@ def grade(
             "of Gradescope, Canvas or Moodle.",
         ),
     ],
-    assignment: Annotated[str, typer.Option(help="hw1 to hw6, or the path of a TOML file.")],
+    assignment: Annotated[str, typer.Option(help="hw1 to hw7, or the path of a TOML file.")],
     out: Annotated[
         Path | None,
         typer.Option(help="The folder for the results.", show_default="grades-<assignment>"),

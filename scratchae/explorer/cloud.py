@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scratchae.explorer.quantise import base64_of, quantise
+from scratchae.explorer.quantise import pack, quantise
 
 POINTS = 2000  # in a cloud: a browser can rotate this many smoothly
 NUMBERS = 48_000  # in all codes together, 128 KB in the page: if codes are longer, there are fewer
@@ -54,9 +54,9 @@ def cloud(codes: Tensor, labels: Tensor | None) -> dict:
     axes = (spread * real)[:3, None] * directions[:3]
     share = (variance[:3].sum() / variance.sum().clamp_min(1e-300)).item() if width > 3 else 1.0
     return {
-        "codes": base64_of(q.T),
-        "scale": base64_of(scale),
-        "labels": None if labels is None else base64_of(labels.to(torch.uint8)),
+        "codes": pack(q.T),
+        "scale": pack(scale),
+        "labels": None if labels is None else pack(labels.to(torch.uint8)),
         "centre": rounded(centre),
         "axes": [rounded(axis) for axis in axes],
         "share": round(share, 4),

@@ -30,10 +30,19 @@ from scratchae.layers.conv_transpose2d import (
     conv_transpose2d_backward,
     conv_transpose2d_forward,
 )
+from scratchae.layers.groupnorm import GroupNorm, groupnorm_backward, groupnorm_forward
 from scratchae.layers.kl import kl_backward, kl_forward
 from scratchae.layers.layernorm import LayerNorm, layernorm_backward, layernorm_forward
 from scratchae.layers.linear import Linear, linear_backward, linear_forward
 from scratchae.layers.observe import observed
+from scratchae.layers.pooling import (
+    AvgPool2d,
+    MaxPool2d,
+    avg_pool2d_backward,
+    avg_pool2d_forward,
+    max_pool2d_backward,
+    max_pool2d_forward,
+)
 from scratchae.layers.reshape import Flatten, Unflatten
 from scratchae.layers.residual import Residual
 from scratchae.layers.sampling import GaussianSampling, sampling_backward, sampling_forward
@@ -49,19 +58,23 @@ from scratchae.layers.smooth_activations import (
     softplus_backward,
     softplus_forward,
 )
+from scratchae.layers.upsample import Upsample, upsample_backward, upsample_forward
 
 __all__ = [
     "GELU",
+    "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
     "ConvTranspose2d",
     "Flatten",
     "GaussianSampling",
+    "GroupNorm",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "MaxPool2d",
     "ReLU",
     "Residual",
     "Sequential",
@@ -70,7 +83,10 @@ __all__ = [
     "Softplus",
     "Tanh",
     "Unflatten",
+    "Upsample",
     "accumulate",
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
     "batchnorm_backward",
     "batchnorm_eval_backward",
     "batchnorm_eval_forward",
@@ -81,6 +97,8 @@ __all__ = [
     "conv_transpose2d_forward",
     "gelu_backward",
     "gelu_forward",
+    "groupnorm_backward",
+    "groupnorm_forward",
     "kl_backward",
     "kl_forward",
     "layernorm_backward",
@@ -89,6 +107,8 @@ __all__ = [
     "leaky_relu_forward",
     "linear_backward",
     "linear_forward",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
     "observed",
     "parameter",
     "relu_backward",
@@ -104,4 +124,6 @@ __all__ = [
     "softplus_forward",
     "tanh_backward",
     "tanh_forward",
+    "upsample_backward",
+    "upsample_forward",
 ]

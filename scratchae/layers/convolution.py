@@ -31,7 +31,7 @@ For ∂T/∂x, every entry of ∂T/∂cols is added to the pixel from which the 
 groups, the channels are divided into G groups that are computed independently, and there are G such
 matrices, one for each group.
 
-The four functions below take and return images as (N, C, H, W). Between them and in the helper
+The first four functions below take and return images as (N, C, H, W). Between them and in the helper
 functions, the channels are the last axis, so that one copy moves all channels of a pixel.
 """
 
@@ -87,7 +87,7 @@ def patches(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor
     >>> patches(x, (1, 4), Geometry((1, 2), padding=(0, 1))).tolist()
     [[[0.0, 1.0], [1.0, 2.0], [2.0, 3.0], [3.0, 0.0]]]
     """
-    pixels = zero_padded(x.permute(0, 2, 3, 1), positions, geometry)  # (N, H, W, C)
+    pixels = padded(x.permute(0, 2, 3, 1), positions, geometry)  # (N, H, W, C)
     return copied_in_long_runs(windows(pixels, positions, geometry))
 
 
@@ -125,20 +125,11 @@ def partial_x(w: Tensor, y: Tensor, size: tuple[int, int], geometry: Geometry) -
     >>> partial_x(w, y, (1, 3), Geometry((1, 2))).tolist()
     [[[[1.0, 12.0, 20.0]]]]
     """
-    (N, _, P, Q), G, (kH, kW) = y.shape, geometry.groups, geometry.kernel_size
+    (N, _, P, Q), G = y.shape, geometry.groups
     Y, W = image_to_rows(y, G), kernel_matrix(w, G)
     dcols = Y @ W  # (G, N·P·Q, kH·kW·C/G)
-    dcols = dcols.view(G, N, P, Q, kH, kW, w.shape[1])
-
-    # add every entry to its pixel, one tap (i, j) at a time: within one tap no pixel occurs twice
-    padded = y.new_zeros(N, *geometry.padded_size(size, (P, Q)), w.shape[1] * G)  # (N, H, W, C)
-    pixels = windows(padded, (P, Q), geometry)  # a view (G, N, P, Q, kH, kW, C/G)
-    for i in range(kH):
-        for j in range(kW):
-            pixels[:, :, :, :, i, j].add_(dcols[:, :, :, :, i, j])
-
-    (height, width), (top, left) = size, geometry.padding
-    return padded[:, top : top + height, left : left + width].permute(0, 3, 1, 2)
+    dwindows = dcols.view(G, N, P, Q, *geometry.kernel_size, w.shape[1])
+    return add_windows(dwindows, size, geometry)
 
 
 def windows(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
@@ -160,21 +151,40 @@ def windows(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor
     )
 
 
-def zero_padded(x: Tensor, positions: tuple[int, int], geometry: Geometry) -> Tensor:
-    """Return x (N, H, W, C) with zeros around it; return x itself if it needs no padding.
+def add_windows(dwindows: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
+    """Add every entry of dwindows (G, N, P, Q, kH, kW, C/G) to its pixel; return the image (N, C, H, W).
+
+    size: (H, W). Entries in the padding are dropped. It is the gradient of `padded` and `windows`.
+
+    >>> import torch
+    >>> dwindows = torch.tensor([[1.0, 2.0], [30.0, 40.0]]).view(1, 1, 1, 2, 1, 2, 1)
+    >>> add_windows(dwindows, (1, 3), Geometry((1, 2))).tolist()
+    [[[[1.0, 32.0, 40.0]]]]
+    """
+    (G, N, P, Q, kH, kW, per_group), (H, W), (top, left) = dwindows.shape, size, geometry.padding
+    image = dwindows.new_zeros(N, *geometry.padded_size(size, (P, Q)), per_group * G)
+    pixels = windows(image, (P, Q), geometry)  # a view (G, N, P, Q, kH, kW, C/G)
+    for i in range(kH):  # one tap (i, j) at a time: within one tap no pixel occurs twice
+        for j in range(kW):
+            pixels[:, :, :, :, i, j].add_(dwindows[:, :, :, :, i, j])
+    return image[:, top : top + H, left : left + W].permute(0, 3, 1, 2)
+
+
+def padded(x: Tensor, positions: tuple[int, int], geometry: Geometry, value: float = 0.0) -> Tensor:
+    """Return x (N, H, W, C) with this value around it; return x itself if it needs no padding.
 
     >>> import torch
     >>> pixels = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 3, 1)
-    >>> zero_padded(pixels, (1, 4), Geometry((1, 2), padding=(0, 1))).flatten().tolist()
+    >>> padded(pixels, (1, 4), Geometry((1, 2), padding=(0, 1))).flatten().tolist()
     [0.0, 1.0, 2.0, 3.0, 0.0]
     """
     (N, H, W, C), (top, left) = x.shape, geometry.padding
     size = geometry.padded_size((H, W), positions)
     if size == (H, W):
         return x
-    padded = x.new_zeros(N, *size, C)
-    padded[:, top : top + H, left : left + W] = x
-    return padded
+    image = x.new_full((N, *size, C), value)
+    image[:, top : top + H, left : left + W] = x
+    return image
 
 
 def kernel_matrix(w: Tensor, groups: int) -> Tensor:

@@ -9,23 +9,28 @@ a division by 0. (Pascanu, Mikolov and Bengio 2013; the formulas are those of to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 
-def clip_grad_norm(grad: Tensor, max_norm: float) -> Tensor:
+def clip_grad_norm(grad: Tensor | Sequence[Tensor], max_norm: float) -> Tensor:
     """Scale the gradient of all parameters in place, so that its norm is at most max_norm.
 
-    grad: one tensor with the gradients of all parameters, such as `optimizer.grad`. Returns the norm
-    before the change, shape ().
+    grad: one tensor with the gradients of all parameters, such as `optimizer.grad`, or several tensors that
+    together are the gradient. Returns the norm before the change, shape ().
 
     >>> grad = torch.tensor([3.0, 4.0])
     >>> clip_grad_norm(grad, max_norm=1.0).item(), grad
     (5.0, tensor([0.6000, 0.8000]))
     """
-    flat = grad.reshape(-1)
-    norm = torch.dot(flat, flat).sqrt()
-    grad.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
+    parts = [grad] if isinstance(grad, Tensor) else grad
+    flat = [part.reshape(-1) for part in parts]
+    norm = torch.stack([torch.dot(part, part) for part in flat]).sum().sqrt()
+    factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
+    for part in parts:
+        part.mul_(factor)
     return norm
 
 

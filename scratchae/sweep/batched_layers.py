@@ -1,13 +1,15 @@
 """Layers for M models at once: one layer for (M, N, ...) instead of M layers of the same kind.
 
 The models are independent: entry m of the output depends only on entry m of the input and on the
-tensors of layer m. No formula of a layer is repeated here, except Linear's. There are five ways:
+tensors of layer m. No formula of a layer is repeated here, except Linear's. There are six ways:
 
     Folded           For layers with channels: one layer of the same type, with M times as many channels
                      or groups of channels. Its input (N, M·C, ...) is made from (M, N, C, ...).
     BatchedLinear    For Linear: y[m] = x[m] W[m]ᵀ + b[m], a batched matrix product.
     the same layer   For a layer that computes each element separately and has no tensors, such as ReLU:
                      the axis M makes no difference.
+    OneBatch         For layers without tensors that compute each sample separately, such as MaxPool2d: the
+                     same layer, for (M, N, ...) as one batch of M·N samples.
     a shifted axis   For Flatten and Unflatten: the same layer, with its axes counted after the axis M.
     Looped           For all other layers: the M layers run one after the other.
 
@@ -26,14 +28,17 @@ from torch import Tensor
 from scratchae.errors import ScratchaeError
 from scratchae.layers import (
     GELU,
+    AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
     Flatten,
+    GroupNorm,
     Layer,
     LeakyReLU,
     Linear,
+    MaxPool2d,
     ReLU,
     Sequential,
     Sigmoid,
@@ -41,6 +46,7 @@ from scratchae.layers import (
     Softplus,
     Tanh,
     Unflatten,
+    Upsample,
     accumulate,
     parameter,
 )
@@ -173,6 +179,28 @@ class BatchedLinear(BatchedLayer):
         return {name: tensor[index] for name, tensor in own_tensors(self)}
 
 
+class OneBatch(BatchedLayer):
+    """M layers without tensors as one of them: (M, N, ...) is one batch of M·N samples for it.
+
+    >>> pools = OneBatch([MaxPool2d(2), MaxPool2d(2)])
+    >>> pools(torch.zeros(2, 5, 3, 8, 8)).shape
+    torch.Size([2, 5, 3, 4, 4])
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__(layers)
+        self.layer = copy.deepcopy(layers[0])
+
+    def forward_all(self, x: Tensor) -> Tensor:
+        return self.layer.forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def backward(self, dy: Tensor) -> Tensor:
+        return self.layer.backward(dy.flatten(0, 1)).unflatten(0, dy.shape[:2])
+
+    def state_of(self, index: int) -> dict[str, Tensor]:
+        return {}
+
+
 def in_rows(x: Tensor) -> Tensor:
     """Return x (M, ..., I) as (M, N, I): the axes between the first and the last become one batch axis.
 
@@ -239,6 +267,7 @@ def unflatten(layers: Sequence[Unflatten]) -> Unflatten:
 
 convolutions = partial(Folded, channels=("in_channels", "out_channels", "groups"))
 batchnorms = partial(Folded, channels=("num_features",))
+groupnorms = partial(Folded, channels=("num_groups", "num_channels"))
 
 # By the exact type of the layer, because a subclass may compute something else.
 BATCHED_FORMS: dict[type[Layer], Callable[[Sequence], Layer]] = {
@@ -247,6 +276,7 @@ BATCHED_FORMS: dict[type[Layer], Callable[[Sequence], Layer]] = {
     ConvTranspose2d: convolutions,
     BatchNorm1d: batchnorms,
     BatchNorm2d: batchnorms,
+    GroupNorm: groupnorms,
     ReLU: itself,
     LeakyReLU: itself,
     Tanh: itself,
@@ -254,6 +284,9 @@ BATCHED_FORMS: dict[type[Layer], Callable[[Sequence], Layer]] = {
     SiLU: itself,
     GELU: itself,
     Softplus: itself,
+    MaxPool2d: OneBatch,
+    AvgPool2d: OneBatch,
+    Upsample: OneBatch,
     Flatten: flatten,
     Unflatten: unflatten,
 }

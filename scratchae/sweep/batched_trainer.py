@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from scratchae.noise import noise_keys
-from scratchae.optim import Adam
+from scratchae.optim import Adam, Schedule, clip_grad_norm, clip_grad_value
 from scratchae.step import SupportsStep, train_step
 from scratchae.sweep.batched_model import BatchedModel
 from scratchae.sweep.pool import ImagePool
@@ -44,12 +44,29 @@ class Trial:
         return self.run.rows[-1][f"{which}_loss"]
 
 
+class BatchedAdam(Adam):
+    """Adam for the parameters of several models. The norm of each model's own gradient is clipped.
+
+    grads: for each model the views of `grad` that are its gradient; the trainer sets it.
+    """
+
+    grads: Sequence[Sequence[Tensor]] = ()
+
+    def clip(self, grad: Tensor) -> None:
+        if self.clip_value is not None:
+            clip_grad_value(grad, self.clip_value)
+        if self.clip_norm is not None:
+            for own in self.grads:
+                clip_grad_norm(own, self.clip_norm)
+
+
 class BatchedTrainer:
     """Trains the models of all trials together. The models must have the same layers.
 
-    A step is `train_step` on one BatchedModel, with an ordinary Adam that has a learning rate for
+    A step is `train_step` on one BatchedModel, with an Adam that has a learning rate for
     each parameter. The models are independent. If the loss of one model is not finite, its trial keeps
-    the model from before this step, and the training of the others does not change.
+    the model from before this step, and the training of the others does not change. schedule:
+    changes all learning rates.
 
     >>> from scratchae.models import build
     >>> from scratchae.training import Settings
@@ -64,12 +81,16 @@ class BatchedTrainer:
     True
     """
 
-    def __init__(self, trials: Sequence[Trial]) -> None:
+    def __init__(self, trials: Sequence[Trial], schedule: Schedule | None = None) -> None:
         self.trials, self.epoch = list(trials), 0
         self.settings = [trial.run.settings for trial in trials]
         self.model = BatchedModel([trial.run.model for trial in trials])
-        self.optimizer = Adam(self.model.parameters(), weight_decay=self.settings[0].weight_decay)
+        decay = self.settings[0].weight_decay
+        self.optimizer = BatchedAdam(self.model.parameters(), weight_decay=decay)
         self.optimizer.lr = self.learning_rates()
+        own, grad = self.settings[0], self.optimizer.grad
+        self.optimizer.configure(schedule, own.clip_norm, own.clip_value)
+        self.optimizer.grads = [self.parameters_of(m, grad) for m in range(len(self.trials))]
 
     def learning_rates(self) -> Tensor:
         """Return one learning rate for each parameter, in the order of the optimiser's buffer."""
@@ -161,7 +182,10 @@ class BatchedTrainer:
                 found.append((run, train_loss, test_loss, test_penalty))
         seconds = (time.perf_counter() - started) / len(self.trials)
         for run, train_loss, test_loss, test_penalty in found:
-            run.add_row(self.epoch, train_loss, test_loss, seconds, test_penalty)
+            more = {}
+            if (schedule := self.optimizer.schedule) is not None:
+                more["lr"] = float(schedule.rate(self.optimizer.steps - 1, run.settings.lr))
+            run.add_row(self.epoch, train_loss, test_loss, seconds, test_penalty, **more)
 
     def optimizer_of(self, trial: Trial) -> Adam:
         """Return an Adam for the trial's own model, with the trial's part of the state of `optimizer`."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -21,7 +22,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.files import replacing
 from scratchae.models import build
 from scratchae.models.registry import options_of
-from scratchae.optim import Adam
+from scratchae.optim import Adam, named_schedule
 from scratchae.step import loss_of
 from scratchae.sweep.batched_trainer import BatchedTrainer, Trial
 from scratchae.sweep.pool import ImagePool
@@ -70,6 +71,9 @@ def sweep(
     epochs: int = 20,
     batch_size: int = 64,
     weight_decay: float = 1e-5,
+    schedule: str = "none",
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
     device: str | torch.device = "auto",
     out: str | Path | None = None,
     progress: bool = True,
@@ -78,8 +82,9 @@ def sweep(
 
     Models of the same latent size train together. Up to rounding, each trial is equal to a run of `fit`
     with the same settings. data: one data set for all seeds, or {seed: data set}. latent: None means the
-    model's own latent size. out: the folder for sweep.csv, which is written after each latent size, and
-    for `best`, the run folder of the best trial.
+    model's own latent size. schedule (a text), clip_norm, clip_value: as in `fit`. A sweep has no averaged
+    weights, no early stopping and no schedule "plateau". out: the folder for sweep.csv, which is written
+    after each latent size, and for `best`, the run folder of the best trial.
 
     Raises ScratchaeError, before anything is trained, if a setting is wrong.
 
@@ -106,13 +111,23 @@ def sweep(
     device, found, adam = choose_device(device), Sweep(), None
     with flushing_denormals():
         pool = ImagePool(data, seeds, first, device)
+        chosen = None
+        if schedule != "none":
+            steps = math.ceil(pool.n / batch_size)
+            schedule, chosen = named_schedule(schedule, epochs, steps)
+        extras: dict[str, Any] = {
+            "schedule": schedule,
+            "clip_norm": clip_norm,
+            "clip_value": clip_value,
+        }
         for place, name in enumerate(names, start=1):
+            same = (epochs, batch_size, float(weight_decay))
             trials = [
-                new_trial(name, pool, epochs, batch_size, float(rate), float(weight_decay), seed)
+                new_trial(name, pool, *same, float(rate), seed, **extras)
                 for rate in lr
                 for seed in seeds
             ]
-            trainer = BatchedTrainer(trials)
+            trainer = BatchedTrainer(trials, chosen)
             started = time.perf_counter()
             words = f"{name}, {len(trials)} {'models' if len(trials) > 1 else 'model'}"
             words += f" ({place}/{len(names)})" if len(names) > 1 else ""
@@ -131,11 +146,12 @@ def new_trial(
     pool: ImagePool,
     epochs: int,
     batch_size: int,
-    lr: float,
     weight_decay: float,
+    lr: float,
     seed: int,
+    **extras: Any,
 ) -> Trial:
-    """Return a trial before its first epoch."""
+    """Return a trial before its first epoch. extras: its schedule and limits of gradients, for its settings."""
     model, part = build(name, seed).to(pool.device), pool.parts[seed]
     settings = Settings(
         model=name,
@@ -149,6 +165,7 @@ def new_trial(
         seed=seed,
         optimizer=repr(Adam(model.parameters(), lr=lr, weight_decay=weight_decay)),
         loss=repr(loss_of(model)),
+        **extras,
         test_checksum=part.test_checksum,
     )
     return Trial(Run(model, settings))

@@ -36,13 +36,15 @@ from tests.helpers.solutions import ADAM_IN_FLOAT32, SOLUTIONS, TENSORS, WRAPPER
 
 
 @needs_sandbox
-@pytest.mark.parametrize("name", ["hw1", "hw2", pytest.param("hw3", marks=pytest.mark.slow), "hw4"])
+@pytest.mark.parametrize(
+    "name", ["hw1", "hw2", pytest.param("hw3", marks=pytest.mark.slow), "hw4", "hw7"]
+)
 def test_the_answers_earn_every_point_and_no_flag(grader, name):
     check_reference(grader(name))
 
 
 @needs_sandbox
-@pytest.mark.parametrize("name", ["hw1", "hw2", "hw3", "hw4", "hw5"])
+@pytest.mark.parametrize("name", ["hw1", "hw2", "hw3", "hw4", "hw5", "hw7"])
 def test_what_is_handed_out_earns_nothing(grader, name):
     files = student_files(load_assignment(name), "ada")
     result = grade(grader(name), {k: v for k, v in files.items() if k.endswith(".py")})
@@ -68,10 +70,10 @@ def earns_every_point(grader, name, files):
     assert result["score"] == result["points"], wrong[:2]
 
 
-WRITE = ("hw1", "hw2", "hw3", "hw4")
+WRITE = ("hw1", "hw2", "hw3", "hw4", "hw7")
 WRAPPED = [
     pytest.param(name, how, marks=[] if name == "hw1" else [pytest.mark.slow])
-    for name in ("hw1", "hw3", "hw4")
+    for name in ("hw1", "hw3", "hw4", "hw7")
     for how in WRAPPERS
 ]
 

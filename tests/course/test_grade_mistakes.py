@@ -21,7 +21,7 @@ from tests.helpers.submissions import class_of_every_kind, small_assignment
 pytestmark = needs_sandbox
 
 
-@pytest.fixture(scope="module", params=["hw1", "hw2", "hw3", "hw4"])
+@pytest.fixture(scope="module", params=["hw1", "hw2", "hw3", "hw4", "hw7"])
 def sandbox(request):
     files = SandboxFiles(load_assignment(request.param))
     with Sandbox(files, "bubblewrap", Limits()) as sandbox:

@@ -131,7 +131,7 @@ def test_the_analysis_sees_what_need_not_be_used():
 def test_the_analysis_of_the_answers_finds_nothing_to_flag():
     from scratchae.course.blanked_sources import master_sources
 
-    for name in ("hw1", "hw2", "hw3", "hw4"):
+    for name in ("hw1", "hw2", "hw3", "hw4", "hw7"):
         for file, source in master_sources(load_assignment(name)).items():
             assert analyse(source)["policy"] == [], file
 

@@ -18,13 +18,16 @@ import torch
 
 MODULES = (
     *(
+        "AvgPool2d",
         "BatchNorm1d",
         "BatchNorm2d",
         "Conv2d",
         "ConvTranspose2d",
+        "GroupNorm",
         "LayerNorm",
         "LeakyReLU",
         "Linear",
+        "MaxPool2d",
     ),
     *(
         "BCEWithLogitsLoss",

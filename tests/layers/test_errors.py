@@ -8,13 +8,16 @@ import torch
 from scratchae.errors import ScratchaeError
 from scratchae.layers import (
     GELU,
+    AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
     Flatten,
+    GroupNorm,
     LeakyReLU,
     Linear,
+    MaxPool2d,
     ReLU,
     Sequential,
     Sigmoid,
@@ -22,6 +25,7 @@ from scratchae.layers import (
     Softplus,
     Tanh,
     Unflatten,
+    Upsample,
 )
 from scratchae.losses import MSELoss
 from scratchae.models import build, fc, register
@@ -141,6 +145,26 @@ say(
     *("ConvTranspose2d(1, 1", "nothing of images of 2 x 5", "less padding"),
 )
 
+say(
+    *("small_image_into_pool", lambda: MaxPool2d(5)(ones(2, 1, 4, 9))),
+    *("MaxPool2d(5", "4 x 9", "smaller than its window"),
+)
+say("flat_into_pool", lambda: AvgPool2d(2)(ones(2, 784)), "AvgPool2d(2", "(2, 784)", "Unflatten")
+say("pool_no_channels", lambda: AvgPool2d(2)(ones(2, 0, 4, 4)), "(2, 0, 4, 4)")
+say("integers_into_pool", lambda: MaxPool2d(2)(ones(1, 4, 4, dtype=torch.long)), "int64")
+say("vectors_into_upsample", lambda: Upsample(4)(ones(2, 3, 5)), "(N, C, H, W)", "(2, 3, 5)")
+say("empty_into_upsample", lambda: Upsample(4)(ones(2, 3, 5, 0)), "(N, C, H, W)", "(2, 3, 5, 0)")
+say("integers_into_upsample", lambda: Upsample(4)(ones(1, 1, 2, 2, dtype=torch.long)), "int64")
+say(
+    *("nothing_upsampled", lambda: Upsample(scale_factor=(1, 0.3))(ones(1, 1, 2, 2))),
+    *("leaves nothing of images of 2 x 2", "larger scale_factor"),
+)
+
+say("group_channels", lambda: GroupNorm(2, 4)(ones(2, 3, 5)), "(N, 4, ...)", "(2, 3, 5)", "axis 1")
+say("group_vector", lambda: GroupNorm(2, 4)(ones(4)), "(N, 4, ...)", "(4,)")
+say("group_of_one", lambda: GroupNorm(4, 4)(ones(1, 4)), "one value per group", "fewer groups")
+say("group_dtype", lambda: GroupNorm(2, 4)(ones(2, 4).double()), "float32 but got float64")
+
 # backward
 say("backward_first", lambda: Linear(3, 2).backward(ones(5, 2)), "Linear(3, 2)", "call forward")
 say("model_backward_first", lambda: fc().backward(ones(5, 784)), "before forward")
@@ -230,6 +254,40 @@ say("num_features_float", lambda: BatchNorm2d(3.0), "num_features", "whole numbe
 say("eps", lambda: BatchNorm2d(3, eps=-1e-5), "BatchNorm2d", "eps >= 0", "-1e-05")
 say("momentum", lambda: BatchNorm2d(3, momentum=2), "BatchNorm2d", "momentum", "0 and 1", "got 2")
 say("slope", lambda: LeakyReLU("steep"), "LeakyReLU", "negative_slope", "'steep'")
+say("groups_0", lambda: GroupNorm(0, 4), "num_groups", ">= 1", "got 0")
+say("group_channels_0", lambda: GroupNorm(2, 0), "num_channels", ">= 1", "got 0")
+say("groups_float", lambda: GroupNorm(2.0, 4), "num_groups", "whole number", "got 2.0")
+say("groups_uneven", lambda: GroupNorm(3, 4), "4 channels into 3 equal groups", "divide")
+say("group_eps", lambda: GroupNorm(2, 4, eps=-1), "GroupNorm", "eps >= 0", "got -1")
+say("pool_kernel_0", lambda: MaxPool2d(0), "MaxPool2d", "kernel_size", "got 0")
+say("pool_stride_0", lambda: AvgPool2d(2, 0), "AvgPool2d", "stride", ">= 1", "got 0")
+say("pool_dilation_0", lambda: MaxPool2d(2, dilation=0), "MaxPool2d", "dilation", "got 0")
+say("pool_padding", lambda: MaxPool2d((3, 2), padding=2), "half of kernel_size", "padding=2")
+say("pool_negative_padding", lambda: AvgPool2d(3, padding=-1), "AvgPool2d", "padding", ">= 0")
+say(
+    "indices",
+    lambda: MaxPool2d(2, return_indices=True),
+    "omit return_indices",
+    "max_pool2d_forward",
+)
+say("divisor_0", lambda: AvgPool2d(2, divisor_override=0), "divisor_override", "got 0")
+say("divisor_float", lambda: AvgPool2d(2, divisor_override=2.5), "whole number", "got 2.5")
+say("divisor_bool", lambda: AvgPool2d(2, divisor_override=True), "whole number", "got True")
+say("upsample_mode", lambda: Upsample(4, mode="bilinear"), "'nearest' only", "'bilinear'")
+say("upsample_corners", lambda: Upsample(4, align_corners=True), "align_corners", "omit it")
+say("upsample_both", lambda: Upsample(4, 2), "either size or scale_factor", "size=4")
+say("upsample_neither", lambda: Upsample(), "either size or scale_factor", "size=None")
+say(
+    *("upsample_recompute", lambda: Upsample(4, recompute_scale_factor=True)),
+    *("given size", "omit recompute_scale_factor"),
+)
+say("upsample_size", lambda: Upsample(0), "Upsample", "size", "got 0")
+say("upsample_factor", lambda: Upsample(scale_factor=-1), "scale_factor", "> 0", "got -1")
+say("upsample_factor_0", lambda: Upsample(scale_factor=0), "scale_factor", "> 0", "got 0")
+say("upsample_factors", lambda: Upsample(scale_factor=(1, 2, 3)), "a pair", "(1, 2, 3)")
+say("upsample_endless", lambda: Upsample(scale_factor=float("inf")), "scale_factor", "got inf")
+say("upsample_bool", lambda: Upsample(scale_factor=True), "scale_factor", "got True")
+say("upsample_text", lambda: Upsample(scale_factor="2"), "scale_factor", "'2'")
 say("approximate", lambda: GELU("sigmoid"), "GELU", "'none' or 'tanh'", "'sigmoid'")
 say("silu_inplace", lambda: SiLU(True), "SiLU", "overwrites", "omit inplace=True")
 say("beta_0", lambda: Softplus(0), "Softplus divides by beta", "beta=0")

@@ -617,11 +617,11 @@ def test_the_command_says_when_all_diverged(call, digits):
 def test_an_interrupt_leaves_the_sizes_that_are_done(call, digits, monkeypatch):
     step, done = BatchedTrainer.step, []
 
-    def tired(trainer, x):
+    def tired(trainer, *args):
         done.append(1)
         if len(done) == 5:
             raise KeyboardInterrupt
-        return step(trainer, x)
+        return step(trainer, *args)
 
     monkeypatch.setattr(BatchedTrainer, "step", tired)
     given = ("--data", digits, "--lr", "1e-3", "--seeds", 1, "--epochs", 1, "--latent", "2,3")

@@ -8,9 +8,9 @@ function, nor calls it. `handed_in` is the text of one as it stands in a student
 import inspect
 import textwrap
 
-from tests.helpers.solutions import batchnorm, common, convolutions, dense, training
+from tests.helpers.solutions import batchnorm, common, convolutions, dense, training, vae
 
-PARTS = (dense, convolutions, batchnorm, training)
+PARTS = (dense, convolutions, batchnorm, training, vae)
 SOLUTIONS = {name: styles for part in PARTS for name, styles in part.SOLUTIONS.items()}
 
 
@@ -115,5 +115,12 @@ TENSORS = {  # the pure functions, with the arguments that are tensors
     "conv_transpose2d_backward": "dy, x, weight",
     "batchnorm_forward": "x, weight, bias",
     "batchnorm_backward": "dy, xhat, weight, var",
+    "sampling_forward": "mu, logvar, eps",
+    "sampling_backward": "dz, logvar, eps",
+    "bce_with_logits_forward": "logits, target",
+    "bce_with_logits_backward": "logits, target",
+    "kl_forward": "mu, logvar",
+    "kl_backward": "mu, logvar",
+    "elbo_loss": "logits, target, mu, logvar",
     "running_statistics": "running_mean, running_var, mean, var",
 }

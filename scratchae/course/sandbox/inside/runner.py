@@ -97,6 +97,7 @@ def run_test(module: types.ModuleType, test: dict, body: bytes, packer: Packer) 
             return problem
         if "session" in test:
             objects = make_session(test["session"], body)
+        torch.manual_seed(0)  # as scratchae.checking.execution.run does
         for i, specs in enumerate(test["calls"]):
             arguments = {
                 name: objects[spec["object"]]
