@@ -21,7 +21,7 @@ from scratchae.training.likelihood import ACTIVE, of_model
 from scratchae.training.ppca import linear_log_likelihood, ppca
 from scratchae.training.preparation import pixels_for
 
-IMAGES, BATCH, STEPS, LR = 2000, 200, 6000, 0.003
+IMAGES, BATCH, STEPS, LR = 2000, 200, 12_000, 0.01
 
 
 def collapse() -> None:
