@@ -8,7 +8,7 @@ from torch import Tensor
 from scratchae.explorer.quantise import pack, quantise
 
 POINTS = 2000  # in a cloud: a browser can rotate this many smoothly
-NUMBERS = 48_000  # in all codes together, 128 KB in the page: if codes are longer, there are fewer
+NUMBERS = 48_000  # in all codes together, 64 KB in the page: if codes are longer, there are fewer
 FLAT = 1e-6  # of the largest spread: an axis with a smaller spread contains only rounding errors
 FEWEST = 20  # images of each digit (if there are that many), even if another digit is rarer
 
@@ -43,7 +43,8 @@ def cloud(codes: Tensor, labels: Tensor | None) -> dict:
     codes = codes.double()
     centre = codes.mean(dim=0)  # (D,)
     width = codes.shape[1]
-    q, scale = quantise(codes.T, torch.int16)  # one scale per dimension of the code
+    kind = torch.int16 if width <= 3 else torch.int8  # long codes are drawn as a projection
+    q, scale = quantise(codes.T, kind)  # one scale per dimension of the code
     if width <= 3:
         spread, directions = codes.std(dim=0, correction=0), torch.eye(width, dtype=codes.dtype)
     else:

@@ -12,7 +12,7 @@ async function unpack(content) {
   }
   const bytes = Uint8Array.from(atob(content.packed), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'));
-  const Kind = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array, float32: Float32Array }[content.dtype];
+  const Kind = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array }[content.dtype];
   return new Kind(await new Response(stream).arrayBuffer());
 }
 
@@ -100,6 +100,29 @@ function batchnorm(layer) {
   };
 }
 
+/** The largest number of each window of an image, or their average. Padding is never a part of it. */
+function pool({ kind, kernel, stride, padding, dilation, share, shape }, [, H, W]) {
+  const [C, P, Q] = shape;
+  const largest = kind === 'MaxPool2d';
+  return (x, y) => {
+    for (let at = 0; at < C * P * Q; at++) {
+      const [c, p, q] = [Math.floor(at / P / Q), Math.floor(at / Q) % P, at % Q];
+      let [most, sum, count] = [-Infinity, 0, 0];
+      for (let i = 0; i < kernel[0]; i++) {
+        const row = stride[0] * p + dilation[0] * i - padding[0];
+        if (row < 0 || row >= H) continue;
+        for (let j = 0; j < kernel[1]; j++) {
+          const column = stride[1] * q + dilation[1] * j - padding[1];
+          if (column < 0 || column >= W) continue;
+          const value = x[(c * H + row) * W + column];
+          [most, sum, count] = [Math.max(most, value), sum + value, count + 1];
+        }
+      }
+      y[at] = largest ? most : (sum / count) * share[at];
+    }
+  };
+}
+
 /** y = S(x) + F(x): the layers inside, and the shortcut, which may be empty. */
 function residual(layer, inShape) {
   const [body, shortcut] = [layer.body, layer.shortcut].map((layers) => new Network(layers, inShape));
@@ -115,6 +138,8 @@ const MAKERS = {
   ConvTranspose2d: (layer, inShape) => convolution(layer, inShape, true),
   BatchNorm1d: batchnorm,
   BatchNorm2d: batchnorm,
+  MaxPool2d: pool,
+  AvgPool2d: pool,
   Residual: residual,
   GaussianSampling: () => (x, y) => y.set(x.subarray(0, y.length)), // the means, without noise
 };

@@ -9,6 +9,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.explorer.operators import operators_of
 from scratchae.explorer.quantise import pack, quantise, quantise_for
 from scratchae.layers import (
+    AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
@@ -16,6 +17,7 @@ from scratchae.layers import (
     GaussianSampling,
     Layer,
     Linear,
+    MaxPool2d,
     Residual,
     Sequential,
 )
@@ -95,6 +97,8 @@ def by_name(layer: Layer, x: Tensor | None = None, most: int = FINE) -> dict | N
     """
     if type(layer) is Linear:
         return weights(layer, x, most)
+    if (type(layer) is MaxPool2d or type(layer) is AvgPool2d) and x is not None:
+        return pool(layer, x)
     if type(layer) is GaussianSampling:
         return {"mean": True}
     if type(layer) is Conv2d or type(layer) is ConvTranspose2d:
@@ -146,6 +150,16 @@ def convolution(layer: Conv2d | ConvTranspose2d) -> dict:
         "dilation": list(layer.dilation),
         "groups": layer.groups,
     }
+
+
+def pool(layer: MaxPool2d | AvgPool2d, x: Tensor) -> dict:
+    """Return the windows. An average is that of the pixels inside the image times `share`."""
+    names = {"kernel": "kernel_size", "stride": "stride", "padding": "padding"}
+    windows: dict = {key: list(getattr(layer, name)) for key, name in names.items()}
+    if isinstance(layer, MaxPool2d):
+        return {**windows, "dilation": list(layer.dilation)}
+    ones = torch.ones_like(x[:1])
+    return {**windows, "dilation": [1, 1], "share": pack(layer.forward(ones)[0])}
 
 
 def batchnorm(layer: BatchNorm1d | BatchNorm2d) -> dict:

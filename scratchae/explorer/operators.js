@@ -74,6 +74,9 @@ const STEPS = {
   rows({ name, length }, y, x) {
     for (let i = 0; i < y.length; i++) y[i] = ROWS[name](x.subarray(i * length, (i + 1) * length));
   },
+  gather({ index }, y, x) {
+    for (let i = 0; i < y.length; i++) y[i] = x[index[i]];
+  },
   cat({ lengths }, y, ...parts) {
     for (let at = 0, row = 0; at < y.length; row++) {
       parts.forEach((part, i) => {

@@ -8,6 +8,7 @@ operators (operators.js). Slot 0 contains the input. Each step fills the next sl
     map         an elementwise operator on one, two or three slots of the same size
     rows        the sum, mean, maximum or minimum of each row of `length` elements
     matmul      (B, N, K) times (B, K, M)
+    gather      the elements of a slot by their indices
     cat         slots side by side: `lengths` elements of each of them in turn
 """
 
@@ -97,6 +98,10 @@ class Recorder(TorchDispatchMode):
             for bound, way in ((low, "maximum"), (high, "minimum")):
                 slot = slot if bound is None else self.map(way, (Slot(slot), bound), y)
             return slot
+        if name == "index_select":
+            seen = func(indices(args[0].shape), *args[1:], **kwargs).int()
+            slot = self.slot(args[0])
+            return self.add(op="gather", of=[slot], index=pack(seen), size=seen.numel())
         if name == "cat":
             return self.cat(args[0], y, *args[1:], **kwargs)
         if name == "square":

@@ -4,10 +4,7 @@ import base64
 import copy
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,24 +18,34 @@ from scratchae.explorer import write_page
 from scratchae.explorer.network import describe
 from scratchae.explorer.quantise import quantise
 from scratchae.layers import (
+    GELU,
+    AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
     Flatten,
+    GroupNorm,
     Layer,
+    LayerNorm,
     LeakyReLU,
     Linear,
+    MaxPool2d,
     ReLU,
+    Residual,
     Sequential,
     Sigmoid,
+    SiLU,
+    Softplus,
     Tanh,
     Unflatten,
+    Upsample,
 )
 from scratchae.models import Autoencoder, build
 from scratchae.training import Run, Settings, fit
 from scratchae.training.evaluation import evaluating
-from tests.helpers.browser import DESK, PHONE, Watched, chromium, frame, opened
+from tests.explorer.pages import explored, grey, middle, painted
+from tests.helpers.browser import DESK, PHONE, frame
 from tests.helpers.runs import few_digits
 
 OTHERS = [
@@ -46,12 +53,6 @@ OTHERS = [
     for name in ("fc,latent=1", "fc,latent=2", "fc,latent=8")
 ]
 NEAR = 0.15  # of 2, the range of a pixel: what int8 weights may cost
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -73,47 +74,11 @@ def trained(browser, tmp_path_factory):
     return get
 
 
-@contextmanager
-def explored(browser, path: Path, *viewport, **options) -> Iterator[Watched]:
-    """The page of a run, when it is ready; the tests call the parts of its first panel by short names."""
-    with opened(browser, path, *viewport, **options) as watched:
-        watched.page.wait_for_selector("body[data-ready]")
-        watched.page.evaluate(
-            "() => { const { encoder, decoder, cloud, codes } = panels[0];"
-            "  Object.assign(window, { encoder, decoder, cloud, codes }); }"
-        )
-        yield watched
-
-
 @pytest.fixture
 def fc(browser, trained):
     with explored(browser, trained("fc")[1]) as watched:
         yield watched.page
         assert not watched.complaints
-
-
-def grey(page, canvas: str, nth: int = 0) -> np.ndarray:
-    """What stands on the nth canvas of 28 x 28 with this id or class, 0 to 255."""
-    found = page.evaluate(
-        """([name, nth]) => {
-          const copy = new OffscreenCanvas(28, 28).getContext('2d', { willReadFrequently: true });
-          copy.drawImage(document.querySelectorAll(`#${name}, .${name}`)[nth], 0, 0);
-          return Array.from(copy.getImageData(0, 0, 28, 28).data);
-        }""",
-        [canvas, nth],
-    )
-    return np.array(found).reshape(28, 28, 4)[:, :, 0]
-
-
-def painted(pixels: torch.Tensor) -> np.ndarray:
-    """Pixels in [-1, 1] as the page paints them."""
-    return (pixels.double().numpy().reshape(28, 28) + 1) * 127.5
-
-
-def middle(page, selector: str) -> tuple[float, float]:
-    page.locator(selector).scroll_into_view_if_needed()
-    box = page.locator(selector).bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 # --- the page as a whole
@@ -291,7 +256,8 @@ def networks(draw) -> tuple[Sequential, tuple[int, ...]]:
     for _ in range(draw(st.integers(1, 4))):
         groups, out = draw(st.sampled_from([1, 2])), 2 * draw(st.integers(1, 2))
         kernel, bias = draw(pair), draw(st.booleans())
-        kind = draw(st.sampled_from(["conv", "same", "back", "norm", "rows", "bend"]))
+        kinds = ["conv", "same", "back", "norm", "rows", "bend", "pool", "upsample", "skip"]
+        kind = draw(st.sampled_from(kinds))
         if kind == "conv" and min(here[1:]) >= 3:
             near = {"stride": draw(pair), "padding": draw(st.integers(0, 2)), "groups": groups}
             new = [Conv2d(here[0], out, kernel, **near, bias=bias, generator=g)]
@@ -303,6 +269,8 @@ def networks(draw) -> tuple[Sequential, tuple[int, ...]]:
             near = {"stride": stride, "padding": draw(st.integers(0, 1)), "groups": groups}
             near |= {"output_padding": tuple(s - 1 for s in stride), "dilation": draw(pair)}
             new = [ConvTranspose2d(here[0], out, (3, 3), **near, bias=bias, generator=g)]
+        elif kind == "norm" and draw(st.booleans()):
+            new = [GroupNorm(2, here[0])] if here[0] % 2 == 0 else [LayerNorm(here)]
         elif kind == "norm":
             flat = draw(st.booleans())
             norm = (BatchNorm1d if flat else BatchNorm2d)(here[0], affine=draw(st.booleans()))
@@ -311,6 +279,20 @@ def networks(draw) -> tuple[Sequential, tuple[int, ...]]:
             new = [Flatten(2), norm, Unflatten(2, here[1:])] if flat else [norm]
         elif kind == "rows":
             new = [Linear(here[2], draw(st.integers(3, 6)), bias, generator=g)]
+        elif kind == "pool":
+            windows = {"stride": draw(pair), "padding": draw(st.integers(0, 1))}
+            windows["ceil_mode"] = draw(st.booleans())
+            inside = draw(st.booleans())
+            average = AvgPool2d((2, 3), **windows, count_include_pad=inside)
+            largest = MaxPool2d((3, 2), **windows, dilation=1 + inside)
+            fits = min(here[1:]) >= 5
+            new = [draw(st.sampled_from([average, largest]))] if fits else []
+        elif kind == "upsample":
+            new = [Upsample(scale_factor=draw(st.sampled_from([2, (1.5, 2)])))]
+        elif kind == "skip":
+            body = Sequential(SiLU(), Conv2d(here[0], out, 1, generator=g), GELU())
+            new = [Residual(body, Conv2d(here[0], out, 1, generator=g))]
+            new += [Residual(Softplus())]
         else:
             new = [draw(st.sampled_from([ReLU, Tanh, Sigmoid, lambda: LeakyReLU(0.3)]))()]
         layers += new
@@ -328,7 +310,7 @@ def test_any_layers_compute_what_the_library_computes(fc_forever, network, seed,
     """Against a copy whose weights are the rounded ones, so that nothing but rounding is left."""
     model, shape = network
     rounded = copy.deepcopy(model)
-    for _, layer in rounded.leaves():
+    for _, layer in rounded.modules():
         if isinstance(layer, Linear | Conv2d | ConvTranspose2d):
             q, scale = quantise(layer.weight, dtype)
             layer.weight.copy_(q * scale.view(-1, *[1] * (q.ndim - 1)))

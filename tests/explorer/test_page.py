@@ -26,6 +26,7 @@ from scratchae.explorer.network import by_name, describe
 from scratchae.explorer.page import SCRIPTS, STYLES
 from scratchae.explorer.quantise import pack, quantise, quantise_for
 from scratchae.layers import (
+    AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
@@ -34,6 +35,7 @@ from scratchae.layers import (
     GaussianSampling,
     Layer,
     Linear,
+    MaxPool2d,
     ReLU,
     Sequential,
     Unflatten,
@@ -152,7 +154,9 @@ def test_a_code_is_its_centre_and_its_places_along_the_axes(width, count, seed):
     found = cloud(codes, torch.arange(count) % 10)
     q = unpacked(found["codes"]).reshape(count, width)
     back = q * unpacked(found["scale"])
-    np.testing.assert_allclose(back, codes, atol=2 * codes.abs().max().item() / 32767)
+    np.testing.assert_allclose(
+        back, codes, atol=codes.abs().max().item() / (127 if width > 3 else 32767)
+    )
     axes, centre = np.array(found["axes"]), np.array(found["centre"])
     assert axes.shape == (min(width, 3), width)
     np.testing.assert_allclose(axes @ axes.T * (1 - np.eye(len(axes))), 0, atol=1e-3)
@@ -182,7 +186,7 @@ def test_codes_that_are_all_the_same_can_be_drawn():
         assert np.abs(found["axes"]).max() < 1e-6 and found["labels"] is None
 
 
-@pytest.mark.parametrize("name", ["fc", "conv", "fc,latent=1", "fc,latent=64", "vae", "conv-vae"])
+@pytest.mark.parametrize("name", ["fc", "conv", "fc,latent=1", "fc,latent=64", "conv-vae"])
 def test_a_page_is_one_small_file_that_asks_for_nothing(name):
     text = page(untrained(name), few_digits())
     (run,) = content(text)["runs"]
@@ -261,10 +265,14 @@ def test_the_page_has_a_form_for_every_layer_that_is_known_by_name():
         ConvTranspose2d(1, 2, 3),
         BatchNorm1d(3),
         BatchNorm2d(3),
+        MaxPool2d(2),
+        AvgPool2d(2),
         GaussianSampling(),
     ]
     for layer in layers:
-        assert by_name(layer) and re.search(rf"^  {type(layer).__name__}: ", script, re.M)
+        assert by_name(layer, torch.zeros(2, 1, 4, 4)) and re.search(
+            rf"^  {type(layer).__name__}: ", script, re.M
+        )
     assert by_name(ReLU()) is None
 
 
