@@ -5,7 +5,7 @@ class Cloud {
     Object.assign(this, { canvas, codes, turn: 0.6, tilt: 0.35, depth: 0 });
     this.solid = codes.axes.length === 3;
     this.shown = new Set(); // digits to highlight; if empty, all are
-    this.marks = []; // {code, text, sigma}, drawn as rings; with sigma, as ellipses
+    this.marks = []; // {code, text, sigma, dot}, drawn as rings; with sigma, as ellipses; or as dots
     this.plane = null; // decoded images behind the points
     this.line = null; // [code, code]
     this.middles = codes.middles();
@@ -101,13 +101,15 @@ class Cloud {
       context.lineTo(cx + 12 * dx, cy + 12 * dy);
     }
     this.stroke();
-    for (const { code, text, sigma } of this.marks) {
+    for (const { code, text, sigma, dot } of this.marks) {
       const [x, y] = at(code);
       context.beginPath();
-      context.arc(x, y, sigma ? 2.5 : 7, 0, 7);
+      context.arc(x, y, dot ? 4 : sigma ? 1 : 7, 0, 7);
       this.stroke();
+      context.fillStyle = theme.positive;
+      if (dot) context.fill();
       if (sigma) this.ellipse(code, sigma, basis);
-      if (text) this.write(text, [x, y - 17], 13);
+      if (text) this.write(text, [x, y + (dot ? 17 : -17)], 13);
     }
   }
 

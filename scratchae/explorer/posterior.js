@@ -86,7 +86,7 @@ class Posterior {
     const kl = mu.reduce((sum, m, d) => sum + (m * m + sigma[d] ** 2 - 1) / 2 - Math.log(sigma[d]), 0);
     this.part('kl').textContent = `KL divergence from the prior: ${number(kl)} nats.`;
     panel.marks.input = { code: mu, text: 'μ', sigma: sigma.map((value) => s * value) };
-    panel.marks.sample = { code: z, text: 'z' };
+    panel.marks.sample = { code: z, text: 'z', dot: true };
     drawClouds();
   }
 
