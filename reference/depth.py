@@ -105,7 +105,7 @@ def picture(rows: list[dict], mean_error: float, steps: dict[str, dict]) -> Figu
             ax.plot([], [], color=colour, label=row["model"])
         ax.axhline(mean_error, color="black", linestyle=":", linewidth=1, label="the mean image")
         ax.set(title=f"code of {latent} numbers", xlabel="epoch", ylim=(0, None))
-        ax.set_xticks(range(1, len(row["losses"]) + 1))
+        ax.set_xticks(range(1, len(row["losses"][0]) + 1))
     axes[0].set_ylabel("mean squared error on test digits")
     axes[0].legend(loc="lower left", fontsize=8, frameon=False)
     for name, found in steps.items():

@@ -49,6 +49,10 @@ TESTS = {  # a file's own test files, and words: the name of a test has one of t
     "layers/activations.py": (LAYERS, "relu or tanh or sigmoid or sequential or errors"),
     "layers/reshape.py": (LAYERS, "flatten or sequential or errors"),
     "layers/init.py": (["layers/test_initial_weights", *LAYERS[:-2]], ""),
+    "layers/kl.py": (
+        ["losses/test_kl", "layers/test_promises"],
+        "kl or divergence or prior or elbo",
+    ),
     "layers/": (LAYERS, ""),
     "losses/": (LOSSES, ""),
     "optim/named.py": (["optim/test_named"], ""),

@@ -11,6 +11,7 @@
 # %%
 import base64
 import json
+import zlib
 
 import matplotlib.pyplot as plt
 import torch
@@ -267,18 +268,19 @@ axes[1].set(title="255 steps: how many are off", xlabel="by so many steps (0: al
 # %% [markdown]
 # ## See it: the page
 #
-# `page` makes one HTML text of a run: weights as bytes (two each in small layers), codes, and a script that
-# decodes what is under your pointer. Here is what it does, in Python, with nothing but the page's own weights.
+# `page` makes one HTML text of a run: weights as bytes (two each in small layers; compressed), codes, and a
+# script that decodes what is under your pointer. Here is what it does, in Python, with the page's own weights.
 
 # %%
 text = page(run, sample)
 content = json.loads(text.partition('id="content">')[2].partition("</script>")[0])
-y, kinds = codes, {"scale": torch.float32, "bias": torch.float32}
-for layer in content["decoder"]:
+y = codes
+for layer in content["runs"][0]["decoder"]:
     if layer["kind"] == "Linear":
-        kinds["weight"] = torch.int8 if layer["bits"] == 8 else torch.int16
-        raw = {key: bytearray(base64.b64decode(layer[key])) for key in kinds}
-        raw = {key: torch.frombuffer(raw[key], dtype=kind) for key, kind in kinds.items()}
+        raw = {}
+        for key in ("weight", "scale", "bias"):
+            array = zlib.decompress(base64.b64decode(layer[key]["packed"]))
+            raw[key] = torch.frombuffer(bytearray(array), dtype=getattr(torch, layer[key]["dtype"]))
         y = y @ (raw["scale"][:, None] * raw["weight"].reshape(-1, y.shape[1])).T + raw["bias"]
     else:
         y = {"ReLU": torch.relu, "Tanh": torch.tanh}[layer["kind"]](y)

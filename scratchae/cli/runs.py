@@ -35,21 +35,26 @@ def show(run_folder: RunFolder) -> None:
 @app.command()
 def explore(
     run_folder: RunFolder,
+    beside: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RUN]", help="A second run, shown beside the first one."),
+    ] = None,
     out: Annotated[Path | None, option("The HTML file to write.", "RUN/explorer.html")] = None,
 ) -> None:
     """Write an HTML page to explore a run in the browser. It is one file and needs no network.
 
     The encoder and the decoder run in the page. Move through the latent space, draw digits, look
-    at every layer, and interpolate from one digit to another.
+    at every layer, and interpolate from one digit to another. Two runs, such as an autoencoder and a
+    variational autoencoder, are driven by the same gestures. The images are those of the first run.
 
     Example: scratchae explore runs/fc --out page.html
     """
     from scratchae.explorer import write_page
     from scratchae.training import open_run
 
-    run = open_run(run_folder)
+    runs = [open_run(folder) for folder in (run_folder, beside) if folder is not None]
     path = out or run_folder / "explorer.html"
-    write_page(run, run.settings.load(), path)
+    write_page(runs, runs[0].settings.load(), path)
     console.print(f"Page: {path} ({path.stat().st_size // 1000} KB). Open it in a browser.")
 
 

@@ -5,7 +5,8 @@ class Cloud {
     Object.assign(this, { canvas, codes, turn: 0.6, tilt: 0.35, depth: 0 });
     this.solid = codes.axes.length === 3;
     this.shown = new Set(); // digits to highlight; if empty, all are
-    this.marks = []; // {code, text}, drawn as rings
+    this.marks = []; // {code, text, sigma, dot}, drawn as rings; with sigma, as ellipses; or as dots
+    this.plane = null; // decoded images behind the points
     this.line = null; // [code, code]
     this.middles = codes.middles();
     this.middle = [0, 1, 2].map((k) => {
@@ -43,10 +44,10 @@ class Cloud {
   }
 
   /** The code at a point of the screen, in the plane at `depth`. */
-  codeAt(x, y) {
+  codeAt(x, y, depth = this.depth) {
     const [right, up, near] = this.basis();
     const [u, v] = [(x - this.w / 2) / this.unit, (this.h / 2 - y) / this.unit];
-    const way = (k) => u * right[k] + v * up[k] + this.depth * near[k];
+    const way = (k) => u * right[k] + v * up[k] + depth * near[k];
     return this.codes.codeOf(this.middle.map((start, k) => start + way(k)));
   }
 
@@ -69,6 +70,7 @@ class Cloud {
     const points = codes.places.map((place, i) => [...this.project(place, basis), codes.label(i)]);
     points.sort((a, b) => a[2] - b[2]);
     context.clearRect(0, 0, this.w, this.h);
+    this.plane?.paint(context);
     for (const [x, y, near, label] of points) {
       const out = !this.shown.size || this.shown.has(label);
       const front = this.solid ? near / this.radius : 1; // from -1 (far) to 1 (near)
@@ -88,8 +90,6 @@ class Cloud {
   drawMarks(basis) {
     const { context } = this;
     const at = (code) => this.project(this.codes.placeOf(code), basis);
-    context.strokeStyle = theme.text;
-    context.lineWidth = 2;
     context.beginPath();
     if (this.line) {
       context.moveTo(...at(this.line[0]).slice(0, 2));
@@ -100,13 +100,47 @@ class Cloud {
       context.moveTo(cx + 4 * dx, cy + 4 * dy);
       context.lineTo(cx + 12 * dx, cy + 12 * dy);
     }
-    context.stroke();
-    for (const { code, text } of this.marks) {
+    this.stroke();
+    for (const { code, text, sigma, dot } of this.marks) {
       const [x, y] = at(code);
       context.beginPath();
-      context.arc(x, y, 7, 0, 7);
+      context.arc(x, y, dot ? 4 : sigma ? 1 : 7, 0, 7);
+      this.stroke();
+      context.fillStyle = theme.positive;
+      if (dot) context.fill();
+      if (sigma) this.ellipse(code, sigma, basis);
+      if (text) this.write(text, [x, y + (dot ? 17 : -17)], 13);
+    }
+  }
+
+  /**
+   * The projection of an ellipsoid with half-axes σ around a code. If the screen is a linear map M of the
+   * code, the squares of the ellipse's half-axes are the eigenvalues of M S² Mᵀ with S = diag(σ).
+   */
+  ellipse(code, sigma, basis) {
+    const at = (one) => this.project(this.codes.placeOf(one), basis);
+    const [cx, cy] = at(code);
+    let [a, b, c] = [0, 0, 0]; // M S² Mᵀ = [[a, b], [b, c]]
+    sigma.forEach((value, d) => {
+      const moved = code.slice();
+      moved[d] += 1;
+      const [x, y] = at(moved);
+      const [u, v] = [(x - cx) * value, (y - cy) * value];
+      [a, b, c] = [a + u * u, b + u * v, c + v * v];
+    });
+    const [mean, half] = [(a + c) / 2, Math.hypot((a - c) / 2, b)];
+    const radii = [mean + half, mean - half].map((square) => Math.sqrt(Math.max(0, square)));
+    this.context.beginPath();
+    this.context.ellipse(cx, cy, ...radii, Math.atan2(2 * b, a - c) / 2, 0, 2 * Math.PI);
+    this.stroke();
+  }
+
+  /** Draw the current path with an outline in the panel's colour, so that it is visible on all points. */
+  stroke() {
+    const { context } = this;
+    for (const [colour, width] of [[theme.panel, 5], [theme.text, 2]]) {
+      Object.assign(context, { strokeStyle: colour, lineWidth: width });
       context.stroke();
-      if (text) this.write(text, [x, y - 17], 13);
     }
   }
 
@@ -122,8 +156,6 @@ class Cloud {
     context.strokeText(text, x, y);
     context.fillStyle = theme.text;
     context.fillText(text, x, y);
-    context.strokeStyle = theme.text;
-    context.lineWidth = 2;
   }
 }
 

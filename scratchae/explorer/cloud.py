@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scratchae.explorer.quantise import base64_of, quantise
+from scratchae.explorer.quantise import pack, quantise
 
 POINTS = 2000  # in a cloud: a browser can rotate this many smoothly
-NUMBERS = 48_000  # in all codes together, 128 KB in the page: if codes are longer, there are fewer
+NUMBERS = 48_000  # in all codes together, 64 KB in the page: if codes are longer, there are fewer
 FLAT = 1e-6  # of the largest spread: an axis with a smaller spread contains only rounding errors
 FEWEST = 20  # images of each digit (if there are that many), even if another digit is rarer
 
@@ -43,7 +43,8 @@ def cloud(codes: Tensor, labels: Tensor | None) -> dict:
     codes = codes.double()
     centre = codes.mean(dim=0)  # (D,)
     width = codes.shape[1]
-    q, scale = quantise(codes.T, torch.int16)  # one scale per dimension of the code
+    kind = torch.int16 if width <= 3 else torch.int8  # long codes are drawn as a projection
+    q, scale = quantise(codes.T, kind)  # one scale per dimension of the code
     if width <= 3:
         spread, directions = codes.std(dim=0, correction=0), torch.eye(width, dtype=codes.dtype)
     else:
@@ -54,9 +55,9 @@ def cloud(codes: Tensor, labels: Tensor | None) -> dict:
     axes = (spread * real)[:3, None] * directions[:3]
     share = (variance[:3].sum() / variance.sum().clamp_min(1e-300)).item() if width > 3 else 1.0
     return {
-        "codes": base64_of(q.T),
-        "scale": base64_of(scale),
-        "labels": None if labels is None else base64_of(labels.to(torch.uint8)),
+        "codes": pack(q.T),
+        "scale": pack(scale),
+        "labels": None if labels is None else pack(labels.to(torch.uint8)),
         "centre": rounded(centre),
         "axes": [rounded(axis) for axis in axes],
         "share": round(share, 4),

@@ -5,11 +5,8 @@ class Codes {
   constructor(data) {
     Object.assign(this, data);
     this.width = data.centre.length;
-    const scale = numbers(data.scale, Float32Array);
-    const whole = numbers(data.codes, Int16Array);
-    this.values = Float32Array.from(whole, (q, i) => q * scale[i % this.width]);
+    this.values = Float32Array.from(data.codes, (q, i) => q * data.scale[i % this.width]);
     this.count = this.values.length / this.width;
-    this.labels = data.labels && numbers(data.labels, Uint8Array);
     this.places = Array.from({ length: this.count }, (_, i) => this.placeOf(this.code(i), i));
   }
 
@@ -45,6 +42,15 @@ class Codes {
       if (sum < least) [best, least] = [i, sum];
     }
     return best;
+  }
+
+  /** The variance of each number of the code. */
+  variances() {
+    return this.centre.map((middle, d) => {
+      let sum = 0;
+      for (let i = d; i < this.values.length; i += this.width) sum += (this.values[i] - middle) ** 2;
+      return sum / this.count;
+    });
   }
 
   /** The median place of each digit: [[digit, place], ...]. */

@@ -1,174 +1,188 @@
-// The page: it creates the two networks and connects the controls with what they show.
+// The page: it creates a panel for each run and connects the controls with what they show.
 
-const content = JSON.parse($('content').textContent);
-const encoder = new Network(content.encoder, content.inputShape);
-const decoder = new Network(content.decoder, content.codeShape);
-const codes = content.cloud && new Codes(content.cloud);
-const digits = digitsOf(content.digits);
+let content, panels, clouds, path, pad, digits, unseen;
 
-readTheme();
-const encoderView = new LayerView(encoder, $('encoder'));
-const decoderView = new LayerView(decoder, $('decoder'));
-const cloud = codes && new Cloud($('cloud'), codes);
-const path = new Path(decoder, onPath);
-const pad = new Pad($('pad'), (pixels) => (pixels ? take(pixels, 'what you drew') : drawNothing()));
-const marks = { input: null, path: null };
-
-/** [{pixels in [-1, 1], label}, ...] from bytes. */
-function digitsOf({ count, pixels, labels }) {
-  const bytes = numbers(pixels, Uint8Array);
+/** [{ink, label, name}, ...] from bytes. */
+function imagesOf({ count, pixels, labels }, labelNames) {
   return Array.from({ length: count }, (_, i) => ({
     label: labels ? labels[i] : null,
-    pixels: Float32Array.from(bytes.subarray(i * SIDE ** 2, (i + 1) * SIDE ** 2), (v) => v / 127.5 - 1),
+    name: labels ? withArticle(labelNames[labels[i]]) : named(null),
+    ink: Float32Array.from(pixels.subarray(i * SIDE ** 2, (i + 1) * SIDE ** 2), (v) => v / 255),
   }));
 }
 
-/** Encode and decode a digit, and show the result. */
-function take(pixels, words) {
-  const code = Float32Array.from(encoder.forward(pixels));
-  const back = decoder.forward(code);
-  paintDigit($('seen'), pixels);
-  paintDigit($('back'), back);
-  const error = pixels.reduce((sum, value, i) => sum + (value - back[i]) ** 2, 0) / pixels.length;
-  const near = codes ? `; the nearest code is of ${named(codes.label(codes.nearest(code)))}` : '';
-  $('error').textContent = `Mean squared error ${number(error, 3)}${near}.`;
-  marks.input = { code, text: 'in' };
-  encoderView.draw();
-  showDecoder(words);
-  $('encoder-of').textContent = `of ${words}`;
-  drawCloud();
+/** Encode and decode an image in every run, and show the results. */
+function take(ink, words) {
+  paintDigit($('seen'), ink);
+  const found = panels.map((panel) => panel.take(ink, words));
+  $('error').textContent = found.map(({ error, near }, i) => {
+    const who = panels.length > 1 ? `${panels[i].name}: mean` : 'Mean';
+    return `${who} squared error ${number(error, 4)}${near ? `; the nearest code is of ${near}` : ''}.`;
+  }).join(' ');
+  drawClouds();
 }
 
 function drawNothing() {
-  marks.input = null;
   $('error').textContent = 'Draw something.';
-  for (const id of ['seen', 'back']) paintDigit($(id), new Float32Array(SIDE * SIDE).fill(-1));
-  drawCloud();
+  paintDigit($('seen'), new Float32Array(SIDE * SIDE));
+  for (const panel of panels) panel.forget();
+  drawClouds();
 }
 
-/** Show the decoder's activations of its last forward pass. */
-function showDecoder(words) {
-  $('decoder-of').textContent = `of ${words}`;
-  decoderView.draw();
+function drawClouds() {
+  for (const panel of panels) panel.drawCloud(path.ends);
 }
 
-/** Decode a code of the cloud and show the digit. */
-function probe(code) {
-  const start = performance.now();
-  const pixels = decoder.forward(code);
-  times.push(performance.now() - start);
-  if (times.length > 20) times.shift();
-  paintDigit($('decoded'), pixels);
-  const some = Array.from(code.slice(0, 6), (value) => number(value)).join(', ');
-  $('code').textContent = code.length > 6 ? `${some}, …` : some;
-  const near = named(codes.label(codes.nearest(code)));
-  if (codes.labels && $('near').textContent !== near) $('near').textContent = near;
-  $('time').textContent = `${number(quantile(times, 0.5), 1)} ms`;
-  showDecoder('the code at the pointer');
-}
-const times = [];
-
-function onPath(code, words) {
-  marks.path = { code, text: '' };
-  showDecoder(words);
-  drawCloud();
+/** Decode the codes at the pointer in every run. */
+function probeAll() {
+  for (const panel of panels) {
+    if (!panel.cloud) continue;
+    panel.probe();
+    panel.cloud.draw();
+  }
 }
 
-function drawCloud() {
-  if (!cloud?.context) return;
-  const ends = path.ends.map(({ code }, i) => ({ code, text: 'AB'[i] }));
-  cloud.marks = [...ends, marks.path, marks.input].filter(Boolean);
-  cloud.line = path.ends.length === 2 ? path.ends.map(({ code }) => code) : null;
-  cloud.redraw();
+/** Choose an end of the path: a point of the cloud, or the place under the pointer if it is -1. */
+function pick(point, label) {
+  const codes = panels.map(({ cloud }) => {
+    if (!cloud) return null;
+    return point < 0 ? cloud.codeAt(...cloud.cursor) : cloud.codes.code(point);
+  });
+  path.pick(codes, label);
 }
 
-/** Create one button for each digit, with its picture. */
-function digitButtons(parent, some, what, chosen) {
-  for (const digit of some) {
+/** Create one button for each image. */
+function imageButtons(parent, images, what, chosen) {
+  for (const image of images) {
     const button = document.createElement('button');
     button.type = 'button';
-    button.setAttribute('aria-label', `${what} ${named(digit.label)}`);
-    button.append(digitCanvas(digit.pixels));
-    button.addEventListener('click', () => chosen(digit));
+    button.setAttribute('aria-label', `${what} ${image.name}`);
+    button.append(digitCanvas(image.ink));
+    button.addEventListener('click', () => chosen(image));
     parent.append(button);
   }
 }
 
 function legend() {
-  for (const [digit] of cloud.middles) {
+  for (const [label] of clouds[0].middles) {
     const button = document.createElement('button');
     button.type = 'button';
-    button.textContent = digit;
+    button.textContent = names[label];
     button.setAttribute('aria-pressed', 'false');
-    button.setAttribute('aria-label', `Show only digit ${digit}`);
-    button.style.setProperty('--own', `var(--digit-${digit})`);
+    button.setAttribute('aria-label', `Show only ${names[label]}`);
+    button.style.setProperty('--own', `var(--digit-${label})`);
     button.addEventListener('click', () => {
-      if (!cloud.shown.delete(digit)) cloud.shown.add(digit);
-      button.setAttribute('aria-pressed', cloud.shown.has(digit));
-      drawCloud();
+      for (const { shown } of clouds) if (!shown.delete(label)) shown.add(label);
+      button.setAttribute('aria-pressed', clouds[0].shown.has(label));
+      drawClouds();
     });
     $('legend').append(button);
   }
 }
 
-function setUpCloud() {
-  const sliders = cloud.solid ? ['turn', 'tilt', 'depth'] : [];
-  const turned = () => {
-    const angle = ((cloud.turn + Math.PI) % (2 * Math.PI) + 2 * Math.PI) % (2 * Math.PI) - Math.PI;
-    const now = { turn: (angle * 180) / Math.PI, tilt: (cloud.tilt * 180) / Math.PI, depth: cloud.depth };
+function setUpClouds() {
+  const look = onceAFrame(probeAll);
+  const solid = clouds.filter((cloud) => cloud.solid);
+  const sliders = solid.length ? ['turn', 'tilt', 'depth'] : [];
+  const turned = (change) => {
+    for (const cloud of solid) Object.assign(cloud, change);
+    if (!solid.length) return;
+    const { turn, tilt, depth } = solid[0];
+    const angle = ((turn + Math.PI) % (2 * Math.PI) + 2 * Math.PI) % (2 * Math.PI) - Math.PI;
+    const now = { turn: (angle * 180) / Math.PI, tilt: (tilt * 180) / Math.PI, depth };
     for (const id of sliders) $(id).value = now[id];
+    look();
   };
-  const look = steer(cloud, { probe, pick: (code, label) => path.pick(code, label), turned });
+  for (const cloud of clouds) steer(cloud, clouds, { look, pick, turned });
   for (const id of sliders) {
     $(id).addEventListener('input', () => {
-      cloud[id] = id === 'depth' ? Number($(id).value) : ($(id).value * Math.PI) / 180;
+      const value = id === 'depth' ? Number($(id).value) : ($(id).value * Math.PI) / 180;
+      for (const cloud of solid) cloud[id] = value;
       look();
     });
   }
-  turned();
-  $('sliders').hidden = $('turn-keys').hidden = !cloud.solid;
-  $('how').textContent = cloud.solid ? 'Drag, or two fingers, turn the cloud.' : '';
-  if (codes.width > 3) {
-    $('how').textContent += ` Of ${codes.width} numbers you see the first 3 principal axes, ${Math.round(100 * codes.share)} % of the variance.`;
-  } else if (codes.width === 1) $('how').textContent = 'The code lies to the right; each digit has a row.';
+  turned({});
+  $('sliders').hidden = $('turn-keys').hidden = !solid.length;
+  const planes = clouds.filter(({ plane }) => plane);
+  $('planes').hidden = !planes.length;
+  $('plane').addEventListener('change', () => {
+    for (const { plane } of planes) plane.shown = $('plane').checked;
+    drawClouds();
+  });
+  $('how').textContent = clouds.length > 1 ? 'The pointer is at the same place in both.' : '';
+  if (solid.length) $('how').textContent += ' Drag, or two fingers, turn the cloud.';
+  for (const { codes } of clouds) {
+    if (codes.width > 3) {
+      $('how').textContent += ` Of ${codes.width} numbers you see the first 3 principal axes, ${Math.round(100 * codes.share)} % of the variance.`;
+    } else if (codes.width === 1) $('how').textContent += ' The code lies to the right; each digit has a row.';
+  }
   legend();
-  cloud.resize();
-  probe(cloud.codeAt(...cloud.cursor));
+  for (const cloud of clouds) cloud.resize();
+  probeAll();
 }
 
 function sizeAll() {
   readTheme();
-  cloud?.resize();
-  encoderView.draw();
-  decoderView.draw();
+  for (const panel of panels) panel.resize();
 }
 
-function setUp() {
-  const shape = content.codeShape.join(' × ');
-  $('title').textContent = `Inside a code of ${shape} number${shape === '1' ? '' : 's'}`;
-  const error = content.error === null ? '' : `, test error ${content.error}`;
-  const epochs = `${content.epochs} epoch${content.epochs === 1 ? '' : 's'}`;
-  $('about').textContent = `${content.model}, trained on ${content.data} for ${epochs}${error}.`;
-  document.body.classList.toggle('pictures', !cloud);
+/** The title, and one sentence about each run. */
+function introduce() {
+  const shape = content.runs[0].codeShape.join(' × ');
+  const one = `Inside a code of ${shape} number${shape === '1' ? '' : 's'}`;
+  $('title').textContent = panels.length > 1 ? panels.map(({ name }) => name).join(' beside ') : one;
+  $('about').textContent = content.runs.map((run) => {
+    const error = run.error === null ? '' : `, test loss ${run.error}`;
+    return `${run.model}, trained on ${run.data} for ${run.epochs} epoch${run.epochs === 1 ? '' : 's'}${error}.`;
+  }).join(' ');
+  document.body.classList.toggle('pictures', !clouds.length);
+  document.body.classList.toggle('two', panels.length > 1);
+  $('noise').hidden = !panels.some(({ posterior }) => posterior);
+}
+
+function setUpImages() {
   const half = Math.ceil(digits.length / 2);
-  const encoded = ({ pixels }) => encoder.forward(pixels);
-  digitButtons($('samples'), digits.slice(0, half), 'Take', ({ pixels, label }) => {
-    pad.show(pixels);
-    take(pixels, `${named(label)} from the data`);
+  const takeOne = (from) => ({ ink, name }) => {
+    pad.show(ink);
+    take(ink, `${name} ${from}`);
+  };
+  imageButtons($('samples'), digits.slice(0, half), 'Take', takeOne('from the data'));
+  imageButtons($('unseen'), unseen, 'Take', takeOne('never seen in training'));
+  $('unseen-title').textContent = `or ${content.unseen.what}, which ${panels.length > 1 ? 'the networks have' : 'the network has'} never seen`;
+  imageButtons($('others'), digits.slice(half), 'Walk to or from', ({ ink, label, name }) => {
+    path.pick(panels.map((panel) => panel.encode(ink)), label);
+    for (const panel of panels) {
+      panel.encoderView.draw();
+      panel.say('encoder', `${name} from the data`);
+    }
   });
-  digitButtons($('others'), digits.slice(half), 'Walk to or from', (digit) => {
-    path.pick(encoded(digit), digit.label);
-    encoderView.draw();
-    $('encoder-of').textContent = `of ${named(digit.label)} from the data`;
-  });
-  $('clear').addEventListener('click', () => pad.clear(true));
-  for (const digit of [digits[half] ?? digits[0], digits.at(-1)]) path.pick(encoded(digit), digit.label);
-  if (cloud) setUpCloud();
+  for (const { ink, label } of [digits[half] ?? digits[0], digits.at(-1)]) {
+    path.pick(panels.map((panel) => panel.encode(ink)), label);
+  }
   const first = digits[Math.min(3, digits.length - 1)];
-  pad.show(first.pixels);
-  take(first.pixels, `${named(first.label)} from the data`);
+  if (clouds.length) setUpClouds();
+  takeOne('from the data')(first);
+}
+
+async function setUp() {
+  readTheme();
+  content = await unpack(JSON.parse($('content').textContent));
+  names = content.names;
+  digits = imagesOf(content.digits, names);
+  unseen = imagesOf(content.unseen, content.unseen.names);
+  panels = content.runs.map((run, i) => new Panel(run, i));
+  clouds = panels.map(({ cloud }) => cloud).filter(Boolean);
+  path = new Path(panels, (words) => {
+    for (const panel of panels) panel.showDecoder(words);
+    drawClouds();
+  });
+  pad = new Pad($('pad'), (ink) => (ink ? take(ink, 'what you drew') : drawNothing()));
+  $('clear').addEventListener('click', () => pad.clear(true));
+  introduce();
+  setUpImages();
   window.addEventListener('resize', onceAFrame(sizeAll));
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', sizeAll);
+  document.body.dataset.ready = 'yes';
 }
 
 setUp();

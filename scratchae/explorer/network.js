@@ -2,18 +2,24 @@
 // The layers, for one image at a time. A tensor is one flat Float32Array in row-major order, as in
 // torch: element (c, h, w) of an image (C, H, W) is element (c H + h) W + w of the array.
 
-/** Decode a base64 text to an array of the given kind. */
-function numbers(text, Kind) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return new Kind(bytes.buffer);
+/** Replace every packed array in the content by its numbers: deflated, in base64 (quantise.py). */
+async function unpack(content) {
+  if (content === null || typeof content !== 'object') return content;
+  if (content.packed === undefined) {
+    const parts = await Promise.all(Object.values(content).map(unpack));
+    if (Array.isArray(content)) return parts;
+    return Object.fromEntries(Object.keys(content).map((key, i) => [key, parts[i]]));
+  }
+  const bytes = Uint8Array.from(atob(content.packed), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'));
+  const Kind = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array }[content.dtype];
+  return new Kind(await new Response(stream).arrayBuffer());
 }
 
 /** The weights w = scale q from integers q and one float32 scale for each row. */
-function weights(layer) {
-  const q = numbers(layer.weight, layer.bits === 16 ? Int16Array : Int8Array);
-  const scale = numbers(layer.scale, Float32Array);
-  const length = q.length / scale.length;
-  return Float32Array.from(q, (value, i) => value * scale[Math.floor(i / length)]);
+function weights({ weight, scale }) {
+  const length = weight.length / scale.length;
+  return Float32Array.from(weight, (q, i) => q * scale[Math.floor(i / length)]);
 }
 
 const size = (shape) => shape.reduce((product, n) => product * n, 1);
@@ -21,7 +27,7 @@ const size = (shape) => shape.reduce((product, n) => product * n, 1);
 /** y = x Wᵀ + b for each row of x. */
 function linear(layer, inShape) {
   const W = weights(layer);
-  const bias = layer.bias && numbers(layer.bias, Float32Array);
+  const { bias } = layer;
   const I = inShape.at(-1);
   const O = layer.shape.at(-1);
   return (x, y) => {
@@ -42,7 +48,7 @@ function linear(layer, inShape) {
  */
 function convolution(layer, inShape, back) {
   const w = weights(layer);
-  const bias = layer.bias && numbers(layer.bias, Float32Array);
+  const { bias } = layer;
   const [C, H, W] = back ? layer.shape : inShape;
   const [O, P, Q] = back ? inShape : layer.shape;
   const { kernel, stride, padding, dilation, groups } = layer;
@@ -85,13 +91,44 @@ function convolution(layer, inShape, back) {
 
 /** In evaluation mode BatchNorm is one factor and one shift per channel. */
 function batchnorm(layer) {
-  const factor = numbers(layer.factor, Float32Array);
-  const shift = numbers(layer.shift, Float32Array);
+  const { factor, shift } = layer;
   const each = size(layer.shape.slice(1));
   return (x, y) => {
     for (let c = 0, at = 0; c < factor.length; c++) {
       for (let i = 0; i < each; i++, at++) y[at] = factor[c] * x[at] + shift[c];
     }
+  };
+}
+
+/** The largest number of each window of an image, or their average. Padding is never a part of it. */
+function pool({ kind, kernel, stride, padding, dilation, share, shape }, [, H, W]) {
+  const [C, P, Q] = shape;
+  const largest = kind === 'MaxPool2d';
+  return (x, y) => {
+    for (let at = 0; at < C * P * Q; at++) {
+      const [c, p, q] = [Math.floor(at / P / Q), Math.floor(at / Q) % P, at % Q];
+      let [most, sum, count] = [-Infinity, 0, 0];
+      for (let i = 0; i < kernel[0]; i++) {
+        const row = stride[0] * p + dilation[0] * i - padding[0];
+        if (row < 0 || row >= H) continue;
+        for (let j = 0; j < kernel[1]; j++) {
+          const column = stride[1] * q + dilation[1] * j - padding[1];
+          if (column < 0 || column >= W) continue;
+          const value = x[(c * H + row) * W + column];
+          [most, sum, count] = [Math.max(most, value), sum + value, count + 1];
+        }
+      }
+      y[at] = largest ? most : (sum / count) * share[at];
+    }
+  };
+}
+
+/** y = S(x) + F(x): the layers inside, and the shortcut, which may be empty. */
+function residual(layer, inShape) {
+  const [body, shortcut] = [layer.body, layer.shortcut].map((layers) => new Network(layers, inShape));
+  return (x, y) => {
+    const [added, skipped] = [body.forward(x), shortcut.forward(x)];
+    for (let i = 0; i < y.length; i++) y[i] = skipped[i] + added[i];
   };
 }
 
@@ -101,21 +138,27 @@ const MAKERS = {
   ConvTranspose2d: (layer, inShape) => convolution(layer, inShape, true),
   BatchNorm1d: batchnorm,
   BatchNorm2d: batchnorm,
+  MaxPool2d: pool,
+  AvgPool2d: pool,
+  Residual: residual,
+  GaussianSampling: () => (x, y) => y.set(x.subarray(0, y.length)), // the means, without noise
 };
 
-/** A sequence of layers. After `forward`, the output of each layer is in its `y`. */
+/** A sequence of layers. After `forward`, the input is in `x`, and the output of each layer in its `y`. */
 class Network {
   constructor(layers, inputShape) {
     let shape = inputShape;
     this.layers = layers.map((layer) => {
       const run = layer.program ? operators(layer.program) : MAKERS[layer.kind](layer, shape);
+      const inShape = shape;
       shape = layer.shape;
-      return { ...layer, run, y: new Float32Array(size(shape)) };
+      return { ...layer, inShape, run, y: new Float32Array(size(shape)) };
     });
   }
 
   /** Return the output of the last layer. The next call overwrites it. */
   forward(x) {
+    this.x = x;
     for (const layer of this.layers) {
       layer.run(x, layer.y);
       x = layer.y;

@@ -8,6 +8,8 @@ operators (operators.js). Slot 0 contains the input. Each step fills the next sl
     map         an elementwise operator on one, two or three slots of the same size
     rows        the sum, mean, maximum or minimum of each row of `length` elements
     matmul      (B, N, K) times (B, K, M)
+    gather      the elements of a slot by their indices
+    cat         slots side by side: `lengths` elements of each of them in turn
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from scratchae.errors import ScratchaeError
-from scratchae.explorer.quantise import base64_of
+from scratchae.explorer.quantise import pack
 from scratchae.layers import Layer
 
 COPIES = {"clone", "detach", "alias", "_to_copy"}
 MAPS = {
-    *("neg", "abs", "exp", "log", "sqrt", "rsqrt", "reciprocal", "sign", "tanh", "sigmoid"),
+    *("neg", "abs", "exp", "log", "log1p", "sqrt", "rsqrt", "reciprocal", "sign"),
+    *("tanh", "sigmoid", "erf"),
     *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "gt", "ge", "lt", "le", "where"),
 }
 FILLED = {"new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like"}
@@ -95,6 +98,12 @@ class Recorder(TorchDispatchMode):
             for bound, way in ((low, "maximum"), (high, "minimum")):
                 slot = slot if bound is None else self.map(way, (Slot(slot), bound), y)
             return slot
+        if name == "index_select":
+            seen = func(indices(args[0].shape), *args[1:], **kwargs).int()
+            slot = self.slot(args[0])
+            return self.add(op="gather", of=[slot], index=pack(seen), size=seen.numel())
+        if name == "cat":
+            return self.cat(args[0], y, *args[1:], **kwargs)
         if name == "square":
             return self.map("mul", (args[0], args[0]), y)
         if name == "rsub" and not kwargs:
@@ -117,7 +126,7 @@ class Recorder(TorchDispatchMode):
         if isinstance(value, Tensor) and id(value) in self.slots:
             return self.slots[id(value)]
         numbers = torch.as_tensor(value, dtype=torch.float32).contiguous()
-        slot = self.add(op="constant", values=base64_of(numbers))
+        slot = self.add(op="constant", values=pack(numbers))
         if isinstance(value, Tensor):
             self.slots[id(value)] = slot
             self.kept.append(value)
@@ -156,6 +165,13 @@ class Recorder(TorchDispatchMode):
         slot = self.strided(self.slot(x), indices(x.shape).permute(*first, *last))
         length = torch.Size(x.shape[axis] for axis in last).numel()
         return self.add(op="rows", name=name, of=[slot], length=length, size=x.numel() // length)
+
+    def cat(self, parts: Sequence[Tensor], y: Tensor, dim: int = 0) -> int:
+        dim %= y.ndim
+        parts = [part for part in parts if part.numel()]
+        of = [self.strided(self.slot(part), indices(part.shape)) for part in parts]
+        lengths = [part.shape[dim:].numel() for part in parts]
+        return self.add(op="cat", of=of, lengths=lengths, size=y.numel())
 
     def matmul(self, a: Tensor, b: Tensor) -> int:
         N, K, M = *a.shape[-2:], b.shape[-1]

@@ -6,7 +6,7 @@ const PEN = 2.4 * SCALE;
 const BOX = 20;
 
 class Pad {
-  /** Calls changed(pixels) after every stroke with 784 pixels in [-1, 1], or null if it is cleared. */
+  /** Calls changed(ink) after every stroke with 784 numbers in [0, 1], or null if it is cleared. */
   constructor(canvas, changed) {
     this.canvas = canvas;
     this.changed = onceAFrame(changed);
@@ -91,10 +91,10 @@ class Pad {
   }
 
   /** Show a digit as if it had been drawn. */
-  show(pixels) {
+  show(ink) {
     this.clear();
     this.context.imageSmoothingEnabled = true;
-    this.context.drawImage(digitCanvas(pixels), 0, 0, this.canvas.width, this.canvas.height);
+    this.context.drawImage(digitCanvas(ink), 0, 0, this.canvas.width, this.canvas.height);
   }
 
   digit() {
@@ -104,7 +104,7 @@ class Pad {
   }
 }
 
-/** Convert ink (side, side) in [0, 1] to 784 pixels in [-1, 1]; null if there is no ink. */
+/** Bring ink (side, side) to the form of MNIST, 784 numbers in [0, 1]; null if there is no ink. */
 function centred(ink, side) {
   let [left, right, top, bottom, mass, x, y] = [side, -1, side, -1, 0, 0, 0];
   ink.forEach((value, i) => {
@@ -129,6 +129,6 @@ function centred(ink, side) {
       const row = Math.floor(origin[1] + (Math.floor(i / SIDE) + (Math.floor(k / fine) + 0.5) / fine) * unit);
       if (column >= 0 && row >= 0 && column < side && row < side) sum += ink[row * side + column];
     }
-    return (2 * sum) / fine ** 2 - 1;
+    return sum / fine ** 2;
   });
 }

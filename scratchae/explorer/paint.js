@@ -12,7 +12,7 @@ const themeColour = (name) =>
 /** The colours of the theme as numbers. They are read again only if the theme changes. */
 const theme = {};
 function readTheme() {
-  for (const name of ['panel', 'text', 'faint', 'accent', 'positive', 'negative']) {
+  for (const name of ['panel', 'text', 'quiet', 'faint', 'accent', 'positive', 'negative']) {
     theme[name] = themeColour(name);
   }
   theme.digits = Array.from({ length: 10 }, (_, digit) => themeColour(`digit-${digit}`));
@@ -41,23 +41,23 @@ function fit(canvas, width, height) {
   return context;
 }
 
-/** Paint pixels from -1 (black) to 1 (white) on a canvas of 28 x 28. */
-function paintDigit(canvas, pixels) {
+/** Paint ink from 0 (black) to 1 (white) on a canvas of 28 x 28. */
+function paintDigit(canvas, ink) {
   const context = canvas.getContext('2d');
   const image = context.createImageData(SIDE, SIDE);
   for (let i = 0; i < SIDE * SIDE; i++) {
-    const grey = (pixels[i] + 1) * 127.5;
+    const grey = ink[i] * 255;
     image.data.set([grey, grey, grey, 255], 4 * i);
   }
   context.putImageData(image, 0, 0);
 }
 
 /** A new canvas with a digit on it. */
-function digitCanvas(pixels) {
+function digitCanvas(ink) {
   const canvas = document.createElement('canvas');
   canvas.width = canvas.height = SIDE;
   canvas.className = 'digit';
-  if (pixels) paintDigit(canvas, pixels);
+  if (ink) paintDigit(canvas, ink);
   return canvas;
 }
 
@@ -91,7 +91,9 @@ function onceAFrame(f) {
 }
 
 /** Format a number with a typographic minus: 1.5, −1.5. */
-const number = (value, digits = 2) => value.toFixed(digits).replace('-', '−');
+const number = (value, digits = 2) => value.toFixed(digits).replace(/^-(?=[0.]*$)/, '').replace('-', '−');
 
-/** 'a 3', or 'a digit' if the label is unknown. */
-const named = (label) => (label === null || label === undefined ? 'a digit' : `a ${label}`);
+/** 'a 3' or 'an A', or 'a digit' if the label is unknown. `names` are those of the labels. */
+let names = [...'0123456789'];
+const named = (label) => (label === null || label === undefined ? 'a digit' : withArticle(names[label]));
+const withArticle = (name) => `${/^[8AEFHILMNORSX]$/.test(name) ? 'an' : 'a'} ${name}`;

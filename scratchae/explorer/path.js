@@ -1,15 +1,21 @@
-// Interpolation: decode the codes on a straight line from code A to code B.
+// Interpolation: decode the codes on a straight line from code A to code B, in every run of the page.
 
 const FRAMES = 9; // pictures in the strip below the slider
 const SECONDS = 3; // duration of the animation from A to B
 
 class Path {
-  /** Calls changed(code, words) with the code at the slider whenever it moves. */
-  constructor(decoder, changed) {
-    Object.assign(this, { decoder, changed, ends: [], next: 0, playing: 0 });
+  /** Calls changed(words) whenever the slider moves, after the codes at the slider have been decoded. */
+  constructor(panels, changed) {
+    Object.assign(this, { changed, ends: [], next: 0, playing: 0 });
     this.slider = $('way');
-    this.frames = Array.from({ length: FRAMES }, () => digitCanvas());
-    $('strip').append(...this.frames);
+    this.rows = panels.map((panel) => {
+      const root = copyOf('walk-of-run', $('walks'));
+      root.querySelector('.name').textContent = panel.name;
+      const frames = Array.from({ length: FRAMES }, () => digitCanvas());
+      const strip = root.querySelector('.strip');
+      strip.append(...frames);
+      return { panel, root, frames, strip, between: root.querySelector('.between') };
+    });
     this.slider.addEventListener('input', () => {
       this.stop();
       this.move();
@@ -17,9 +23,9 @@ class Path {
     $('play').addEventListener('click', () => (this.playing ? this.stop() : this.play()));
   }
 
-  /** Set the next end of the line: A and B in turn. */
-  pick(code, label) {
-    this.ends[this.next] = { code: Float32Array.from(code), label };
+  /** Set the next end of the line, A and B in turn. codes: one per run, or null where it is unknown. */
+  pick(codes, label) {
+    this.ends[this.next] = { codes: codes.map((code) => code && Float32Array.from(code)), label };
     this.next = 1 - this.next;
     this.show();
   }
@@ -27,15 +33,24 @@ class Path {
   show() {
     if (this.ends.length < 2) return;
     const [a, b] = this.ends;
-    this.frames.forEach((frame, i) => paintDigit(frame, this.decoder.forward(this.at(i / (FRAMES - 1)))));
+    for (const row of this.rows) {
+      row.root.hidden = !this.known(row);
+      row.strip.setAttribute('aria-label', `${FRAMES} steps from ${named(a.label)} to ${named(b.label)}`);
+      if (row.root.hidden) continue;
+      row.frames.forEach((frame, i) => paintDigit(frame, row.panel.sketch(this.at(i / (FRAMES - 1), row))));
+    }
     $('ends').textContent = `A is ${named(a.label)}, B is ${named(b.label)}; you choose ${'AB'[this.next]} next.`;
-    $('strip').setAttribute('aria-label', `${FRAMES} steps from ${named(a.label)} to ${named(b.label)}`);
     this.move();
   }
 
-  at(share) {
-    const [a, b] = this.ends;
-    return a.code.map((value, d) => value + share * (b.code[d] - value));
+  /** Whether this run knows the codes of both ends. */
+  known({ panel }) {
+    return this.ends.every(({ codes }) => codes[panel.index]);
+  }
+
+  at(share, { panel }) {
+    const [a, b] = this.ends.map(({ codes }) => codes[panel.index]);
+    return a.map((value, d) => value + share * (b[d] - value));
   }
 
   get share() {
@@ -43,12 +58,17 @@ class Path {
   }
 
   move() {
-    const code = this.at(this.share);
-    paintDigit($('between'), this.decoder.forward(code));
     const nearest = Math.round(this.share * (FRAMES - 1));
-    this.frames.forEach((frame, i) => frame.classList.toggle('here', i === nearest));
+    for (const row of this.rows) {
+      row.panel.marks.path = null;
+      if (!this.known(row)) continue;
+      const code = this.at(this.share, row);
+      paintDigit(row.between, row.panel.decode(code));
+      row.frames.forEach((frame, i) => frame.classList.toggle('here', i === nearest));
+      row.panel.marks.path = { code, text: '' };
+    }
     this.slider.setAttribute('aria-valuetext', `${this.slider.value} % of the way from A to B`);
-    this.changed(code, `${this.slider.value} % of the way from A to B`);
+    this.changed(`${this.slider.value} % of the way from A to B`);
   }
 
   play() {

@@ -6,31 +6,24 @@
 const STILL = 6; // pixels: if a pointer moved less, it is a click
 const STEP = 8; // pixels per press of an arrow key
 
-/** Calls probe(code) wherever the pointer moves, and pick(code, label) for a click. */
-function steer(cloud, { probe, pick, turned }) {
+/** Steer all clouds by gestures on one of them. Calls look() if the pointer moves, and pick for a click. */
+function steer(cloud, all, { look, pick, turned }) {
   const { canvas } = cloud;
   const down = new Map(); // pressed pointers: position and distance moved
-  const look = onceAFrame(() => {
-    probe(cloud.codeAt(...cloud.cursor));
-    cloud.draw();
-  });
 
   function moveTo(x, y) {
-    cloud.cursor = [Math.max(0, Math.min(cloud.w, x)), Math.max(0, Math.min(cloud.h, y))];
+    const cursor = [Math.max(0, Math.min(cloud.w, x)), Math.max(0, Math.min(cloud.h, y))];
+    for (const one of all) one.cursor = cursor;
     look();
   }
 
   function turnBy(dx, dy) {
-    cloud.turn += 0.01 * dx;
-    cloud.tilt = Math.max(-1.57, Math.min(1.57, cloud.tilt + 0.01 * dy));
-    turned();
-    look();
+    turned({ turn: cloud.turn + 0.01 * dx, tilt: Math.max(-1.57, Math.min(1.57, cloud.tilt + 0.01 * dy)) });
   }
 
   function choose(x, y) {
     const point = cloud.pointAt(x, y);
-    if (point < 0) pick(cloud.codeAt(x, y), null);
-    else pick(cloud.codes.code(point), cloud.codes.label(point));
+    pick(point, point < 0 ? null : cloud.codes.label(point));
   }
 
   canvas.addEventListener('pointerdown', (event) => {
@@ -74,11 +67,8 @@ function steer(cloud, { probe, pick, turned }) {
     else if (step) moveTo(x + STEP * step[0], y + STEP * step[1]);
     else if (event.key === 'Enter' || event.key === ' ') choose(x, y);
     else if (cloud.solid && ['PageUp', 'PageDown'].includes(event.key)) {
-      cloud.depth += event.key === 'PageUp' ? -0.1 : 0.1;
-      turned();
-      look();
+      turned({ depth: cloud.depth + (event.key === 'PageUp' ? -0.1 : 0.1) });
     } else return;
     event.preventDefault();
   });
-  return look;
 }

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import scratchae
 from scratchae.files import replacing
-from scratchae.interchange import loss_forms as loss_forms  # it registers the forms
+from scratchae.interchange import image_forms as image_forms  # these register their forms
+from scratchae.interchange import loss_forms as loss_forms
 from scratchae.interchange.forms import halves
 from scratchae.interchange.graph import Graph, Value, form_of, import_onnx
 from scratchae.layers.base import LossFunction

@@ -104,6 +104,22 @@ def layernorm(graph: Graph, layer: layers.LayerNorm, x: Value) -> str:
     return graph.node("LayerNormalization", x.name, *names, axis=axis, epsilon=layer.eps)
 
 
+@form(layers.GroupNorm)
+def groupnorm(graph: Graph, layer: layers.GroupNorm, x: Value) -> str:
+    # a group is a channel of InstanceNormalization, which also normalises each sample by itself
+    groups = graph.node("Reshape", x.name, graph.constant("groups", [0, layer.num_groups, -1]))
+    ones = graph.constant("ones", torch.ones(layer.num_groups))
+    zeros = graph.constant("zeros", torch.zeros(layer.num_groups))
+    y = graph.node("InstanceNormalization", groups, ones, zeros, epsilon=layer.eps)
+    y = graph.node("Reshape", y, graph.constant("shape", [0, *x.shape]))
+    column = (-1, *[1] * (len(x.shape) - 1))  # (C, 1, ...)
+    if layer.weight is not None:
+        y = graph.node("Mul", y, graph.constant("weight", layer.weight.view(column)))
+    if layer.bias is not None:
+        y = graph.node("Add", y, graph.constant("bias", layer.bias.view(column)))
+    return y
+
+
 # --------------------------------------------------------------------------------- activations
 
 

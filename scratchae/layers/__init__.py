@@ -30,6 +30,8 @@ from scratchae.layers.conv_transpose2d import (
     conv_transpose2d_backward,
     conv_transpose2d_forward,
 )
+from scratchae.layers.dropout import Dropout, dropout_backward, dropout_forward
+from scratchae.layers.groupnorm import GroupNorm, groupnorm_backward, groupnorm_forward
 from scratchae.layers.kl import kl_backward, kl_forward
 from scratchae.layers.layernorm import LayerNorm, layernorm_backward, layernorm_forward
 from scratchae.layers.linear import Linear, linear_backward, linear_forward
@@ -66,8 +68,10 @@ __all__ = [
     "BatchNorm2d",
     "Conv2d",
     "ConvTranspose2d",
+    "Dropout",
     "Flatten",
     "GaussianSampling",
+    "GroupNorm",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
@@ -93,8 +97,12 @@ __all__ = [
     "conv2d_forward",
     "conv_transpose2d_backward",
     "conv_transpose2d_forward",
+    "dropout_backward",
+    "dropout_forward",
     "gelu_backward",
     "gelu_forward",
+    "groupnorm_backward",
+    "groupnorm_forward",
     "kl_backward",
     "kl_forward",
     "layernorm_backward",

@@ -2,7 +2,7 @@
 
 The evidence lower bound of an image x is E[log p(x | z)] − KL(q(z | x) ‖ p(z)), which is never larger than
 log p(x). The loss is its negative, a mean over the batch. With pixels that are Bernoulli variables (bce.py)
-and a code that is a diagonal Gaussian (kl.py),
+and a code that is a diagonal Gaussian (layers/kl.py),
 
     L = 1/N Σₙ [ Σ_pixels BCE + Σ_d 1/2 (μ² + eᵛ − 1 − v) ]
 

@@ -34,6 +34,7 @@ from scratchae.layers import (
     Conv2d,
     ConvTranspose2d,
     Flatten,
+    GroupNorm,
     Layer,
     LeakyReLU,
     Linear,
@@ -266,6 +267,7 @@ def unflatten(layers: Sequence[Unflatten]) -> Unflatten:
 
 convolutions = partial(Folded, channels=("in_channels", "out_channels", "groups"))
 batchnorms = partial(Folded, channels=("num_features",))
+groupnorms = partial(Folded, channels=("num_groups", "num_channels"))
 
 # By the exact type of the layer, because a subclass may compute something else.
 BATCHED_FORMS: dict[type[Layer], Callable[[Sequence], Layer]] = {
@@ -274,6 +276,7 @@ BATCHED_FORMS: dict[type[Layer], Callable[[Sequence], Layer]] = {
     ConvTranspose2d: convolutions,
     BatchNorm1d: batchnorms,
     BatchNorm2d: batchnorms,
+    GroupNorm: groupnorms,
     ReLU: itself,
     LeakyReLU: itself,
     Tanh: itself,

@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import re
+import zlib
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
@@ -17,20 +18,24 @@ from hypothesis import strategies as st
 
 from scratchae.cli import main
 from scratchae.data import Dataset, Images
+from scratchae.data.letters import LETTERS
 from scratchae.errors import ScratchaeError
 from scratchae.explorer import LARGEST, page, write_page
 from scratchae.explorer.cloud import FEWEST, balanced_sample, cloud
 from scratchae.explorer.network import by_name, describe
 from scratchae.explorer.page import SCRIPTS, STYLES
-from scratchae.explorer.quantise import base64_of, quantise
+from scratchae.explorer.quantise import pack, quantise, quantise_for
 from scratchae.layers import (
+    AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
     Flatten,
+    GaussianSampling,
     Layer,
     Linear,
+    MaxPool2d,
     ReLU,
     Sequential,
     Unflatten,
@@ -59,8 +64,8 @@ def content(text: str) -> dict:
     return json.loads(re.search(r'id="content">(.*?)</script>', text, re.S)[1])
 
 
-def decoded(text: str, dtype: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), dtype)
+def unpacked(packed: dict) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(packed["packed"])), packed["dtype"])
 
 
 @given(
@@ -87,6 +92,33 @@ def test_quantised_weights_are_off_by_half_a_step_of_their_row_at_the_most(
     assert (worst <= half * (1 + 1e-4)).all()  # the scale itself is rounded to float32
 
 
+@given(st.integers(2, 30), st.integers(1, 5), st.sampled_from([1, 3, 7]), st.integers(0, 99))
+def test_weights_rounded_for_their_inputs_are_integers_in_the_range(inputs, outputs, most, seed):
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(outputs, inputs, generator=generator)
+    x = torch.randn(20, inputs, generator=generator).relu()
+    q, scale = quantise_for(weight, x, most)
+    assert (
+        q.dtype == torch.int8
+        and q.abs().max() <= most
+        and torch.equal(scale, quantise(weight, most=most)[1])
+    )
+    again, _ = quantise_for(q * scale[:, None], x, most)  # nothing is left to round
+    if (q.abs().amax(1) == most).all():
+        assert torch.equal(again, q)
+
+
+def test_rounding_for_the_inputs_changes_the_outputs_several_times_less():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(500, 8, generator=generator) @ torch.randn(8, 100, generator=generator)
+    weight = torch.randn(30, 100, generator=generator)
+    off = [
+        (x @ (q * scale[:, None] - weight).T).square().mean()
+        for q, scale in (quantise(weight, most=7), quantise_for(weight, x, 7))
+    ]
+    assert off[1] < off[0] / 9
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_weights_that_are_not_finite_are_refused(bad):
     with pytest.raises(ScratchaeError, match="not finite"):
@@ -94,10 +126,10 @@ def test_weights_that_are_not_finite_are_refused(bad):
 
 
 @given(st.lists(st.integers(-128, 127)), st.lists(st.floats(width=32, allow_nan=False)))
-def test_base64_gives_the_same_numbers_back(small, real):
+def test_packed_numbers_are_the_same_when_unpacked(small, real):
     whole = torch.tensor(small, dtype=torch.int8)
-    assert decoded(base64_of(whole), "i1").tolist() == small
-    assert decoded(base64_of(torch.tensor(real, dtype=torch.float32)), "<f4").tolist() == real
+    assert unpacked(pack(whole)).tolist() == small
+    assert unpacked(pack(torch.tensor(real, dtype=torch.float32))).tolist() == real
 
 
 @given(
@@ -120,9 +152,11 @@ def test_the_sample_has_as_many_of_each_digit(sizes, most, seed):
 def test_a_code_is_its_centre_and_its_places_along_the_axes(width, count, seed):
     codes = torch.randn(count, width, generator=torch.Generator().manual_seed(seed)) * 5 + 1
     found = cloud(codes, torch.arange(count) % 10)
-    q = decoded(found["codes"], "<i2").reshape(count, width)
-    back = q * decoded(found["scale"], "<f4")
-    np.testing.assert_allclose(back, codes, atol=2 * codes.abs().max().item() / 32767)
+    q = unpacked(found["codes"]).reshape(count, width)
+    back = q * unpacked(found["scale"])
+    np.testing.assert_allclose(
+        back, codes, atol=codes.abs().max().item() / (127 if width > 3 else 32767)
+    )
     axes, centre = np.array(found["axes"]), np.array(found["centre"])
     assert axes.shape == (min(width, 3), width)
     np.testing.assert_allclose(axes @ axes.T * (1 - np.eye(len(axes))), 0, atol=1e-3)
@@ -152,10 +186,12 @@ def test_codes_that_are_all_the_same_can_be_drawn():
         assert np.abs(found["axes"]).max() < 1e-6 and found["labels"] is None
 
 
-@pytest.mark.parametrize("name", ["fc", "conv", "fc,latent=1", "fc,latent=2", "fc,latent=64"])
+@pytest.mark.parametrize("name", ["fc", "conv", "fc,latent=1", "fc,latent=64", "conv-vae"])
 def test_a_page_is_one_small_file_that_asks_for_nothing(name):
     text = page(untrained(name), few_digits())
-    assert len(text.encode()) <= LARGEST == 500_000
+    (run,) = content(text)["runs"]
+    assert len(json.dumps(run, separators=(",", ":"))) <= LARGEST == 500_000
+    assert len(text.encode()) <= LARGEST + 100_000
     assert text.startswith("<!doctype html>") and text.rstrip().endswith("</html>")
     assert not re.search(r"https?:|//[a-z]+\.|@import|url\(|<img|<iframe|fetch\(|import\(", text)
     assert re.findall(r'(?:src|href)="([^"]*)"', text) == ["data:,"]
@@ -186,23 +222,23 @@ def test_names_cannot_break_out_of_the_page():
     few, name = few_digits(), "</script><b>&{{script}}\\u003c"
     found = page(untrained("fc"), Dataset(name, few.train, few.test))
     assert "</script><b>" not in found and found.count("</script>") == 2
-    assert content(found)["data"] == name
+    assert content(found)["runs"][0]["data"] == name
 
 
 def test_the_page_knows_codes_of_the_test_images_and_their_digits():
     data = few_digits()
     run = untrained("fc")
     found = content(page(run, data))
-    assert found["codeShape"] == [3] and found["model"] == "fc" and found["epochs"] == 0
-    labels = decoded(found["cloud"]["labels"], "u1")
+    (inside,) = found["runs"]
+    assert inside["codeShape"] == [3] and inside["model"] == "fc" and inside["epochs"] == 0
+    labels = unpacked(inside["cloud"]["labels"])
     chosen = balanced_sample(data.test.labels, 2000)
     assert labels.tolist() == data.test.labels[chosen].tolist()
-    codes = decoded(found["cloud"]["codes"], "<i2").reshape(-1, 3)
-    codes = codes * decoded(found["cloud"]["scale"], "<f4")
+    codes = unpacked(inside["cloud"]["codes"]).reshape(-1, 3) * unpacked(inside["cloud"]["scale"])
     expected = run.model.encode(data.test.select(chosen).normalised().flatten(1))
     np.testing.assert_allclose(codes, expected, atol=1e-4 * expected.abs().max().item())
     assert found["digits"]["labels"] == [*range(10), *range(10)]
-    pixels = decoded(found["digits"]["pixels"], "u1").reshape(20, 28, 28)
+    pixels = unpacked(found["digits"]["pixels"]).reshape(20, 28, 28)
     mine = data.test.pixels.numpy()
     for label, picture in zip(found["digits"]["labels"], pixels, strict=True):
         (where,) = np.flatnonzero((mine == picture).all(axis=(1, 2)))
@@ -212,12 +248,13 @@ def test_the_page_knows_codes_of_the_test_images_and_their_digits():
 def test_unlabelled_digits_and_a_missing_test_set_are_fine():
     blank = Images(few_digits().train.pixels)
     found = content(page(untrained("fc"), Dataset("plain", blank)))
-    assert found["cloud"]["labels"] is None and found["digits"]["labels"] is None
-    assert found["error"] is None and found["digits"]["count"] == 20
+    (inside,) = found["runs"]
+    assert inside["cloud"]["labels"] is None and found["digits"]["labels"] is None
+    assert inside["error"] is None and found["digits"]["count"] == 20
 
 
 def test_codes_that_are_pictures_have_no_cloud():
-    assert content(page(untrained("conv"), few_digits()))["cloud"] is None
+    assert content(page(untrained("conv"), few_digits()))["runs"][0]["cloud"] is None
 
 
 def test_the_page_has_a_form_for_every_layer_that_is_known_by_name():
@@ -228,9 +265,14 @@ def test_the_page_has_a_form_for_every_layer_that_is_known_by_name():
         ConvTranspose2d(1, 2, 3),
         BatchNorm1d(3),
         BatchNorm2d(3),
+        MaxPool2d(2),
+        AvgPool2d(2),
+        GaussianSampling(),
     ]
     for layer in layers:
-        assert by_name(layer) and re.search(rf"^  {type(layer).__name__}: ", script, re.M)
+        assert by_name(layer, torch.zeros(2, 1, 4, 4)) and re.search(
+            rf"^  {type(layer).__name__}: ", script, re.M
+        )
     assert by_name(ReLU()) is None
 
 
@@ -275,7 +317,7 @@ class CentredOnTheBatch(Layer):
         ),
         (lambda: own(Sequential(Flatten(0)), Sequential()), "mixes the images"),
         (
-            lambda: own(Sequential(Linear(784, 800)), Sequential(Linear(800, 784))),
+            lambda: own(Sequential(Linear(784, 1500)), Sequential(Linear(1500, 784))),
             "more than 500: explore a model with fewer",
         ),
     ],
@@ -372,7 +414,7 @@ def test_the_command_writes_the_page_and_says_where(capsys, folder, tmp_path):
     code, out, _ = call(capsys, folder, "--out", tmp_path / "new" / "page.html")
     written = tmp_path / "new" / "page.html"
     assert code == 0 and "page.html" in out.replace("\n", "") and "KB" in out
-    assert content(written.read_text(encoding="utf-8"))["model"] == "fc"
+    assert [run["model"] for run in content(written.read_text(encoding="utf-8"))["runs"]] == ["fc"]
     assert [path.name for path in written.parent.iterdir()] == ["page.html"]
     assert call(capsys, folder)[0] == 0
     assert (folder / "explorer.html").read_bytes() == written.read_bytes()
@@ -399,3 +441,31 @@ def test_a_page_that_cannot_be_made_leaves_the_old_one(tmp_path):
     with pytest.raises(ScratchaeError):
         write_page(own(Sequential(Sorted()), Sequential()), few_digits(), path)
     assert path.read_text() == "old" and len(list(Path(tmp_path).iterdir())) == 1
+
+
+def test_two_runs_stand_beside_each_other_with_the_codes_of_the_same_images(capsys, tmp_path):
+    data = few_digits()
+    for name in ("vae,latent=2", "fc"):
+        fit(name, data, epochs=1, device="cpu", progress=False, out=tmp_path / name)
+    assert call(capsys, tmp_path / "fc", tmp_path / "vae,latent=2")[0] == 0
+    found = content((tmp_path / "fc" / "explorer.html").read_text(encoding="utf-8"))
+    plain, variational = found["runs"]
+    assert (plain["model"], variational["model"]) == ("fc", "vae,latent=2")
+    assert (plain["pixelRange"], variational["pixelRange"]) == ([-1, 1], [0, 1])
+    assert plain["cloud"]["labels"] == variational["cloud"]["labels"]
+    assert [run["decoder"][-1]["kind"] for run in found["runs"]] == ["Tanh", "expected pixels"]
+    twice = content(page([untrained("fc"), untrained("fc")], data))["runs"]
+    assert [run["model"] for run in twice] == ["fc (1)", "fc (2)"]
+    with pytest.raises(ScratchaeError, match="one run or two, but got 3"):
+        page([untrained("fc")] * 3, data)
+
+
+def test_images_of_a_kind_that_was_not_trained_on_are_letters_or_digits():
+    data = few_digits()
+    found = content(page(untrained("fc"), data))["unseen"]
+    assert found["what"] == "letters" and "".join(found["names"]) == LETTERS
+    assert found["labels"] == [*range(10)]
+    letters = Dataset("letters", data.train, data.test, classes=tuple(LETTERS))
+    shown = content(page(untrained("fc"), letters))
+    assert shown["unseen"]["what"] == "digits" and sorted(shown["unseen"]["labels"]) == [*range(10)]
+    assert "".join(shown["names"]) == LETTERS

@@ -58,6 +58,8 @@ def scale_of_dx(layer: Layer, x: Tensor) -> float:
     """
     if not hasattr(layer, "eps"):
         return 1.0 if not list(layer.named_parameters()) else 0.0
+    if hasattr(layer, "num_groups"):
+        x = x.unflatten(1, (layer.num_groups, -1))
     var = x.var(normalised_axes(layer, x), correction=0)
     if not layer.training and getattr(layer, "running_var", None) is not None:
         var = layer.running_var
@@ -66,7 +68,9 @@ def scale_of_dx(layer: Layer, x: Tensor) -> float:
 
 
 def normalised_axes(layer: Layer, x: Tensor) -> list[int]:
-    """The axes over which the layer takes mean and variance: its normalized_shape, or all but 1."""
+    """The axes over which the layer takes mean and variance: its normalized_shape, the groups, or all but 1."""
     if hasattr(layer, "normalized_shape"):
         return list(range(-len(layer.normalized_shape), 0))
+    if hasattr(layer, "num_groups"):
+        return list(range(2, x.ndim))
     return [axis for axis in range(x.ndim) if axis != 1]

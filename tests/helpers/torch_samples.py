@@ -23,6 +23,7 @@ MODULES = (
         "BatchNorm2d",
         "Conv2d",
         "ConvTranspose2d",
+        "GroupNorm",
         "LayerNorm",
         "LeakyReLU",
         "Linear",

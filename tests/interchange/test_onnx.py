@@ -128,7 +128,7 @@ def keeps_samples_apart(layer: Layer, x: torch.Tensor) -> bool:
         return False
 
 
-IMAGE_LAYERS = (layers.Conv2d, layers.ConvTranspose2d)
+IMAGE_LAYERS = (layers.Conv2d, layers.ConvTranspose2d, layers.MaxPool2d, layers.AvgPool2d)
 
 
 def metadata(path: Path) -> dict[str, str]:

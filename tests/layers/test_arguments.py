@@ -58,6 +58,7 @@ ARGUMENTS = {
         {"num_features": small, "momentum": st.sampled_from([0.1])}
     ),
     "BatchNorm2d": st.fixed_dictionaries({"num_features": small}),
+    "GroupNorm": st.fixed_dictionaries({"num_groups": st.integers(1, 3), "num_channels": small}),
     "Flatten": st.fixed_dictionaries(
         {"start_dim": st.integers(-5, 5), "end_dim": st.integers(-5, 5)}
     ),
@@ -69,7 +70,7 @@ ARGUMENTS = {
 
 SIZES = (
     *("in_channels", "out_channels", "kernel_size", "in_features", "out_features"),
-    *("num_features", "unflattened_size"),
+    *("num_features", "num_channels", "unflattened_size"),
 )
 
 
@@ -92,7 +93,7 @@ def attempt(owner, name: str, arguments: dict, x: torch.Tensor):
 @given(data=st.data())
 def test_what_torch_refuses_is_refused_in_one_sentence_and_nothing_else_is(name, data):
     arguments, shape = data.draw(ARGUMENTS[name]), data.draw(shapes)
-    sizes = ("in_channels", "in_features", "num_features")
+    sizes = ("in_channels", "in_features", "num_features", "num_channels")
     if data.draw(st.booleans()):
         axis = {"Linear": -1, "Conv2d": -3, "ConvTranspose2d": -3}.get(name, 1)
         shape[max(axis, -len(shape))] = next(
@@ -117,11 +118,11 @@ def defaults(function) -> dict:
     return {name: value for name, value in given.items() if name != "generator"}
 
 
-ACTIVATIONS = ["LeakyReLU", "SiLU", "GELU", "Softplus"]
+NO_SIZES = ["LeakyReLU", "SiLU", "GELU", "Softplus", "Dropout"]
 OPTIMISERS = ["SGD", "Adam", "AdamW"]
 
 
-@pytest.mark.parametrize("name", [*ARGUMENTS, *ACTIVATIONS, *OPTIMISERS])
+@pytest.mark.parametrize("name", [*ARGUMENTS, *NO_SIZES, *OPTIMISERS])
 def test_the_defaults_are_those_of_torch(name):
     ours, theirs = (optim, torch.optim) if name in OPTIMISERS else (layers, torch.nn)
     assert defaults(getattr(ours, name)).items() <= defaults(getattr(theirs, name)).items()

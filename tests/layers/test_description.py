@@ -37,7 +37,7 @@ def test_a_layer_made_from_the_arguments_of_another_has_the_same(name, data):
     assert str(twins.build(again)) == str(twins.build(layer))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name != "Residual"])  # it holds layers
 @settings(max_examples=50)
 @given(data=st.data())
 def test_the_text_of_a_layer_is_the_code_that_makes_it(name, data):

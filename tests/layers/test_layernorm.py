@@ -204,8 +204,10 @@ def test_the_explorer_runs_it_as_python_does(tmp_path):
     write_page(run, few_digits(), tmp_path / "page.html")
     x = images(5).float()
     with chromium() as browser, opened(browser, tmp_path / "page.html") as watched:
+        watched.page.wait_for_selector("body[data-ready]")
         found = watched.page.evaluate(
-            "(all) => all.map((x) => Array.from(decoder.forward(encoder.forward(Float32Array.from(x)))))",
+            "(all) => all.map((x) => Array.from("
+            "panels[0].decoder.forward(panels[0].encoder.forward(Float32Array.from(x)))))",
             x.tolist(),
         )
         assert not watched.complaints

@@ -26,10 +26,11 @@ from tests.helpers.tensors import assert_close
 LOSSES = [
     MSELoss("batchmean"),
     BCEWithLogitsLoss(reduction="batchmean"),
-    BCEWithLogitsLoss(weight=torch.rand(9) + 0.5, pos_weight=torch.rand(9) + 0.5),
+    BCEWithLogitsLoss(weight=torch.linspace(0.5, 1.5, 9), pos_weight=torch.linspace(2, 0.5, 9)),
     GaussianNLLLoss(),
     ContinuousBernoulliLoss(),
 ]
+NAMES = ["MSE", "BCE", "weighted BCE", "Gaussian", "continuous Bernoulli"]
 ENGINES = {"buffered": BufferedEngine, "frugal": FrugalEngine, "device": DeviceEngine}
 
 
@@ -44,7 +45,7 @@ def after_steps(engine, x: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"losses": losses, **engine.model.state_dict()}
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+@pytest.mark.parametrize("loss", LOSSES, ids=NAMES)
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_makes_the_steps_of_eager(name, loss):
     x, found = torch.rand(6, 9), []
@@ -59,7 +60,7 @@ def test_every_engine_makes_the_steps_of_eager(name, loss):
         assert_close(key, found[1][key], value, 1e-5, scale=1e-2)
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+@pytest.mark.parametrize("loss", LOSSES, ids=NAMES)
 def test_one_worker_makes_the_steps_of_eager(loss):
     x, found = torch.rand(6, 9), []
     for parallel in (False, True):
@@ -70,7 +71,7 @@ def test_one_worker_makes_the_steps_of_eager(loss):
         assert_close(key, found[1][key], value, 1e-5, scale=1e-2)
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+@pytest.mark.parametrize("loss", LOSSES, ids=NAMES)
 def test_many_models_have_the_losses_of_each_and_its_learned_variance(loss):
     models, x = [model_with(loss, seed) for seed in range(3)], torch.rand(3, 6, 9)
     together = BatchedModel(models)

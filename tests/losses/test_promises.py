@@ -114,7 +114,7 @@ def test_a_mean_over_nothing_is_refused(name, reduction):
         assert loss.backward().shape == (0, 3)
 
 
-@pytest.mark.parametrize("name", set(CASES) - {"CrossEntropyLoss"})
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"CrossEntropyLoss"}))
 def test_a_single_number_has_no_batch(name):
     x = torch.tensor(0.5)
     loss = getattr(losses, name)(reduction="batchmean")
@@ -123,10 +123,13 @@ def test_a_single_number_has_no_batch(name):
     assert getattr(losses, name)(reduction="mean")(x, x).shape == ()
 
 
-@pytest.mark.parametrize("name", set(CASES) - {"CrossEntropyLoss"})
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"CrossEntropyLoss"}))
 def test_prediction_and_target_must_fit(name):
     loss, x = getattr(losses, name)(), torch.zeros(2, 3)
-    for target, words in [(x[:1], "one shape"), (x.double(), "target .*float32.*float64")]:
+    for target, words in [
+        (x[:1], r"one shape .*prediction \(2, 3\) and target \(1, 3\)"),
+        (x.double(), "target expects float32 but got float64"),
+    ]:
         with pytest.raises(ScratchaeError, match=f"{name}.*{words}"):
             loss(x, target)
     with pytest.raises(ScratchaeError, match=f"{name} expects floating-point"):
@@ -152,7 +155,7 @@ def test_losses_without_a_range_take_any_target():
         check_targets(loss, torch.tensor([-5.0, 5.0]))
 
 
-@pytest.mark.parametrize("name", set(CASES) - {"CrossEntropyLoss"})
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"CrossEntropyLoss"}))
 @pytest.mark.parametrize("reduction", ["mean", "batchmean"])
 def test_a_model_is_trained_with_it(name, reduction):
     torch.manual_seed(0)

@@ -59,7 +59,7 @@ def prose_of(path):
     return "\n".join(cell.source for cell in found if cell.cell_type == "markdown")
 
 
-TRAINS_LONG = {"ch13_codes"}  # its solutions are run by `make test-slow`
+TRAINS_LONG = {"ch12_vae", "ch13_codes"}  # their solutions are run by `make test-slow`
 WRITTEN = [
     pytest.param(
         *(path, at, name),

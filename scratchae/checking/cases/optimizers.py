@@ -97,12 +97,14 @@ def cosine_inputs(draw: Draw) -> dict:
 @exercise(
     clip_grad_norm,
     "grad",
-    corners=("too long", "short enough", "several axes", FLOAT32),
+    corners=("too long", "short enough", "several axes", "tiny", FLOAT32),
     in_place=True,
 )
 def clip_inputs(draw: Draw) -> dict:
     shape = (draw.size(), 4) if draw.corner == "several axes" else (draw.size(),)
     grad = draw.normal(*shape)
+    if draw.corner == "tiny":  # so small that the 10⁻⁶ shows
+        return {"grad": 1e-5 * grad, "max_norm": 3e-6}
     norm = float(grad.square().sum().sqrt())
     return {"grad": grad, "max_norm": 2 * norm if draw.corner == "short enough" else 0.3}
 

@@ -6,5 +6,6 @@ OWN_MISTAKES[chapter, name] is a list of (wrong version, words that the chapter'
 from tests.helpers.chapter_mistakes.early import EARLY
 from tests.helpers.chapter_mistakes.generative import GENERATIVE
 from tests.helpers.chapter_mistakes.late import LATE
+from tests.helpers.chapter_mistakes.noise import NOISE
 
-OWN_MISTAKES: dict = EARLY | LATE | GENERATIVE
+OWN_MISTAKES: dict = EARLY | LATE | GENERATIVE | NOISE
