@@ -8,6 +8,7 @@ not at the top. Importing torch takes seconds, and `scratchae --help` must answe
 from scratchae.cli.app import app, console, main
 from scratchae.cli import train
 from scratchae.cli import runs
+from scratchae.cli import generative
 from scratchae.cli import compare
 from scratchae.cli import export
 from scratchae.cli import sweep
@@ -22,6 +23,7 @@ __all__ = [
     "console",
     "course",
     "export",
+    "generative",
     "info",
     "main",
     "runs",

@@ -34,6 +34,7 @@ class Settings:
     seed: int = 2
     corrupt: str = "none"
     augment: str = "none"
+    binarise: str = "none"
     validation: float = 0.0
     patience: int | None = None
     schedule: str = "none"
@@ -113,6 +114,14 @@ def train(
             DEFAULTS.augment,
         ),
     ] = None,
+    binarise: Annotated[
+        str | None,
+        option(
+            "Make images of zeros and ones, for models of pixels in [0, 1], such as vae: dynamic (anew in "
+            "each epoch) or static (once).",
+            DEFAULTS.binarise,
+        ),
+    ] = None,
     device: Device = "auto",
     engine: Annotated[
         str,
@@ -186,6 +195,7 @@ def train(
             "seed": seed,
             "corrupt": corrupt,
             "augment": augment,
+            "binarise": binarise,
             "validation": validation,
             "patience": patience,
             "schedule": schedule,
@@ -219,6 +229,7 @@ def train(
                 tf32=tf32,
                 corrupt=settings.corrupt,
                 augment=settings.augment,
+                binarise=settings.binarise,
                 schedule=settings.schedule,
                 clip_norm=settings.clip_norm,
                 clip_value=settings.clip_value,
@@ -275,12 +286,13 @@ def describe(digits: Dataset) -> str:
 def report(run: Run, folder: Path) -> None:
     """Print the results of a run and the folder of its pictures."""
     from scratchae.training.early_stopping import best_epoch
+    from scratchae.training.evaluation import loss_name
 
     if run.rows:
-        last = run.rows[-1]
+        last, name = run.rows[-1], loss_name(run.model)
         seconds = sum(row["seconds"] for row in run.rows)
         console.print(
-            f"{run.epoch} epochs in {seconds:.1f} s. Mean squared error: train "
+            f"{run.epoch} epochs in {seconds:.1f} s. {name[0].upper()}{name[1:]}: train "
             f"{last['train_loss']:.4f}, test {last['test_loss']:.4f}"
         )
     if run.settings.patience is not None and run.rows:

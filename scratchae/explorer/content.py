@@ -58,7 +58,7 @@ def content_of(runs: Sequence[Run], data: Dataset) -> dict:
 
 
 def code_width(run: Run, images: Images) -> int | None:
-    """Return the number of numbers in a code, or None if a code is a picture or the run is broken."""
+    """Return the number of numbers in a code, or None if a code is a picture."""
     check_sizes(run.model)
     codes = codes_of(run, images.select(torch.arange(1)))
     return codes.shape[1] if codes.ndim == 2 else None

@@ -6,6 +6,7 @@ of it in evaluation mode. No display is needed, and no window is opened.
 """
 
 from scratchae.plots.comparison import compared_digits, compared_losses
+from scratchae.plots.generative import elbo_parts, latent_plane, samples
 from scratchae.plots.latent import interpolation, latent_cloud
 from scratchae.plots.layers import feature_maps, filters
 from scratchae.plots.profile import profile_picture
@@ -17,12 +18,15 @@ from scratchae.plots.training import loss_curves, visualize_outputs
 __all__ = [
     "compared_digits",
     "compared_losses",
+    "elbo_parts",
     "feature_maps",
     "filters",
     "interpolation",
     "latent_cloud",
+    "latent_plane",
     "loss_curves",
     "profile_picture",
+    "samples",
     "save",
     "sweep_picture",
     "trace_picture",

@@ -10,10 +10,11 @@ import torch
 from scratchae import plots
 from scratchae.data import Corruption, Dataset
 from scratchae.errors import ScratchaeError
+from scratchae.models import VAE
 from scratchae.training import Run
 from scratchae.training.epoch_images import corrupted_keepsakes
-from scratchae.training.evaluation import evaluating
-from scratchae.training.preparation import pixels_for
+from scratchae.training.evaluation import evaluating, loss_name
+from scratchae.training.preparation import evaluation_pixels_for
 
 ROWS = 6  # of reconstructions: this many epochs fit on one page
 CODES = 5000  # at most this many test digits in the latent cloud
@@ -35,7 +36,7 @@ def write_pictures(run: Run, data: Dataset) -> list[Path]:
         raise ScratchaeError("the run has no folder for its pictures: train it with fit(..., out=)")
     images = data.test or data.train
     few = images.select(torch.arange(min(CODES, len(images))))
-    x = pixels_for(run.model, few, torch.device("cpu"))
+    x = evaluation_pixels_for(run.model, few, torch.device("cpu"), run.settings.binarise)
     labels = None if images.labels is None else images.labels[: len(x)]
     model = run.model.to("cpu")
     with evaluating(model):
@@ -55,7 +56,17 @@ def write_pictures(run: Run, data: Dataset) -> list[Path]:
         figures["reconstructions"] = plots.visualize_outputs(
             run.outputs, step, inputs, model.pixel_range
         )
-        figures["loss"] = plots.loss_curves(run.history)
+        low, high = model.pixel_range
+        name = loss_name(model)
+        if name == "mean squared error":
+            name += f" of pixels in [{low:g}, {high:g}]"
+        figures["loss"] = plots.loss_curves(run.history, name)
+    if isinstance(model, VAE):
+        figures["samples"] = plots.samples(model)
+        if model.latent == 2:
+            figures["plane"] = plots.latent_plane(model)
+        if run.outputs and data.test is not None:
+            figures["elbo"] = plots.elbo_parts(run.history, model.beta)
     folder = run.folder / "pictures"
     paths = [folder / f"{name}.png" for name in sorted(figures)]
     for path in paths:

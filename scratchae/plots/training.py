@@ -81,11 +81,14 @@ def visualize_outputs(
 
 
 @styled
-def loss_curves(history: pd.DataFrame) -> Figure:
+def loss_curves(
+    history: pd.DataFrame, measure: str = "mean squared error of pixels in [-1, 1]"
+) -> Figure:
     """Draw the loss of every epoch, with its last value at the end of the line.
 
     history: the columns epoch and train_loss, and optionally test_loss. Values that are not finite
-    are omitted. The axis is logarithmic if the losses span more than a factor of ten.
+    are omitted. The axis is logarithmic if the losses span more than a factor of ten. measure: what the losses
+    measure.
 
     >>> import pandas as pd
     >>> figure = loss_curves(pd.DataFrame({"epoch": [1, 2], "train_loss": [0.5, 0.25]}))
@@ -127,5 +130,5 @@ def loss_curves(history: pd.DataFrame) -> Figure:
         ax.yaxis.set_minor_formatter(NullFormatter())
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set_xlim(every.index.min() - 0.5, every.index.max() + 0.5)
-    ax.set(xlabel="epoch", ylabel="mean squared error of pixels in [-1, 1]")
+    ax.set(xlabel="epoch", ylabel=measure)
     return figure

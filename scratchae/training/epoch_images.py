@@ -1,11 +1,11 @@
-"""The images of each epoch: augmented anew, then corrupted anew.
+"""The images of each epoch: augmented, binarised and corrupted anew.
 
-    pixels ──augmentation──> moved ──corruption──> input of the model
-                               └─> model.target ──> target
+    pixels ──augmentation──> moved ──binarisation──> binary ──corruption──> input of the model
+                                                       └─> model.target ──> target
 
-The target moves with the augmentation, and stays free of noise. The random numbers of an image are a
-function of the seed, the epoch and its number alone. So every engine, every worker and a resumed run see the
-same images.
+Each of the three may be left out. The target moves with the augmentation, and stays free of noise. The
+random numbers of an image are a function of the seed, the epoch and its number alone. So every engine, every
+worker and a resumed run see the same images.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ from __future__ import annotations
 from torch import Tensor
 
 from scratchae.data import Augmentation, Corruption
+from scratchae.data.binarise import binarise, binarise_once
 from scratchae.losses import check_targets
 from scratchae.models import Autoencoder
 from scratchae.noise import noise_keys, split_keys
 from scratchae.step import loss_of
 
-AUGMENTATION, CORRUPTION = 2**20, 2**20 + 1  # numbers of splits; random layers have those from 0
+# numbers of splits; random layers have those from 0
+AUGMENTATION, CORRUPTION, BINARISATION = 2**20, 2**20 + 1, 2**20 + 2
 CHUNK = 1000  # images at a time: the places of their pixels need 30 times the memory of the images
 
 
 class EpochImages:
     """The images (N, ...) of a model for each epoch, and the keys of its random layers.
 
-    Raises ScratchaeError if the images are outside of the range that the model's loss is made for.
+    binarisation: "none", "dynamic" (drawn anew in each epoch) or "static" (drawn once). Raises
+    ScratchaeError if the images are outside of the range that the model's loss is made for.
 
     >>> import torch
     >>> from scratchae.models import build
@@ -45,14 +48,19 @@ class EpochImages:
         seed: int,
         corruption: Corruption | None = None,
         augmentation: Augmentation | None = None,
+        binarisation: str = "none",
     ) -> None:
+        if binarisation == "static":
+            images = binarise_once(images, "train")
         self.model, self.images, self.seed = model, images, seed
         self.corruption, self.augmentation = corruption, augmentation
+        self.dynamic = binarisation == "dynamic"
+        self.constant = not (corruption or augmentation or self.dynamic)
         self.inputs, self.targets = images_and_targets(model, images)
         check_targets(loss_of(model), images if self.targets is None else self.targets)
         random = any(layer.random for _, layer in model.modules())
         self.keys = noise_keys(seed, 0, len(images), images.device) if random else None
-        if corruption or augmentation:
+        if not self.constant:
             self.inputs = images.clone()
             if corruption or self.targets is not None:
                 self.targets = model.target(images).clone()
@@ -66,7 +74,7 @@ class EpochImages:
         keys = noise_keys(self.seed, epoch, len(self.images), self.images.device)
         if self.keys is not None:
             self.keys.copy_(keys)
-        if not self.corruption and not self.augmentation:
+        if self.constant:
             return self.inputs, self.targets, self.keys
         for start in range(0, len(self.images), CHUNK):
             part = slice(start, start + CHUNK)
@@ -74,6 +82,8 @@ class EpochImages:
             if self.augmentation:
                 own = split_keys(keys[part], AUGMENTATION)
                 moved = self.augmentation(moved, own, self.model.pixel_range)
+            if self.dynamic:
+                moved = binarise(moved.clamp(0, 1), split_keys(keys[part], BINARISATION))
             if self.targets is not None:
                 self.targets[part] = self.model.target(moved)
             self.inputs[part] = corrupted(self.model, moved, keys[part], self.corruption)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scratchae.layers import Layer, observed
 from scratchae.losses import check_targets
-from scratchae.models import Autoencoder
+from scratchae.models import VAE, Autoencoder
 from scratchae.noise import noise_keys
 from scratchae.step import compute_loss, loss_of
 
@@ -66,6 +66,20 @@ def loss_and_penalty(
             total[1] += own.double() * len(batch)
     loss, penalty = (total / len(x)).tolist()
     return loss, penalty
+
+
+def loss_name(model: Layer) -> str:
+    """Return what the model's loss measures, such as "mean squared error".
+
+    >>> from scratchae.models import build
+    >>> loss_name(build("fc")), loss_name(build("vae")), loss_name(build("vae,beta=4"))
+    ('mean squared error', '−ELBO (nats per image)', 'reconstruction + 4 KL (nats per image)')
+    """
+    if isinstance(model, VAE):
+        what = "−ELBO" if model.beta == 1 else f"reconstruction + {model.beta:g} KL"
+        return f"{what} (nats per image)"
+    loss = repr(loss_of(model))
+    return "mean squared error" if loss == "MSELoss()" else loss
 
 
 @contextmanager

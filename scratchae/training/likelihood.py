@@ -21,6 +21,7 @@ All numbers are natural logarithms (nats). The decoder may compute in float32; t
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,13 @@ import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
+from scratchae.layers.kl import kl_forward
+from scratchae.layers.sampling import sampling_forward
+from scratchae.losses import BCEWithLogitsLoss, Loss
+from scratchae.models import VAE
 from scratchae.noise import noise_keys, normal, split_keys
+from scratchae.step import loss_of
+from scratchae.training.evaluation import evaluating
 
 SAMPLES = (1, 10, 100, 1000, 5000)  # the numbers K of codes for each image
 BLOCK = 50  # codes of an image that are drawn from one key
@@ -93,18 +100,18 @@ def log_ratio(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
     0.0
     """
     mu, logvar, noise = mu.double(), logvar.double(), noise.double()
-    z = mu + torch.exp(logvar / 2) * noise
+    z = sampling_forward(mu, logvar, noise)
     return 0.5 * (noise.square() + logvar - z.square()).sum(dim=-1)
 
 
 def kl_of_images(mu: Tensor, logvar: Tensor) -> Tensor:
     """Return KL(N(mu, exp(logvar)) ‖ N(0, I)) of every image, (N,) in float64, for mu and logvar (N, L).
 
-    >>> kl_of_images(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2)).item()  # (3² + 4²) / 2
-    12.5
+    >>> kl_of_images(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2)).tolist()  # (3² + 4²) / 2
+    [12.5]
     """
-    mu, logvar = mu.double(), logvar.double()
-    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=-1)
+    images = zip(mu.double().split(1), logvar.double().split(1), strict=True)
+    return torch.stack([kl_forward(*image) for image in images])
 
 
 def log_weights(
@@ -130,7 +137,7 @@ def log_weights(
     for start in range(0, samples, BLOCK):
         count = min(BLOCK, samples - start)
         noise = normal(split_keys(keys, start // BLOCK), (BLOCK, mu.shape[-1]), mu.dtype)[:, :count]
-        z = mu + torch.exp(logvar / 2) * noise  # (N, count, L)
+        z = sampling_forward(mu, logvar, noise)  # (N, count, L)
         each = x.repeat_interleave(count, dim=0)  # (N * count, ...)
         fit = log_likelihood(z.flatten(0, 1), each).double().view(len(x), count)
         fits.append(fit)
@@ -153,6 +160,61 @@ def importance_bound(log_w: Tensor, samples: int) -> Tensor:
             f"K = {samples}: draw more weights"
         )
     return log_w[:, :samples].double().logsumexp(dim=1) - math.log(samples)
+
+
+def of_model(
+    model: VAE,
+    x: Tensor,
+    samples: Sequence[int] = SAMPLES,
+    seed: int = 0,
+    progress: Callable[[int], object] = lambda images: None,
+) -> Likelihood:
+    """Return how likely a VAE finds images x (N, *input_shape), in evaluation mode.
+
+    The other arguments are those of `likelihood`. The KL has the weight 1, whatever the model's beta.
+
+    >>> from scratchae.models import build
+    >>> result = of_model(build("vae"), torch.zeros(3, 784), samples=(1, 10))
+    >>> result.images, list(result.bounds), len(result.variances)
+    (3, [1, 10], 20)
+    """
+    with evaluating(model):
+        return likelihood(model.posterior, log_likelihood_of(model), x, samples, seed, progress)
+
+
+def log_likelihood_of(model: VAE) -> LogLikelihood:
+    """Return the function log p(x|z) of a VAE: minus its loss, summed over the pixels in float64.
+
+    >>> from scratchae.models import build
+    >>> log_likelihood_of(build("vae"))(torch.zeros(5, 20), torch.zeros(5, 784)).shape
+    torch.Size([5])
+    """
+    loss = copy.copy(loss_of(model))
+    assert isinstance(loss, Loss)
+    loss.set_reduction("none")
+
+    def log_likelihood(z: Tensor, x: Tensor) -> Tensor:
+        return -loss.forward(model.decode(z), x).flatten(1).sum(dim=1, dtype=torch.float64)
+
+    return log_likelihood
+
+
+def kind(model: VAE, x: Tensor) -> str:
+    """Say what the model's likelihood of x is, because the numbers of different kinds cannot be compared.
+
+    >>> from scratchae.models import build
+    >>> kind(build("vae"), torch.tensor([[0.0, 1.0]])), kind(build("vae"), torch.tensor([[0.5]]))
+    ('the likelihood of binary pixels', 'grey pixels as BCE targets: not a likelihood')
+    """
+    if isinstance(model.loss, BCEWithLogitsLoss):
+        binary = bool(((x == 0) | (x == 1)).all())
+        return (
+            "the likelihood of binary pixels"
+            if binary
+            else ("grey pixels as BCE targets: not a likelihood")
+        )
+    low, high = model.pixel_range
+    return f"the density of pixels in [{low:g}, {high:g}]"
 
 
 def likelihood(

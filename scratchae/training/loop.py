@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from scratchae.data import Augmentation, Batches, Corruption, Dataset, Images
+from scratchae.data.binarise import check_binarisation
 from scratchae.distributed import (
     DataParallel,
     Workers,
@@ -39,6 +40,7 @@ from scratchae.training.preparation import (
     check_settings,
     checksum,
     choose_device,
+    evaluation_pixels_for,
     keepsakes,
     pixels_for,
 )
@@ -62,6 +64,7 @@ def fit(
     tf32: bool = False,
     corrupt: Corruption | str | None = None,
     augment: Augmentation | str | None = None,
+    binarise: str = "none",
     schedule: Schedule | str | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
@@ -96,6 +99,10 @@ def fit(
     augment: movements of input and target, such as "rotate=10,shift=2" (`Augmentation`). Both are drawn anew
     in each epoch. Test images are evaluated as they are; `Run.outputs` shows what is made of noisy images.
 
+    binarise: "dynamic" or "static" makes images of zeros and ones from grey ones, for which BCE is a
+    likelihood. dynamic draws the training images anew in each epoch, static draws them once. The test images
+    are drawn once and are the same for all runs (scratchae.data.binarise).
+
     schedule: how the learning rate changes: a text such as "cosine,warmup=2", in which lengths are epochs
     (scratchae.optim.named), or a Schedule, in which lengths are steps. ReduceLROnPlateau observes the
     validation loss or, without validation images, the training loss. clip_norm, clip_value: limits of the
@@ -129,6 +136,7 @@ def fit(
             "its name to fit, or omit `out`"
         )
     corrupt, augment = Corruption.parse(corrupt), Augmentation.parse(augment)
+    check_binarisation(binarise, model.pixel_range, augment)
     workers = init_workers()
     check_batch_size(batch_size, workers.size)
     device = workers.own_device(choose_device(device))
@@ -155,6 +163,7 @@ def fit(
             loss=repr(loss_of(model)),
             corrupt=str(corrupt or "none"),
             augment=str(augment or "none"),
+            binarise=binarise,
             test_checksum=None if data.test is None else checksum(data.test),
             schedule=schedule_text,
             clip_norm=optimizer.clip_norm,
@@ -174,10 +183,11 @@ def fit(
             )
         broadcast_state(model, optimizer, workers)
         # the images, on the device; the keys of the test images are the same in every epoch
-        train = EpochImages(model, pixels_for(model, data.train, device), seed, corrupt, augment)
-        test = own_part(model, data.test, seed, device, workers)
-        validation = own_part(model, data.validation, seed, device, workers)
-        kept = keepsakes(model, data.test or data.train)
+        pixels = pixels_for(model, data.train, device)
+        train = EpochImages(model, pixels, seed, corrupt, augment, binarise)
+        test = own_part(model, data.test, seed, device, workers, binarise)
+        validation = own_part(model, data.validation, seed, device, workers, binarise)
+        kept = keepsakes(model, data.test or data.train, binarisation=binarise)
         shown = corrupted_keepsakes(model, kept, seed, corrupt)
         # the epochs
         for row in run.rows:
@@ -219,7 +229,12 @@ def fit(
 
 
 def own_part(
-    model: Autoencoder, images: Images | None, seed: int, device: torch.device, workers: Workers
+    model: Autoencoder,
+    images: Images | None,
+    seed: int,
+    device: torch.device,
+    workers: Workers,
+    binarisation: str,
 ) -> tuple[Tensor, Tensor | None, Tensor] | None:
     """Return this worker's part of held-out images: pixels, targets and the keys of random layers.
 
@@ -230,7 +245,7 @@ def own_part(
     pixels, keys = (
         shard_by_batches(rows, workers.rank, workers.size)
         for rows in (
-            pixels_for(model, images, device),
+            evaluation_pixels_for(model, images, device, binarisation),
             noise_keys(seed, 0, len(images), device),
         )
     )

@@ -12,9 +12,14 @@ eigenvalues. The log-likelihood of a sample at this optimum is then
 because C has the eigenvalue λ_j in the active directions and σ² in all others.
 
 A linear VAE can reach exactly this value. The exact posterior of z has the covariance σ² (WᵀW + σ² I)⁻¹, the
-same for every x, and it is diagonal if the columns of W are orthogonal. So its ELBO has no gap there. A
-dimension without a column, one with λ_j ≤ σ², collapses: its q(z_d|x) is the prior (Lucas et al. 2019). So
-the PCA tells before training which dimensions will collapse.
+same for every x, and it is diagonal if the columns of W are orthogonal. So its ELBO has no gap there. The
+posterior variance of z_j is then σ² / λ_j, and the mean of mu_j² over the data is 1 − σ² / λ_j. So the mean KL
+of dimension j is
+
+    ½ (1 − σ² / λ_j + σ² / λ_j − 1 − log(σ² / λ_j)) = ½ log(λ_j / σ²)
+
+A dimension without a column, one with λ_j ≤ σ², collapses: its q(z_j|x) is the prior, and its KL is 0 (Lucas
+et al. 2019). So the PCA tells before training which dimensions will collapse, and the KL of the others.
 """
 
 from __future__ import annotations
@@ -33,11 +38,13 @@ class PPCA:
     """The optimum of probabilistic PCA. log_likelihood: mean over the samples, in nats.
 
     eigenvalues (D,): of the data's covariance, the largest first. active: how many latent dimensions
-    have a column, because their eigenvalue exceeds σ². weight (D, L), mean (D,), variance: W, b and σ².
+    have a column, because their eigenvalue exceeds σ². kl (L,): of each latent dimension. weight (D, L), mean
+    (D,), variance: W, b and σ².
     """
 
     eigenvalues: Tensor
     active: int
+    kl: Tensor
     weight: Tensor
     mean: Tensor
     variance: float
@@ -77,6 +84,7 @@ def ppca(x: Tensor, latent: int, variance: float | None = None) -> PPCA:
     return PPCA(
         eigenvalues=eigenvalues,
         active=active,
+        kl=0.5 * (eigenvalues[:latent] / variance).clamp_min(1).log(),
         weight=vectors[:, :latent] * excess.sqrt(),
         mean=mean,
         variance=variance,

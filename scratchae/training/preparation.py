@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchae.data import Images
+from scratchae.data.binarise import binarise_once
 from scratchae.errors import ScratchaeError
 from scratchae.models import Autoencoder
 
@@ -54,7 +55,17 @@ def pixels_for(model: Autoencoder, images: Images, device: torch.device) -> Tens
     return pixels.reshape(-1, *model.input_shape)
 
 
-def keepsakes(model: Autoencoder, images: Images, count: int = 10) -> Tensor:
+def evaluation_pixels_for(
+    model: Autoencoder, images: Images, device: torch.device, binarisation: str = "none"
+) -> Tensor:
+    """Return test images as `pixels_for`; binarised, from a fixed seed, unless binarisation is "none"."""
+    pixels = pixels_for(model, images, device)
+    return pixels if binarisation == "none" else binarise_once(pixels, "test")
+
+
+def keepsakes(
+    model: Autoencoder, images: Images, count: int = 10, binarisation: str = "none"
+) -> Tensor:
     """Return the images whose reconstructions are stored after each epoch, on the CPU.
 
     These are the first image of each class or, without labels, the first `count` images.
@@ -64,4 +75,4 @@ def keepsakes(model: Autoencoder, images: Images, count: int = 10) -> Tensor:
     else:
         classes = images.labels.unique()
         index = torch.stack([(images.labels == c).nonzero()[0, 0] for c in classes])
-    return pixels_for(model, images, torch.device("cpu"))[index]
+    return evaluation_pixels_for(model, images, torch.device("cpu"), binarisation)[index]

@@ -8,15 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchae import ScratchaeError
-from scratchae.noise import noise_keys
+from scratchae.layers.kl import kl_forward
+from scratchae.losses import ContinuousBernoulliLoss
+from scratchae.models import build
+from scratchae.noise import noise_keys, normal, split_keys
 from scratchae.training import likelihood as module
+from scratchae.training.evaluation import evaluating
 from scratchae.training.likelihood import (
     importance_bound,
+    kind,
     kl_of_images,
     likelihood,
     log_ratio,
     log_weights,
+    of_model,
 )
+from scratchae.training.preparation import pixels_for
+from tests.helpers.runs import few_digits
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -203,3 +211,29 @@ def test_images_that_are_very_unlikely_do_not_underflow():
     assert result.bounds[5000].mean == pytest.approx(
         -1e5 - math.log(3), abs=0.1
     )  # E exp(−z²) = 1/√3
+
+
+@pytest.mark.parametrize("name", ["vae,latent=3", "conv-vae", "linear-vae", "vae,latent=2,beta=4"])
+def test_the_likelihood_of_a_model_is_that_of_its_loss(name):
+    model = build(name, seed=1)
+    x = pixels_for(model, few_digits(20, 5).train, torch.device("cpu"))
+    result = of_model(model, x, samples=(1, 10))
+    with evaluating(model):
+        mu, logvar = model.posterior(x)
+        assert result.kl.mean == pytest.approx(kl_forward(mu, logvar).item(), rel=1e-5)
+        noise = normal(split_keys(noise_keys(0, 0, 20), 0), (module.BLOCK, model.latent))[:, 0]
+        loss = model.loss.forward(model.decode(mu + (logvar / 2).exp() * noise), x)
+    assert loss.shape == ()  # "batchmean", summed over the pixels
+    assert result.reconstruction.mean == pytest.approx(-loss.item(), rel=1e-5)
+    assert result.bounds[10].mean > result.elbo.mean - 1 and len(result.variances) == model.latent
+    assert model.loss.reduction == "batchmean" and model.training
+
+
+def test_the_output_says_what_kind_of_likelihood_it_is():
+    model, grey, binary = build("vae"), torch.rand(2, 784), torch.rand(2, 784).round()
+    assert kind(model, grey) == "grey pixels as BCE targets: not a likelihood"
+    assert kind(model, binary) == "the likelihood of binary pixels"
+    assert kind(build("linear-vae"), grey) == "the density of pixels in [-1, 1]"
+    model.loss = ContinuousBernoulliLoss(reduction="batchmean")
+    assert kind(model, grey) == "the density of pixels in [0, 1]"
+    assert math.isfinite(of_model(model, grey, samples=(1, 5)).gap)
