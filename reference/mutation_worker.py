@@ -66,8 +66,12 @@ TESTS = {  # a file's own test files, and words: the name of a test has one of t
     ),
     "layers/": (LAYERS, ""),
     "losses/": (LOSSES, ""),
-    "optim": (
-        ["layers/test_errors", "optim/test_optimizers", "optim/test_torch_samples"],
+    "optim/named.py": (["optim/test_named"], ""),
+    "optim/": (
+        [
+            *("layers/test_errors", "optim/test_schedules", "optim/test_clipping"),
+            *("optim/test_average", "optim/test_optimizers", "optim/test_torch_samples"),
+        ],
         "",
     ),
 }
