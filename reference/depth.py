@@ -5,7 +5,7 @@
 Both have the same parameters, the same first weights for each seed, the same steps and the same code. So only
 the skips differ. They are trained with five seeds for each of three sizes of the code, on the bundled sample.
 Two rows put the losses into proportion: the error of the mean training image, which needs no model, and
-`fc`, which is half as deep, with the same size of the code.
+`fc`, which is a third as deep, with the same size of the code.
 
 Writes reference/results/depth.json, depth.md and depth.png. It takes about 15 minutes on one thread.
 """

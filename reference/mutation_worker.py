@@ -47,6 +47,17 @@ TESTS = {  # a file's own test files, and words: the name of a test has one of t
     "layers/batchnorm.py": (LAYERS, "norm or running or sequential or errors"),
     "layers/layernorm.py": (["layers/test_layernorm", *LAYERS], f"norm and not ({ELSEWHERE})"),
     "layers/activations.py": (LAYERS, "relu or tanh or sigmoid or sequential or errors"),
+    "layers/smooth_activations.py": (
+        ["layers/test_smooth_activations", *LAYERS],
+        "silu or gelu or softplus or errors",
+    ),
+    "layers/pooling.py": (["layers/test_pooling", *LAYERS], "pool or errors"),
+    "layers/upsample.py": (
+        ["layers/test_pooling", *LAYERS],
+        "pixels or upsampl or adjoint or errors",
+    ),
+    "layers/groupnorm.py": (["layers/test_groupnorm", *LAYERS], "group or errors"),
+    "layers/dropout.py": (["layers/test_dropout", *LAYERS], "dropout or errors"),
     "layers/reshape.py": (LAYERS, "flatten or sequential or errors"),
     "layers/init.py": (["layers/test_initial_weights", *LAYERS[:-2]], ""),
     "layers/kl.py": (
@@ -55,8 +66,12 @@ TESTS = {  # a file's own test files, and words: the name of a test has one of t
     ),
     "layers/": (LAYERS, ""),
     "losses/": (LOSSES, ""),
-    "optim": (
-        ["layers/test_errors", "optim/test_optimizers", "optim/test_torch_samples"],
+    "optim/named.py": (["optim/test_named"], ""),
+    "optim/": (
+        [
+            *("layers/test_errors", "optim/test_schedules", "optim/test_clipping"),
+            *("optim/test_average", "optim/test_optimizers", "optim/test_torch_samples"),
+        ],
         "",
     ),
 }

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-from scratchae.layers import GaussianSampling, Layer, Residual, Sequential
+from scratchae.layers import Dropout, GaussianSampling, Layer, Residual, Sequential
 from scratchae.losses import GaussianNLLLoss
 from scratchae.models.vae import SharedLogvar
 
@@ -42,6 +42,8 @@ def build(model: Layer) -> nn.Module:
         module = ResidualTwin(*(None if part is None else build(part) for part in parts))
     elif isinstance(model, GaussianSampling):
         module = SamplingTwin(model)
+    elif isinstance(model, Dropout):
+        module = DropoutTwin(model)
     elif isinstance(model, SharedLogvar):
         module = SharedLogvarTwin(model.latent)
     elif kind := getattr(nn, type(model).__name__, None):
@@ -83,6 +85,21 @@ class SamplingTwin(nn.Module):
         divergence = kl_divergence(code, Normal(torch.zeros_like(mu), torch.ones_like(mu)))
         self.penalty = self.layer.beta * divergence.sum(dim=1).mean()
         return mu + code.stddev * self.layer.noise(mu.detach())
+
+
+class DropoutTwin(nn.Module):
+    """Dropout with the mask of a Dropout layer of ours."""
+
+    def __init__(self, layer: Dropout) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        p = self.layer.p
+        if not self.training or p == 0:
+            return x
+        kept = torch.where(self.layer.mask(x.detach()), x, torch.zeros_like(x))
+        return kept / (1 - p) if p < 1 else kept
 
 
 class WithGaussianLoss(nn.Module):

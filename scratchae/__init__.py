@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in _HOMES
     from scratchae.layers import BatchNorm2d as BatchNorm2d
     from scratchae.layers import Conv2d as Conv2d
     from scratchae.layers import ConvTranspose2d as ConvTranspose2d
+    from scratchae.layers import Dropout as Dropout
     from scratchae.layers import Flatten as Flatten
     from scratchae.layers import GaussianSampling as GaussianSampling
     from scratchae.layers import GroupNorm as GroupNorm
@@ -86,9 +87,9 @@ _HOMES = {
     "data": "Augmentation Batches Corruption Dataset digit_from_picture load",
     "errors": "ScratchaeError",
     "interchange": "export_onnx load_weights save_weights",
-    "layers": "AvgPool2d BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Flatten GELU GaussianSampling "
-    "GroupNorm Layer LayerNorm LeakyReLU Linear MaxPool2d ReLU Residual Sequential SiLU Sigmoid Softplus "
-    "Tanh Unflatten Upsample",
+    "layers": "AvgPool2d BatchNorm1d BatchNorm2d Conv2d ConvTranspose2d Dropout Flatten "
+    "GaussianSampling GELU GroupNorm Layer LayerNorm LeakyReLU Linear MaxPool2d ReLU "
+    "Residual Sequential Sigmoid SiLU Softplus Tanh Unflatten Upsample",
     "losses": "BCEWithLogitsLoss ContinuousBernoulliLoss CrossEntropyLoss GaussianNLLLoss Loss MSELoss",
     "models": "VAE Autoencoder build register",
     "optim": "SGD Adam AdamW CosineAnnealingLR LinearLR OneCycleLR Optimizer ReduceLROnPlateau Schedule "

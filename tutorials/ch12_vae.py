@@ -4,7 +4,8 @@
 # ## The question
 #
 # An autoencoder tells a digit in a few numbers, and draws it again from them. Can it also draw a *new* digit? Its
-# decoder turns any code into a picture. So choose a code at random, and look.
+# decoder turns any code into a picture. So train an autoencoder, choose a code at random, and look. (Its loss, the
+# BCE, is derived below.)
 
 # %%
 import math
@@ -63,13 +64,14 @@ assert length[0] > 2.5 * length[1] and ink[0] > 2 * ink[1]
 def show(axes, rows):
     """Draw rows {name: pictures (at least as many as there are columns, 784) in [0, 1]}."""
     for line, (name, pictures) in zip(axes, rows.items(), strict=True):
-        line[0].text(0, -3, name)
+        line[0].set_title(" ")  # room for the name, which is wider than a picture
+        line[0].text(0, -3, name).set_in_layout(False)
         for ax, cells in zip(line, pictures, strict=False):
             ax.imshow(cells.reshape(28, 28), cmap="gray", vmin=0, vmax=1)
             ax.set_axis_off()
 
 
-_, axes = plt.subplots(3, 12, figsize=(7, 2.5))
+_, axes = plt.subplots(3, 12, figsize=(7, 2.2))
 show(axes, {"digits": unseen} | plain_draws)
 
 # %% [markdown]
@@ -90,11 +92,10 @@ show(axes, {"digits": unseen} | plain_draws)
 # **Mean.** $E_p[f(z)]$ is the mean of $f(z)$ over many $z$ that are drawn from the distribution $p$. If $z$ has
 # the *density* $p(z)$, it is $\int p(z) f(z)\, dz$. The mean of a sum is the sum of the means.
 #
-# **Normal distribution.** $N(\mu, \sigma^2)$ has the density
-# $\frac{1}{\sqrt{2 \pi \sigma^2}} \exp(-(z - \mu)^2 / (2 \sigma^2))$. Its mean is $\mu$, and the mean of
-# $(z - \mu)^2$, its *variance*, is $\sigma^2$. So the mean of $z^2 = (z - \mu)^2 + 2 \mu (z - \mu) + \mu^2$ is
-# $\sigma^2 + \mu^2$. If $\varepsilon$ has the distribution $N(0, 1)$, then $\mu + \sigma \varepsilon$ has
-# $N(\mu, \sigma^2)$.
+# **Normal distribution.** $N(\mu, s^2)$ has the density $\frac{1}{\sqrt{2 \pi s^2}} \exp(-(z - \mu)^2 / (2
+# s^2))$. Its mean is $\mu$. The mean of $(z - \mu)^2$, its *variance*, is $s^2$, and $s$ is its *deviation*. So
+# the mean of $z^2 = (z - \mu)^2 + 2 \mu (z - \mu) + \mu^2$ is $s^2 + \mu^2$. If $\varepsilon$ has the
+# distribution $N(0, 1)$, then $\mu + s\, \varepsilon$ has $N(\mu, s^2)$.
 #
 # **Independent.** The probability of several independent things together is a product, so its logarithm is a sum.
 #
@@ -220,8 +221,9 @@ for got, said in ((by_hand(mu, logvar), 4.075), (dmu, 1.451), (dlogvar, 1.775)):
 # $$ -\log p(x|z) = \sum_i \big( \log(1 + e^{a_i}) - x_i a_i \big) \qquad
 #  \frac{\partial}{\partial a_i} = \sigma(a_i) - x_i \tag{12.6} $$
 #
-# This is the *binary cross-entropy*, **BCE**, with logits. A network is sure of a black corner, $a = 100$ say, and
-# $e^{100}$ is infinity in 32 bits. So take the larger of the exponents 0 and $a$ out of the logarithm:
+# This is the *binary cross-entropy*, **BCE**, with logits. A network is sure of a pixel in the middle of a
+# stroke, $a = 100$ say, and $e^{100}$ is infinity in 32 bits. So take the larger of the exponents 0 and $a$ out
+# of the logarithm:
 #
 # $$ \log(1 + e^a) = \max(a, 0) + \log(1 + e^{-|a|}) \tag{12.7} $$
 #
@@ -557,16 +559,16 @@ right.set(title="KL, nats a digit", xlabel="epoch")
 
 # %% tags=["picture"]
 # alt: Three rows of twelve pictures. The autoencoder's from random codes are stains; those from codes that spread
-#   as the digits' do are digits and broken strokes. The VAE's, from random codes, are digits, some of them
-#   doubtful.
+#   as the digits' do are digits and broken strokes. The VAE's, from random codes, are blurred, and most
+#   can be read as digits.
 rows = {f"autoencoder, {name}": pictures for name, pictures in plain_draws.items()}
 rows["VAE, random codes"] = sigmoid_forward(decoder(noise))
-_, axes = plt.subplots(3, 12, figsize=(7, 2.5))
+_, axes = plt.subplots(3, 12, figsize=(7, 2.2))
 show(axes, rows)
 
 # %% [markdown]
-# Most are digits that nobody has written. Some are between two kinds. It is a small network after a short
-# training.
+# Many can be read as digits that nobody has written. Others are between two kinds. It is a small network after a
+# short training.
 #
 # **Be fair** to the second row. A normal distribution that is fitted to the codes *afterwards* makes something to
 # draw from, too. To compare, make a VAE of it: move and turn the codes so that the fitted distribution is the
@@ -607,6 +609,8 @@ for name, (encoder2, _, _) in flat.items():
     inside[name] = (clouds[name].norm(dim=1) < radius).float().mean().item()
     print(f"{name}: {inside[name]:.0%} of the codes are where the prior has 95 %")
 assert inside["VAE"] > 0.75 and inside["autoencoder"] < 0.5
+outside = clouds["VAE"].norm(dim=1) > radius
+assert torch.bincount(sample.test.labels[outside]).argmax() == 1
 
 # %% tags=["picture"]
 # alt: Two scatter plots of 2,000 codes, numerals in the colours of their kinds, with a dashed circle of radius
@@ -622,8 +626,9 @@ for ax, (name, z) in zip(axes, clouds.items(), strict=True):
     ax.set(title=name, aspect="equal", xlabel="number 0", ylabel="number 1")
 
 # %% tags=["picture"]
-# alt: A square of 15 by 15 pictures, drawn by the VAE from a grid of codes. Kinds of digits have regions, and
-#   between regions one shape turns into the next: zeros at one side, ones at another, no empty places.
+# alt: A square of 15 by 15 pictures, drawn by the VAE from a grid of codes. Sevens and nines are at the upper
+#   left, ones at the upper right, twos and threes at the right, zeros at the bottom; between them one shape turns
+#   into the next, and no place is empty.
 steps = torch.linspace(0.03, 0.97, 15, dtype=torch.float64)
 places = (math.sqrt(2) * torch.erfinv(2 * steps - 1)).float()  # where so much of N(0, 1) is below
 grid = torch.cartesian_prod(places.flip(0), places).flip(1)  # rows from the top
@@ -635,8 +640,9 @@ ax.set(xticks=[], yticks=[], xlabel="number 0", ylabel="number 1", title="the pl
 ax.grid(False)
 
 # %% [markdown]
-# The VAE's cloud is round and around 0, but larger than the prior's: the KL asks that of every hill, not of all
-# hills together. So some codes of the prior's middle are used by many digits, and its borders by few.
+# The VAE's cloud is around 0, but larger than the prior's: the KL asks this of every hill, not of all hills
+# together. Most of all ones have codes where the prior hardly ever draws, so among the draws there are too few of
+# them.
 #
 # ## See it: how probable is a digit?
 #
@@ -721,7 +727,7 @@ assert losses[-1, 0] < -1e5
 #
 # </details>
 #
-# **3. A deviation of** $e^\ell$. Somebody forgets the $\frac12$ in (12.9), and differentiates what he wrote: so
+# **3. A deviation of** $e^\ell$. Somebody forgets the $\frac12$ in (12.9), and differentiates what is written: so
 # every gradient check passes. Does it train? Is the ELBO it reports larger or smaller than the right program's?
 # Is it true?
 

@@ -30,6 +30,7 @@ from scratchae.layers.conv_transpose2d import (
     conv_transpose2d_backward,
     conv_transpose2d_forward,
 )
+from scratchae.layers.dropout import Dropout, dropout_backward, dropout_forward
 from scratchae.layers.groupnorm import GroupNorm, groupnorm_backward, groupnorm_forward
 from scratchae.layers.kl import kl_backward, kl_forward
 from scratchae.layers.layernorm import LayerNorm, layernorm_backward, layernorm_forward
@@ -67,6 +68,7 @@ __all__ = [
     "BatchNorm2d",
     "Conv2d",
     "ConvTranspose2d",
+    "Dropout",
     "Flatten",
     "GaussianSampling",
     "GroupNorm",
@@ -95,6 +97,8 @@ __all__ = [
     "conv2d_forward",
     "conv_transpose2d_backward",
     "conv_transpose2d_forward",
+    "dropout_backward",
+    "dropout_forward",
     "gelu_backward",
     "gelu_forward",
     "groupnorm_backward",

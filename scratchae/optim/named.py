@@ -56,7 +56,8 @@ def named_schedule(text: str, epochs: int, steps_per_epoch: int) -> tuple[str, S
         near = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(NAMES)}"
         raise ScratchaeError(f"there is no schedule {name!r}: {hint}")
-    parameters = inspect.signature(NAMES[name]).parameters
+    kind = NAMES[name]
+    parameters = inspect.signature(kind).parameters
     chosen: dict[str, float | str | bool] = {}
     for setting in settings:
         key, _, value = setting.partition("=")
@@ -87,7 +88,7 @@ def named_schedule(text: str, epochs: int, steps_per_epoch: int) -> tuple[str, S
     given = {key: steps(value) if key in IN_STEPS else value for key, value in chosen.items()}
     if name == "linear":
         given.setdefault("total_iters", steps(parameters["total_iters"].default))
-    schedule = NAMES[name](**given)
+    schedule = kind(**given)
     if steps(warmup):
         rise = LinearLR(WARM_UP_FROM, total_iters=steps(warmup))
         schedule = SequentialLR([rise, schedule], [steps(warmup)])

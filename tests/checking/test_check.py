@@ -164,3 +164,14 @@ def test_the_report_is_a_table_in_the_terminal_and_html_in_a_notebook():
 def test_a_wrong_number_is_told_from_a_mistake_that_gives_no_tensor():
     """Among the mistakes of mse_forward is one that gives a float."""
     assert sentence(lambda p, t: (p - t).square().mean() + 1, "mse_forward")
+
+
+def test_noise_of_its_own_is_named_and_torchs_generator_stays_where_it_was():
+    def sampling_backward(dz, logvar, eps):
+        noise = torch.randn(eps.shape, dtype=eps.dtype)
+        return dz.clone(), dz * torch.exp(logvar / 2) * noise / 2
+
+    before = torch.random.get_rng_state()
+    report = check(sampling_backward)
+    assert any("The noise is drawn anew" in sentence for sentence in report.sentences)
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -42,7 +42,7 @@ def assert_no_alarm(name: str, case: Case) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_no_false_alarm(name, data):
     with pytest.MonkeyPatch.context() as patch:  # a smaller sample, for time

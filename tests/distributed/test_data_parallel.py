@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -365,13 +366,24 @@ def test_what_workers_say_to_each_other():
         }
 
 
+OPTIONS = {
+    "fc": {},
+    "conv": {"schedule": "cosine,T_max=2", "clip_norm": 0.5, "ema": 0.9, "patience": 2},
+}
+
+
+def validated_digits():
+    digits = few_digits()
+    return replace(digits, validation=digits.test.select(torch.arange(41)))
+
+
 def runs(workers, name, folder):
     """Two epochs at once and, in another folder, one and then another; every rank has its folders."""
     own = folder / str(workers.rank)
-    given = {"batch_size": 64, "device": "cpu", "progress": False, "seed": 4}
-    straight = fit(name, few_digits(), epochs=2, out=own / "straight", **given)
-    fit(name, few_digits(), epochs=1, out=own / "resumed", **given)
-    resumed = fit(name, few_digits(), epochs=2, out=own / "resumed", resume=True, **given)
+    given = {"batch_size": 64, "device": "cpu", "progress": False, "seed": 4, **OPTIONS[name]}
+    straight = fit(name, validated_digits(), epochs=2, out=own / "straight", **given)
+    fit(name, validated_digits(), epochs=1, out=own / "resumed", **given)
+    resumed = fit(name, validated_digits(), epochs=2, out=own / "resumed", resume=True, **given)
     joins = [n.join_sums for _, n in straight.model.modules() if isinstance(n, BatchNorm2d)]
     rows = [[{**row, "seconds": 0} for row in run.rows] for run in (straight, resumed)]
     shown = [[output.numpy() for output in run.outputs[0][1:]] for run in (straight, resumed)]
@@ -381,7 +393,8 @@ def runs(workers, name, folder):
 @pytest.mark.parametrize("name", ["fc", "conv"])
 def test_fit_gives_all_workers_one_run_and_rank_0_alone_writes_it(name, tmp_path):
     found = together(2, runs, name, tmp_path)
-    single = fit(name, few_digits(), epochs=2, batch_size=64, device="cpu", progress=False, seed=4)
+    given = {"batch_size": 64, "device": "cpu", "progress": False, "seed": 4, **OPTIONS[name]}
+    single = fit(name, validated_digits(), epochs=2, **given)
     for straight, resumed, (rows, again), joins, shown in found:
         assert same_bits(straight, resumed)
         assert same_bits(straight, found[0][0])

@@ -13,6 +13,7 @@ from scratchae.layers import (
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
+    Dropout,
     Flatten,
     GroupNorm,
     LeakyReLU,
@@ -100,6 +101,7 @@ say("integers_into_tanh", lambda: Tanh()(ones(2, dtype=torch.long)), "Tanh()", "
 say("integers_into_sigmoid", lambda: Sigmoid()(ones(2, dtype=torch.long)), "Sigmoid()", "int64")
 say("integers_into_flatten", lambda: Flatten()(ones(2, 3, dtype=torch.long)), "Flatten(", "int64")
 say("integers_into_silu", lambda: SiLU()(ones(2, dtype=torch.long)), "SiLU()", "int64")
+say("integers_into_dropout", lambda: Dropout()(ones(2, dtype=torch.long)), "Dropout(", "int64")
 say("integers_into_gelu", lambda: GELU()(ones(2, dtype=torch.long)), "GELU()", "int64")
 say("integers_into_softplus", lambda: Softplus()(ones(2, dtype=torch.long)), "Softplus()", "int64")
 say("list_into_unflatten", lambda: Unflatten(0, (1, 2))([1.0, 2.0]), "Unflatten(", "list")
@@ -259,6 +261,10 @@ say("group_channels_0", lambda: GroupNorm(2, 0), "num_channels", ">= 1", "got 0"
 say("groups_float", lambda: GroupNorm(2.0, 4), "num_groups", "whole number", "got 2.0")
 say("groups_uneven", lambda: GroupNorm(3, 4), "4 channels into 3 equal groups", "divide")
 say("group_eps", lambda: GroupNorm(2, 4, eps=-1), "GroupNorm", "eps >= 0", "got -1")
+say("dropout_inplace", lambda: Dropout(0.5, True), "Dropout", "overwrites")
+say("dropout_text", lambda: Dropout("0.5"), "Dropout", "p to be a number", "'0.5'")
+say("dropout_percent", lambda: Dropout(50), "Dropout", "from 0 to 1", "got 50")
+say("dropout_negative", lambda: Dropout(-0.1), "from 0 to 1", "got -0.1")
 say("pool_kernel_0", lambda: MaxPool2d(0), "MaxPool2d", "kernel_size", "got 0")
 say("pool_stride_0", lambda: AvgPool2d(2, 0), "AvgPool2d", "stride", ">= 1", "got 0")
 say("pool_dilation_0", lambda: MaxPool2d(2, dilation=0), "MaxPool2d", "dilation", "got 0")

@@ -155,6 +155,7 @@ EMPTY = [
     Case("BatchNorm2d", {"num_features": 3}, [(0, 3, 2, 5)], [True]),
     Case("BatchNorm2d", {"num_features": 3}, [(0, 3, 2, 5)], [False]),
     *(Case(name, {}, [(0, 3)]) for name in ACTIVATIONS),
+    Case("Dropout", {"p": 0.5}, [(0, 3)]),
     Case("GroupNorm", {"num_groups": 2, "num_channels": 4}, [(0, 4, 2, 5)]),
     Case("MaxPool2d", {"kernel_size": 2}, [(0, 3, 4, 4)]),
     Case("AvgPool2d", {"kernel_size": 2}, [(0, 3, 4, 4)]),

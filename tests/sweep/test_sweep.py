@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -69,6 +70,7 @@ def fitted(settings, data=DATA, **more):
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("looped", [False, True])
 @pytest.mark.parametrize("name", LAYER_CASES)
+@hypothesis_settings(max_examples=80)
 @given(data=st.data())
 def test_a_batched_layer_does_what_its_layers_do(name, looped, device, data):
     """Output, dx, every gradient, added up over two passes, and every buffer."""

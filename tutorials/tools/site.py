@@ -37,7 +37,7 @@ def lay_out() -> None:
     sources = {path.relative_to(FOLDER / "pages"): path for path in files(FOLDER / "pages")}
     sources |= {Path("chapters", path.name): path for path in chapters()}
     results = ROOT / "reference" / "results"
-    for kind in ("*.md", "*-cpu.png", "fc-*.png"):
+    for kind in ("*.md", "*.png"):
         sources |= {Path("results", path.name): path for path in results.glob(kind)}
     for old in files(SOURCE):
         if old.relative_to(SOURCE) not in sources:
