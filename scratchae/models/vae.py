@@ -113,7 +113,9 @@ def conv_vae(generator: torch.Generator | None = None, latent: int = 2, beta: fl
         Linear(48, 2 * latent, generator=g),  # the means, then the log-variances
     )
     decoder = Sequential(
-        Linear(latent, 48, generator=g),
+        Linear(latent, 256, generator=g),  # wide: it has to fold the plane of a 2-d code
+        ReLU(),
+        Linear(256, 48, generator=g),
         ReLU(),
         Linear(48, 64 * 7 * 7, generator=g),
         ReLU(),
