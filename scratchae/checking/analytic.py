@@ -65,6 +65,8 @@ def analytic_gradients(target: Target, generator: torch.Generator) -> tuple[Tens
         )
     dy = torch.randn(first.shape, generator=generator, dtype=torch.float64).to(first.device)
     dy = torch.ones_like(dy) if target.is_loss else dy
+    if target.shape is not None:
+        dy[-1] = 1.0  # the penalties are a part of the loss
     passed = dy.to(first.dtype)
     got = [g.clone() if isinstance(g, Tensor) else g for g in gradients(passed)]
     forbid_changes("backward", target, kept)

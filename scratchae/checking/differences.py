@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -130,3 +131,14 @@ class Complex(Tensor):
 
     def is_floating_point(self) -> bool:
         return True
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if function in (
+            torch.rand_like,
+            torch.randn_like,
+        ):  # the noise stays that of the real numbers
+            args = (args[0].real, *args[1:])
+        return super().__torch_function__(function, types, args, kwargs or {})

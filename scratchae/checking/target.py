@@ -40,8 +40,11 @@ class Target:
     inputs: its floating-point arguments. held: the layer's own tensors. variables: both, the inputs
     first. from_start: whether every forward pass must start in the same state, because forward draws
     random numbers or changes the layer. drawn: the generators that forward draws from, each with its
-    state before the draw.
+    state before the draw. shape: that of y, if the layer adds penalties to the loss. Then forward gives
+    y in one row, followed by the sum of the penalties, whose dy is 1.
     """
+
+    shape: torch.Size | None = None
 
     def __init__(self, function: Any, arguments: tuple, backward: Callable | None) -> None:
         self.function, self.arguments, self.backward = function, arguments, backward
@@ -94,11 +97,17 @@ class Target:
             self.reset()
             if self.from_start:
                 layer = copy.deepcopy(template, {id(value): value for value in trained})
-            return layer.forward(*arguments)
+            y = layer.forward(*arguments)
+            penalties = list(layer.penalties()) if hasattr(layer, "penalties") else []
+            if not penalties:
+                return y
+            self.shape = y.shape
+            return torch.cat([y.reshape(-1), torch.stack(penalties).sum().reshape(1)])
 
         def gradients(dy: Tensor) -> list:
             for value in trained:
                 value.grad = torch.zeros_like(value)
+            dy = dy if self.shape is None else dy[:-1].view(self.shape)
             dinputs = as_list(layer.backward() if self.is_loss else layer.backward(dy))
             return [*dinputs, *(value.grad for value in trained)]
 

@@ -120,6 +120,11 @@ def groupnorm(graph: Graph, layer: layers.GroupNorm, x: Value) -> str:
     return y
 
 
+@form(layers.Dropout)
+def dropout(graph: Graph, layer: layers.Dropout, x: Value) -> str:
+    return x.name  # in evaluation mode it changes nothing
+
+
 # --------------------------------------------------------------------------------- activations
 
 

@@ -97,5 +97,6 @@ class GaussianSampling(Layer):
         """Return ε (N, L) for μ (N, L)."""
         if self.keys is not None:
             self.check_keys(len(mu))
-            return normal(self.keys, mu.shape[1:], mu.dtype)
+            real = mu.dtype.to_real()  # gradcheck may compute with complex numbers
+            return normal(self.keys, mu.shape[1:], real)
         return torch.randn_like(mu) if self.training else torch.zeros_like(mu)

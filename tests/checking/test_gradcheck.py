@@ -75,6 +75,9 @@ class OnlyReal:
     def named_parameters(self):
         return self.layer.named_parameters()
 
+    def penalties(self):
+        return self.layer.penalties()
+
     def state_dict(self):
         return self.layer.state_dict()
 
