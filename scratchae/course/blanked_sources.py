@@ -95,23 +95,33 @@ def master_sources(assignment: Assignment) -> dict[str, str]:
 
 
 def self_contained(file: str, assignment: Assignment) -> str:
-    """Return the original source, followed by the blanked functions of other files that it uses."""
-    source = original(file, assignment)
-    used = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
-    parts = [source]
-    for dotted in assignment.also:
-        module, _, name = dotted.rpartition(".")
-        other = module.replace(".", "/") + ".py"
-        if name not in used or other == file:
-            continue
-        text = original(other, assignment)
-        tree = ast.parse(text)
-        blanked = blanked_functions(assignment)[other]
-        given = [
-            node.name
-            for node in tree.body
-            if isinstance(node, Function | ast.ClassDef) and node.name not in blanked
-        ]
-        parts.append(f"from {module} import {', '.join(given)}")
-        parts.append(str(ast.get_source_segment(text, find_function(tree, name))))
+    """Return the original source, followed by the blanked functions of other files that it needs."""
+    parts = [original(file, assignment)]
+    used = names_in(parts[0])
+    waiting = [dotted for dotted in assignment.also if file_of(dotted) != file]
+    while needed := [dotted for dotted in waiting if dotted.rpartition(".")[2] in used]:
+        for dotted in needed:
+            waiting.remove(dotted)
+            module, _, name = dotted.rpartition(".")
+            text = original(file_of(dotted), assignment)
+            tree = ast.parse(text)
+            blanked = blanked_functions(assignment)[file_of(dotted)]
+            given = [
+                node.name
+                for node in tree.body
+                if isinstance(node, Function | ast.ClassDef) and node.name not in blanked
+            ]
+            function = str(ast.get_source_segment(text, find_function(tree, name)))
+            parts += [f"from {module} import {', '.join(given)}", function]
+            used |= names_in(function)  # a function may call another that is blanked
     return "\n\n".join(parts) + "\n"
+
+
+def names_in(source: str) -> set[str]:
+    """Return all names that a source uses."""
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+
+
+def file_of(dotted: str) -> str:
+    """Return the file of a function, such as scratchae/layers/convolution.py."""
+    return dotted.rpartition(".")[0].replace(".", "/") + ".py"
