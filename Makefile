@@ -20,10 +20,10 @@ demo: $(INSTALLED)
 	$(BIN)/scratchae train fc
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses auto -m "not slow"
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not slow"
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses auto -m slow
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

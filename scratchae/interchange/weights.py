@@ -32,7 +32,7 @@ def save_weights(model: Layer, path: str | Path) -> None:
     >>> from scratchae.layers import Linear
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_weights(Linear(2, 1), f"{folder}/weights.safetensors")
-    ...     list(read_weights(f"{folder}/weights.safetensors"))
+    ...     sorted(read_weights(f"{folder}/weights.safetensors"))
     ['bias', 'weight']
     """
     write_tensors(Path(path), model.state_dict())

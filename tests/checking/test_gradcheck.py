@@ -42,7 +42,7 @@ def assert_no_alarm(name: str, case: Case) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_no_false_alarm(name, data):
     with pytest.MonkeyPatch.context() as patch:  # a smaller sample, for time
@@ -123,7 +123,7 @@ def legible(row) -> bool:
 
 @pytest.mark.parametrize("real", [False, True], ids=["complex", "central"])
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(data=st.data())
 def test_a_relative_error_of_a_millionth_is_found_in_every_gradient(name, real, data):
     case = data.draw(CASES[name])

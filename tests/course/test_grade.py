@@ -208,6 +208,7 @@ def test_the_same_submission_gives_the_same_table_and_another_student_other_case
 # --- what is said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", sorted(EXERCISES))
 def test_the_feedback_names_the_mistake(exercise):
     """For at least 95 % of the catalogue, and no mistake earns every point."""

@@ -132,10 +132,8 @@ def test_a_worker_that_is_killed_is_replaced_and_the_results_are_the_same(course
 
 
 @needs_sandbox
-@pytest.mark.parametrize(
-    "every",
-    [pytest.param(3, id="during"), pytest.param(50, id="after", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [pytest.param(3, id="during"), pytest.param(50, id="after")])
 def test_what_was_graded_since_the_last_self_check_is_discarded_when_the_next_one_fails(
     course, tmp_path, monkeypatch, every
 ):

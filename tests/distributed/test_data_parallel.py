@@ -548,10 +548,8 @@ def gone(pids: list[int]) -> bool:
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-@pytest.mark.parametrize(
-    "size, model, rank",
-    [(2, "fc", 1), *(pytest.param(3, "conv", r, marks=pytest.mark.slow) for r in (0, 1, 2))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("size, model, rank", [(2, "fc", 1), *((3, "conv", r) for r in (0, 1, 2))])
 def test_a_killed_worker_ends_the_job_with_one_sentence_and_a_run_to_go_on_with(
     size, model, rank, training, tmp_path
 ):

@@ -101,7 +101,7 @@ def test_it_opens_from_a_file_asks_for_nothing_and_does_not_complain(browser, tr
         assert not watched.complaints
 
 
-@pytest.mark.parametrize("count", [1, 2, 30])
+@pytest.mark.parametrize("count", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 30))])
 @pytest.mark.parametrize("name", ["fc", "conv", *OTHERS])
 def test_few_digits_that_nobody_named_can_be_explored(browser, tmp_path, name, count):
     run = Run(build(name), Settings(name, "", None, "", 1, 64, 1e-3, 0.0, 0))

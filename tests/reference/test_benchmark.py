@@ -158,6 +158,7 @@ def test_an_engine_that_is_not_for_this_device_is_missing_with_its_own_sentence(
 # Workers
 
 
+@pytest.mark.slow
 def test_a_worker_has_the_threads_processors_and_denormals_that_it_was_given():
     with Worker(2, flush=False) as free, Worker(1, pinned=True) as bound:
         assert free.ask(settings)[:2] == (2, False)
@@ -173,6 +174,7 @@ def test_a_worker_has_the_threads_processors_and_denormals_that_it_was_given():
 # Memory
 
 
+@pytest.mark.slow
 def test_memory_is_counted_to_the_byte():
     rows = measure_memory([SMALL], {"known": keeps_and_makes}, silent)
     shared = 3 * sum(p.numel() for p in SMALL.build().parameters()) * 4

@@ -40,9 +40,8 @@ def test_another_process_gives_the_same_bits(undisturbed):
     assert same_bits(undisturbed[0], weights(run.model))
 
 
-@pytest.mark.parametrize(
-    "trial", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 10))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("trial", range(10))
 def test_killed_at_random_moments_and_resumed_it_ends_with_the_same_bits(
     trial, undisturbed, tmp_path
 ):
