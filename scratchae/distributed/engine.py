@@ -23,6 +23,7 @@ from scratchae.engines import Engine, NotFiniteError
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer
 from scratchae.layers.batchnorm import BatchNorm
+from scratchae.losses import Loss
 from scratchae.optim import Optimizer
 from scratchae.step import loss_of
 
@@ -56,10 +57,11 @@ class DataParallel(Engine):
                 "gradients before the update: use the eager or the buffered engine"
             )
         loss = loss_of(engine.model)
-        if getattr(loss, "reduction", "mean") not in ("mean", "batchmean"):
+        own = getattr(loss, "reduction", "mean") in ("mean", "batchmean")
+        if not (loss.is_mean_over_images() if isinstance(loss, Loss) else own):
             raise ScratchaeError(
                 f"several workers need a loss that is a mean over images, not {loss!r}: "
-                "use reduction='mean' or 'batchmean', or one worker"
+                "use reduction='batchmean', or 'mean' with equal weights, or one worker"
             )
         super().__init__(engine.model, engine.optimizer)
         self.engine, self.workers, self.name = engine, workers, engine.name

@@ -23,16 +23,20 @@ Stable forms: eᶻ overflows for large z. (eᶻ − 1) / z = eᶻ (1 − e⁻ᶻ
 
     A(z) = max(z, 0) + log((1 − e⁻ᵃ) / a)
 
-where 1 − e⁻ᵃ = −expm1(−a) is exact for small a. At z = 0, λ = 1/2, the quotient is 1. There the two parts of
-m cancel: both are near 1/z, but their difference is 1/2. So for |z| < 1/2 m is the Taylor series
+where 1 − e⁻ᵃ = −expm1(−a). At z = 0, λ = 1/2, the quotient is 0 / 0, and near 0 the logarithm of nearly 1
+loses digits. There the two parts of m cancel too: both are near 1/z, but their difference is 1/2. So for
+|z| < 1/2 m is the Taylor series, with the Bernoulli numbers B, and A is its integral:
 
-    m(z) = 1/2 + z/12 − z³/720 + z⁵/30240 − ... = 1/2 + Σₖ B₂ₖ z^(2k−1) / (2k)!        B: Bernoulli numbers
+    m(z) = 1/2 + z/12 − z³/720 + z⁵/30240 − ... = 1/2 + Σₖ B₂ₖ z^(2k−1) / (2k)!
+    A(z) = z/2 + z²/24 − z⁴/2880 + ...          = z/2 + Σₖ B₂ₖ z^(2k) / (2k (2k)!)
 
-Its terms fall by more than (z / 2π)² < 1/157 each; seven of them are exact to 17 digits.
+The terms fall by more than (z / 2π)² < 1/157 each; seven of them are exact to 17 digits.
 Source: Loaiza-Ganem and Cunningham 2019.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -43,6 +47,7 @@ SERIES = (  # B₂ₖ / (2k)! for k = 1, 2, ...
     *(1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160),
     *(-691 / 1307674368000, 1 / 74724249600),
 )
+INTEGRAL = tuple(c / (2 * k) for k, c in enumerate(SERIES, start=1))  # B₂ₖ / (2k (2k)!)
 NEAR = 0.5  # |z| below this uses the series
 
 
@@ -52,8 +57,11 @@ def continuous_bernoulli_forward(logits: Tensor, target: Tensor) -> Tensor:
     >>> continuous_bernoulli_forward(torch.tensor([0.0, 1e4]), torch.tensor([0.3, 0.0])).tolist()
     [0.0, 9990.7900390625]
     """
-    a = logits.abs().clamp(min=1e-30)  # at 0 the quotient is 0 / 0, but 1 just beside it
-    return logits.clamp(min=0) - logits * target + torch.log(-torch.expm1(-a) / a)
+    near = logits.abs() < NEAR
+    square = torch.where(near, logits, 0.0).square()
+    a = torch.where(near, NEAR, logits.abs())
+    far = logits.clamp(min=0) - logits * target + torch.log(-torch.expm1(-a) / a)
+    return torch.where(near, logits * (0.5 - target) + square * horner(INTEGRAL, square), far)
 
 
 def continuous_bernoulli_backward(logits: Tensor, target: Tensor) -> Tensor:
@@ -72,12 +80,21 @@ def continuous_bernoulli_mean(logits: Tensor) -> Tensor:
     [0.5, 0.1]
     """
     near = logits.abs() < NEAR
-    z = torch.where(near, logits, 0.0)
-    series = torch.zeros_like(z)
-    for coefficient in reversed(SERIES):  # Horner's scheme in z²
-        series = series * z.square() + coefficient
+    series = horner(SERIES, torch.where(near, logits, 0.0).square())
     z = torch.where(near, NEAR, logits)
     return torch.where(near, 0.5 + logits * series, -1 / torch.expm1(-z) - 1 / z)
+
+
+def horner(coefficients: Sequence[float], x: Tensor) -> Tensor:
+    """Return c₀ + c₁ x + c₂ x² + ... by Horner's scheme.
+
+    >>> horner([1.0, 2.0, 3.0], torch.tensor(10.0)).item()
+    321.0
+    """
+    total = torch.zeros_like(x)
+    for coefficient in reversed(coefficients):
+        total = total * x + coefficient
+    return total
 
 
 class ContinuousBernoulliLoss(Loss):

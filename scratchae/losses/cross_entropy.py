@@ -31,7 +31,9 @@ from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 from scratchae.layers.base import check_tensor, short
-from scratchae.losses.base import Loss, reduce_terms, term_weight
+from scratchae.losses.base import OLD, Loss, reduce_terms, refuse_arguments, term_weight
+
+IGNORED = -100  # torch's ignore_index; no class has this number
 
 
 def log_softmax(logits: Tensor) -> Tensor:
@@ -104,11 +106,15 @@ class CrossEntropyLoss(Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
-        ignore_index: int = -100,
+        ignore_index: int = IGNORED,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
+        *,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
     ) -> None:
         super().__init__(reduction)
+        refuse_arguments(self, OLD, size_average=size_average, reduce=reduce)
         if not 0 <= label_smoothing <= 1:
             raise ScratchaeError(
                 f"CrossEntropyLoss expects label_smoothing between 0 and 1, got {label_smoothing!r}"
@@ -133,6 +139,11 @@ class CrossEntropyLoss(Loss):
         logits, q, scale, single = self.recall()
         dlogits = cross_entropy_backward(logits, q) * scale
         return dlogits[0] if single else dlogits
+
+    def is_mean_over_images(self) -> bool:
+        """Return whether each sample has the same weight in the loss of a batch."""
+        counts_alike = self.weight is None and self.ignore_index == IGNORED
+        return self.reduction == "batchmean" or (self.reduction == "mean" and counts_alike)
 
     def distribution(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor | float]:
         """Return q (N, C, ...), and the number that divides the sum of the terms if the reduction is "mean"."""

@@ -25,9 +25,15 @@ FORWARD = {
         "The normaliser lacks its factor 2: C(λ) = 2 artanh(1 − 2λ) / (1 − 2λ), which is 2 at λ = 1/2.",
     ),
     "zero_over_zero": (
-        "logits.abs().clamp(min=1e-30) → logits.abs()",
-        "At z = 0, λ = 1/2, the quotient is 0 / 0. Its limit is 1: clamp |z| to a tiny number, or use a "
-        "series.",
+        "a = logits.abs()\n"
+        "terms = logits.clamp(min=0) + torch.log(-torch.expm1(-a) / a) - logits * target",
+        "At z = 0, λ = 1/2, the quotient is 0 / 0. Its limit is 1: use a series near 0, or clamp |z| to a "
+        "tiny number.",
+    ),
+    "half_everywhere_near_zero": (
+        "terms = torch.where(logits.abs() < 0.5, logits / 2 - logits * target, right(logits, target))",
+        "Near z = 0 the logarithm A is taken for z/2. This is its first term only: add z²/24 − z⁴/2880 + "
+        "...",
     ),
     "overflows": (
         "terms = torch.log(torch.expm1(logits) / logits) - logits * target\n"
@@ -41,7 +47,7 @@ FORWARD = {
         "log((1 − exp(−a)) / a).",
     ),
     "target_part_added": (
-        "- logits * target → + logits * target",
+        "...; terms = terms + 2 * logits * target",
         "z x is added. The density grows with exp(z x), so −log p has − z x.",
     ),
     "log_likelihood": (

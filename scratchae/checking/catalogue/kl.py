@@ -93,6 +93,10 @@ BACKWARD = {
         "...; dmu = 2 * dmu",
         "dμ is twice too large: the 1/2 in front of the KL is missing.",
     ),
+    "dmu_missing": (
+        "...; dmu = torch.zeros_like(mu)",
+        "dμ is 0, as if μ² were not in the KL. Its half has the derivative μ: dμ = μ / N.",
+    ),
     "dlogvar_not_halved": (
         "...; dlogvar = 2 * dlogvar",
         "dv is twice too large: the 1/2 in front of the KL is missing.",

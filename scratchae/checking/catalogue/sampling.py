@@ -17,6 +17,11 @@ FORWARD = {
         "exp(logvar) / 2 is half the variance. Halve before the exponential: exp(logvar / 2) is the "
         "deviation.",
     ),
+    "variance_overflows": (
+        "z = mu + logvar.exp().sqrt() * eps",
+        "exp(logvar) overflows for a large logvar, and its root is then infinite too. Halve before the "
+        "exponential: exp(logvar / 2).",
+    ),
     "logvar_as_deviation": (
         "z = mu + logvar * eps",
         "The noise is multiplied by logvar itself, which may be negative. The deviation is "
@@ -86,6 +91,10 @@ FORWARD = {
 }
 
 BACKWARD = {
+    "variance_overflows": (
+        "...; dlogvar = dz * logvar.exp().sqrt() * eps / 2",
+        "exp(logvar) overflows for a large logvar, and its root is then infinite too. Use exp(logvar / 2).",
+    ),
     "half_forgotten": (
         "...; dlogvar = 2 * dlogvar",
         "dlogvar is twice too large. The exponent of exp(logvar / 2) has the derivative 1/2.",

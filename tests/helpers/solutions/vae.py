@@ -164,7 +164,7 @@ SOLUTIONS = {
         "numpy": draw_in_numpy,
         "power": lambda mu, logvar, eps: mu + math.e ** (logvar / 2) * eps,
         "addcmul": lambda mu, logvar, eps: torch.addcmul(mu, logvar.div(2).exp(), eps),
-        "root": lambda mu, logvar, eps: mu + logvar.exp().sqrt() * eps,
+        "root": lambda mu, logvar, eps: mu + math.sqrt(math.e) ** logvar * eps,
         "float64": in_float64(lambda mu, logvar, eps: eps * (logvar * 0.5).exp() + mu),
     },
     "sampling_backward": {
@@ -172,7 +172,7 @@ SOLUTIONS = {
         "steps": gradients_in_steps,
         "numpy": gradients_in_numpy,
         "samples, a list": gradients_by_samples,
-        "through the noise": lambda dz, v, eps: (1 * dz, 0.5 * dz * (eps * v.exp().sqrt())),
+        "through the noise": lambda dz, v, eps: (1 * dz, 0.5 * dz * (eps * v.mul(0.5).exp())),
         "float64": in_float64(lambda dz, v, eps: (dz.clone(), dz * (v / 2).exp() * eps / 2)),
     },
     "bce_with_logits_forward": {
