@@ -13,6 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from scratchae.checking.layer_cases import LAYER_CASES
+from scratchae.data import Augmentation, Corruption
 from scratchae.engines import (
     ENGINES,
     BufferedEngine,
@@ -25,7 +26,18 @@ from scratchae.engines.compiled import operations_of
 from scratchae.engines.device import DeviceEngine
 from scratchae.losses import MSELoss
 from scratchae.models import build
-from scratchae.optim import SGD, Adam, AdamW
+from scratchae.noise import noise_keys
+from scratchae.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    CosineAnnealingLR,
+    LinearLR,
+    OneCycleLR,
+    SequentialLR,
+    StepLR,
+    averaged,
+)
 from scratchae.step import train_step
 from scratchae.sweep import BatchedTrainer, Trial
 from scratchae.training import Run, Settings
@@ -35,15 +47,16 @@ ALLOWED = {
     "elementwise": "add add_ sub sub_ rsub mul mul_ div div_ neg square pow sqrt sqrt_ rsqrt "
     "rsqrt_ reciprocal reciprocal_ exp exp_ expm1 log log1p erf tanh "
     "sign sign_ where gt gt_ ge lt le eq clamp clamp_min "
-    "clamp_ maximum cos sin bitwise_xor bitwise_and __rshift__ addcmul "
+    "clamp_ maximum minimum floor cos sin bitwise_xor bitwise_and bitwise_not __xor__ __and__ "
+    "__rshift__ masked_fill addcmul "
     "addcmul_ addcdiv addcdiv_ lerp lerp_ abs ne isfinite",
     "reductions": "sum mean amax max all",
     "views": "view _unsafe_view reshape _reshape_alias t transpose permute expand as_strided "
     "unsqueeze squeeze slice select diagonal split split_with_sizes detach alias unbind unfold movedim "
-    "flatten unflatten mT numpy_T set_",
+    "flatten unflatten mT numpy_T set_ chunk",
     "copies and new tensors": "clone copy_ _to_copy to contiguous cat zeros zeros_like new_zeros new_full empty "
     "empty_like new_empty ones full scalar_tensor zero_ fill_ empty_strided new_empty_strided resize_ "
-    "index_select arange stack full_like lift_fresh scatter",
+    "index_select arange stack full_like lift_fresh scatter gather ones_like roll",
     "numbers to Python": "_local_scalar_dense is_nonzero item",
     "messages between workers": "allreduce_ allgather_ broadcast_",
 }
@@ -129,8 +142,10 @@ def test_every_engine_is_looked_at_one_way_or_the_other():
 
 @pytest.mark.parametrize("name", ["fc", "conv"])
 def test_a_step_of_many_models_runs_nothing_but_arithmetic(name):
-    settings = [Settings(name, "", None, "", 1, 5, lr, 1e-5, seed=0) for lr in (1e-3, 1e-2)]
-    trainer = BatchedTrainer([Trial(Run(build(name), own)) for own in settings])
+    common = {"seed": 0, "clip_norm": 0.1, "clip_value": 0.05}
+    settings = [Settings(name, "", None, "", 1, 5, lr, 1e-5, **common) for lr in (1e-3, 1e-2)]
+    trials = [Trial(Run(build(name), own)) for own in settings]
+    trainer = BatchedTrainer(trials, EXTRAS["schedule"])
     x = torch.rand(2, 5, *trainer.trials[0].run.model.input_shape) * 2 - 1
     with Recorder() as recorder:
         for _ in range(2):
@@ -148,6 +163,56 @@ def test_every_layer_runs_nothing_but_arithmetic(name):
             layer.forward(x)
             layer.backward(dy)
         only_arithmetic(recorder)
+
+
+EXTRAS = {
+    "schedule": SequentialLR([LinearLR(0.1, total_iters=2), CosineAnnealingLR(9)], [2]),
+    "clip_norm": 0.1,
+    "clip_value": 0.05,
+    "ema": 0.9,
+}
+
+
+@pytest.mark.parametrize("schedule", [EXTRAS["schedule"], StepLR(2), OneCycleLR(20), None])
+def test_schedules_clipping_and_averages_run_nothing_but_arithmetic(schedule):
+    model = build("fc")
+    x = torch.rand(5, 784) * 2 - 1
+    optimizer = Adam(model.parameters()).configure(**{**EXTRAS, "schedule": schedule})
+    with Recorder() as recorder:
+        train(model, optimizer, x)
+        with averaged(optimizer):
+            model.forward(x)
+    engine = DeviceEngine(model, optimizer)
+    tensors = engine.gather({"images": x}, torch.tensor([[2, 0, 4]]))
+    for node in operations_of(engine.laid_out(tensors), tensors).graph.nodes:
+        if isinstance(node.target, torch._ops.OpOverload):
+            recorder.names.add(node.target.overloadpacket.__name__)
+    only_arithmetic(recorder)
+
+
+@pytest.mark.filterwarnings("ignore:the (buffered|frugal) engine does not support")
+@pytest.mark.parametrize(
+    "name", ["vae,latent=2", "conv-vae", "linear-vae", "residual,blocks=1", "plain-deep,blocks=1"]
+)
+def test_a_step_of_a_model_with_noise_or_skips_runs_nothing_but_arithmetic(name):
+    model = build(name)
+    x, keys = torch.rand(5, *model.input_shape), noise_keys(0, 1, 5)
+    optimizer = Adam(model.parameters()).configure(**EXTRAS)
+    with Recorder() as recorder:
+        for kind in ON_THEIR_OWN:
+            engine = kind(model, optimizer)
+            for _ in range(2):
+                engine.step(x, keys=keys)
+    only_arithmetic(recorder)
+
+
+def test_noise_on_images_and_augmentation_run_nothing_but_arithmetic():
+    images, keys = torch.rand(6, 1, 28, 28), noise_keys(0, 1, 6)
+    with Recorder() as recorder:
+        Corruption(noise=0.3, salt=0.1, mask=0.1, block=4)(images, keys, (0.0, 1.0))
+        moved = Augmentation(rotate=10, shift=2, scale=0.1, elastic=1)
+        moved(images, keys, (0.0, 1.0))
+    only_arithmetic(recorder)
 
 
 def only_arithmetic(recorder: Recorder) -> None:

@@ -17,7 +17,7 @@ from scratchae.engines import Engine, NotFiniteError
 from scratchae.engines.device import DeviceEngine, cuda_graph
 from scratchae.engines.device.cuda_graph import STEPS_A_REPLAY
 from scratchae.layers import BatchNorm1d, Linear, Sequential, Tanh
-from scratchae.optim import Adam
+from scratchae.optim import Adam, CosineAnnealingLR, LinearLR, SequentialLR
 
 
 class StandIn:
@@ -164,6 +164,19 @@ def test_the_learning_rate_and_a_loaded_state_are_seen_without_recording_again(o
         torch.testing.assert_close(engine.epoch(images, rows), eager.epoch(images, rows))
         assert_same(eager, engine)
     assert recordings(engine) == made
+
+
+def test_schedules_clipping_and_averages_are_those_of_eager_and_recorded_once(on_a_cpu):
+    eager, engine = pair()
+    schedule = SequentialLR([LinearLR(0.1, total_iters=8), CosineAnnealingLR(40)], [8])
+    for one in (eager, engine):
+        one.optimizer.configure(schedule, clip_norm=0.1, clip_value=0.05, ema=0.9)
+    images, batches = numbers(40), Batches(40, 4)
+    for epoch in range(3):
+        total = engine.epoch(images, batches.epoch(epoch))
+        torch.testing.assert_close(total, eager.epoch(images, batches.epoch(epoch)))
+        assert_same(eager, engine)
+    assert len(recordings(engine)) == 1 and "average" in engine.optimizer.state
 
 
 @pytest.mark.parametrize("bad", [0, 33, 36, 37])

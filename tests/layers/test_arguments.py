@@ -14,6 +14,7 @@ from scratchae import layers, optim
 from scratchae.errors import ScratchaeError
 from scratchae.layers.convolution import Geometry
 from scratchae.layers.geometry import padding_of
+from tests.helpers.cases import IN_TORCH
 
 small = st.integers(0, 4)
 number = st.integers(-1, 3)
@@ -116,6 +117,13 @@ def defaults(function) -> dict:
     arguments = inspect.signature(function).parameters.items()
     given = {name: a.default for name, a in arguments if a.default is not a.empty}
     return {name: value for name, value in given.items() if name != "generator"}
+
+
+@pytest.mark.parametrize("name", IN_TORCH)
+def test_every_argument_of_torch_is_an_argument_here(name):
+    """Taken, or refused in the sentence that tests/layers/test_errors.py expects."""
+    ours, theirs = (inspect.signature(getattr(o, name)).parameters for o in (layers, torch.nn))
+    assert theirs.keys() - {"args", "kwargs"} <= ours.keys()
 
 
 NO_SIZES = ["LeakyReLU", "SiLU", "GELU", "Softplus", "Dropout"]

@@ -1,4 +1,4 @@
-"""MaxPool2d, AvgPool2d and Upsample: ties, NaN, and the gradients of linear layers.
+"""MaxPool2d, AvgPool2d and Upsample: ties and NaN; and the gradients of all new layers that are linear.
 
 (tests/layers/test_against_torch.py and the other tests of all layers draw their random cases.)
 """
@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from scratchae.layers import (
     AvgPool2d,
+    Linear,
     MaxPool2d,
+    Residual,
     Upsample,
     avg_pool2d_forward,
     max_pool2d_backward,
@@ -20,7 +22,7 @@ from tests.helpers.cases import CASES
 from tests.helpers.tensors import assert_close
 
 
-@pytest.mark.parametrize("name", ["AvgPool2d", "Upsample"])
+@pytest.mark.parametrize("name", ["AvgPool2d", "Upsample", "Dropout"])  # for a fixed mask
 @given(data=st.data())
 def test_the_backward_pass_of_a_linear_layer_is_its_adjoint(name, data):
     case = data.draw(CASES[name])
@@ -28,6 +30,33 @@ def test_the_backward_pass_of_a_linear_layer_is_its_adjoint(name, data):
     y = layer(x)
     dy = case.dy(y)
     assert_close("⟨y, dy⟩", (y * dy).sum(), (x * layer.backward(dy)).sum(), 1e-12, scale=1.0)
+    assert_close("layer(2 x)", layer(2 * x), 2 * y, 1e-14)
+
+
+@given(case=CASES["MaxPool2d"])
+def test_for_fixed_places_of_the_maxima_the_backward_pass_of_max_pooling_is_the_adjoint(case):
+    layer, module = case.pair()
+    module.return_indices = True
+    x = case.x(case.shapes[0])
+    x = x if x.ndim == 4 else x[None]
+    _, pixels = module(x.contiguous())
+    y = layer(x)
+    other, dy = torch.randn_like(x), torch.randn_like(y)
+    picked = other.flatten(2).gather(2, pixels.flatten(2)).view(y.shape)
+    assert_close("⟨y, dy⟩", (picked * dy).sum(), (other * layer.backward(dy)).sum(), 1e-12, 1.0)
+
+
+@given(n=st.integers(1, 5), width=st.integers(1, 7), same=st.booleans(), seed=st.integers(0, 2**32))
+def test_the_backward_pass_of_a_skip_around_a_linear_layer_is_its_adjoint(n, width, same, seed):
+    generator = torch.Generator().manual_seed(seed)
+    out = width if same else 3
+    made = {"bias": False, "generator": generator, "dtype": torch.float64}
+    layer = Residual(Linear(width, out, **made), None if same else Linear(width, out, **made))
+    x, dy = (
+        torch.randn(n, size, generator=generator, dtype=torch.float64) for size in (width, out)
+    )
+    y = layer(x)
+    assert_close("⟨y, dy⟩", (y * dy).sum(), (x * layer.backward(dy)).sum(), 1e-12, 1.0)
     assert_close("layer(2 x)", layer(2 * x), 2 * y, 1e-14)
 
 

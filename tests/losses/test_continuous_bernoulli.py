@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given
@@ -42,6 +43,37 @@ def test_the_mean_is_exact_to_the_last_digits(logit):
     expected = 0.5 + a / (3 + a * a / fraction) / 2
     got = continuous_bernoulli_mean(torch.tensor(logit, dtype=torch.float64)).item()
     assert got == pytest.approx(expected, abs=1e-15)
+
+
+@given(
+    st.floats(-1, 1) | st.floats(-1e-6, 1e-6) | st.floats(0.49, 0.51) | st.floats(-40, 40),
+    st.floats(0, 1),
+)
+def test_near_one_half_no_digit_is_lost_against_50_digits(logit, pixel):
+    """The logarithm A, the mean m and the normaliser C(λ) with λ = σ(z), by mpmath."""
+    z, zero = torch.tensor(logit, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
+    digits = 50 - 2 * math.floor(math.log10(abs(logit) or 1.0))
+    with mpmath.workdps(max(digits, 50)):
+        exact = mpmath.mpf(logit)
+        integral = mpmath.log(mpmath.expm1(exact) / exact) if logit else mpmath.mpf(0)
+        mean = 1 - 1 / exact + 1 / mpmath.expm1(exact) if logit else mpmath.mpf(1) / 2
+        term = integral - exact * mpmath.mpf(pixel)
+        log_c = mpmath.log(exact / mpmath.tanh(exact / 2)) if logit else mpmath.log(2)
+    got = continuous_bernoulli_forward(z, zero).item()
+    assert got == pytest.approx(float(integral), rel=3e-15, abs=1e-300)
+    got = continuous_bernoulli_forward(z, zero + pixel).item()
+    assert got == pytest.approx(float(term), rel=0, abs=4e-16 * max(abs(logit), 1e-300))
+    assert continuous_bernoulli_mean(z).item() == pytest.approx(float(mean), rel=4e-16)
+    got = (bce_with_logits_forward(z, zero) - continuous_bernoulli_forward(z, zero)).item()
+    assert got == pytest.approx(float(log_c), rel=1e-14)
+
+
+@pytest.mark.parametrize("logit", [1e-20, -1e-6, 1e-4, -0.01, 0.499])
+def test_near_one_half_no_digit_is_lost_in_float32(logit):
+    z = torch.tensor(logit)
+    exact = math.log(math.expm1(logit) / logit) if abs(logit) > 1e-3 else logit / 2 + logit**2 / 24
+    got = continuous_bernoulli_forward(z, torch.tensor(0.0)).item()
+    assert got == pytest.approx(exact, rel=3e-7)
 
 
 def test_the_mean_of_torch_is_ours():

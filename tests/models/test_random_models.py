@@ -25,6 +25,7 @@ from scratchae.layers import (
 )
 from scratchae.losses import BCEWithLogitsLoss, MSELoss
 from scratchae.models import VAE, Autoencoder, build, names, register
+from scratchae.models.registry import options_of
 from scratchae.noise import noise_keys
 from scratchae.optim import Adam
 from scratchae.step import compute_loss, train_step
@@ -312,6 +313,23 @@ def test_every_model_encodes_decodes_and_takes_its_own_range(name):
     assert y.shape == x.shape and build(model.name).name == model.name
     if model.pixel_range == (0.0, 1.0):
         assert y.min() >= 0 and y.max() <= 1
+
+
+OPTIONS = [
+    (name, option)
+    for name in ("fc", "vae", "conv-vae", "linear-vae", "residual", "plain-deep")
+    for option in options_of(name)
+]
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_every_option_of_a_model_changes_its_loss(name, option):
+    value = options_of(name)[option]
+    losses = []
+    for chosen in (value, value + 1):
+        model = build(name, seed=1, **{option: chosen}).to(torch.float64)
+        losses.append(compute_loss(model, images(model, 5), keys=noise_keys(0, 1, 5)).item())
+    assert abs(losses[0] - losses[1]) > 1e-6
 
 
 def test_the_racers_have_equally_many_parameters_and_equal_first_weights():

@@ -148,6 +148,26 @@ def test_on_plateau_equals_torchs(losses, factor, patience, threshold, mode, coo
         assert ours.rate(step, 0.5) == optimizer.param_groups[0]["lr"]
 
 
+@pytest.mark.parametrize("mode", ["rel", "abs"])
+def test_on_plateau_equals_torchs_over_a_thousand_losses(mode):
+    """Losses that fall with noise, so that the rate is reduced again and again."""
+    generator = torch.Generator().manual_seed(0)
+    falling = 2 + 3 * torch.exp(-torch.arange(STEPS, dtype=torch.float64) / 200)
+    noise = torch.rand(STEPS, generator=generator, dtype=torch.float64)
+    arguments = {"factor": 0.8, "patience": 5, "cooldown": 3, "threshold_mode": mode}
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.5)
+    scheduler, ours = (
+        TORCH.ReduceLROnPlateau(optimizer, **arguments),
+        ReduceLROnPlateau(**arguments),
+    )
+    rates = []
+    for step, loss in enumerate((falling + noise).tolist()):
+        scheduler.step(loss), ours.observe(loss)
+        rates.append(ours.rate(step, 0.5))
+        assert abs(rates[-1] - optimizer.param_groups[0]["lr"]) <= 1e-12 * 0.5
+    assert len(set(rates)) > 20
+
+
 def test_defaults_are_torchs():
     for name, given_ones in (
         ("LinearLR", {}),

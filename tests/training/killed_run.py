@@ -1,6 +1,6 @@
 """Trains a few digits in a folder, going on where it stands; test_kill.py kills it meanwhile.
 
-python -m tests.training.killed_run FOLDER EPOCHS
+python -m tests.training.killed_run FOLDER EPOCHS MODEL
 """
 
 import sys
@@ -32,7 +32,7 @@ if __name__ == "__main__":
     data = digits()
     print("ready", flush=True)
     fit(
-        "conv",
+        sys.argv[3],
         data,
         epochs=int(sys.argv[2]),
         out=sys.argv[1],
