@@ -76,9 +76,7 @@ def latent_plane(model: Autoencoder, size: int = 20) -> Figure:
         )
     copy = evaluation_copy("latent_plane", model)
     middle = (torch.arange(size, dtype=torch.float64) + 0.5) / size
-    quantiles = torch.special.ndtri(
-        middle
-    )  # (size,), the inverse of the normal distribution function
+    quantiles = torch.special.ndtri(middle)  # (size,): P(z < quantile) = middle for z ~ N(0, 1)
     across, up = quantiles.repeat(size), quantiles.flip(0).repeat_interleave(size)
     first = copy.parameters()[0]
     with torch.inference_mode():
