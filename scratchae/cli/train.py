@@ -126,8 +126,8 @@ def train(
     engine: Annotated[
         str,
         typer.Option(
-            help="How to run the steps: eager, buffered (faster on a CPU for fc and conv), frugal (buffered with less "
-            "memory), compile, or graph (CUDA)."
+            help="How to run the steps: eager, buffered (faster on a CPU for fc and conv), frugal "
+            "(buffered with less memory), compile, or graph (CUDA)."
         ),
     ] = "eager",
     precision: Annotated[
