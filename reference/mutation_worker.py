@@ -29,6 +29,7 @@ LAYERS = [
     *("layers/test_errors", "layers/test_against_torch", "layers/test_sequential"),
     *("layers/test_arguments", "layers/test_trilinear_form", "layers/test_promises"),
     *("layers/test_description", "layers/test_torch_samples", "layers/test_joined_statistics"),
+    "layers/test_keys",
     *("layers/test_initial_weights", "reference/test_oracles"),
 ]
 LOSSES = [

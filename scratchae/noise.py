@@ -12,7 +12,7 @@ of a sample is a function of two integers, the sample's key and i:
 `mix` maps the 32-bit integers one to one onto themselves, so that every bit of the result depends on every
 bit of x (its constants are those of C. Wellons' search for good ones, "hash prospector"). Such generators
 are called counter-based (Salmon et al. 2011). The numbers are the same on every device, up to the rounding
-of ln, sin and cos. They serve training; they are not made for cryptography.
+of ln, sin and cos. They are good enough for training, but not for cryptography.
 """
 
 from __future__ import annotations

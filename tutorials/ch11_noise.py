@@ -368,8 +368,8 @@ print("input_and_target is right")
 # ## See it: does it remove noise?
 #
 # A small denoiser: a convolution to 16 pictures of 14 by 14, two more, and one back. Its code has 3,136 numbers,
-# so it may copy; but copying a noisy digit costs as much as the noise. It learns from 3,000 digits in 3 epochs,
-# with new noise of $\sigma = 0.3$ in each. Its rivals: the noisy digit itself (**identity**); the same
+# so it could copy its input; but then all of the noise would be its error. It learns from 3,000 digits in 3
+# epochs, with new noise of $\sigma = 0.3$ in each. Its rivals: the noisy digit itself (**identity**); the same
 # **clipped** to the range of pixels; a **median filter**, which replaces a pixel by the median of the 3 by 3
 # around it; and **PCA**, which projects on the first $k$ directions of clean digits. `k` is chosen on 500
 # referees. The 500 digits that count are unseen, and so is their noise, which comes from another seed.
@@ -564,8 +564,9 @@ assert with_shifts[1] > without[1] + 2 and with_shifts[0] < without[0]
 # %% [markdown]
 # Digits of MNIST are centred, and the model without shifts has learnt that too: two pixels are enough to confuse
 # it. With shifts it does much better there, and pays a little on untouched digits, since its 32 numbers now also
-# have to tell *where* the digit is. Augmentation is no gift. It is worth what your test data are like. Choose
-# movements that leave a digit the same digit: no mirror images, and no half turns, which turn a 6 into a 9.
+# have to tell *where* the digit is. So augmentation helps if your test data are moved in the same way, and costs a
+# little if they are not. Choose movements that leave a digit the same digit: no mirror images, and no half turns,
+# which turn a 6 into a 9.
 #
 # ## Break it
 #

@@ -79,8 +79,8 @@ show(axes, {"digits": unseen} | plain_draws)
 # helps to draw codes with the mean and the covariance of the digits' codes (third row), but some are still broken.
 # Between the digits' codes there are holes, and the decoder has never been asked to draw what lies there.
 #
-# This chapter gives the codes an address, and makes the decoder learn what lies around every code. What is more,
-# it says how *probable* a picture is. The result is the **variational autoencoder**, VAE.
+# This chapter says where the codes have to be, and makes the decoder learn what lies around every code. What is
+# more, it says how *probable* a picture is. The result is the **variational autoencoder**, VAE.
 #
 # ## What you need
 #
@@ -148,7 +148,7 @@ right.legend(loc="upper left", fontsize=7)
 # $\frac34, \frac12, \frac14$. The picture is $(1, 1, 0)$, so its probability is
 # $\frac34 \cdot \frac12 \cdot \frac34 = \frac{9}{32}$, and minus its logarithm is $\log \frac{32}{9} = 1.268$.
 #
-# **KL.** The price for not being the prior is $\frac12 (\mu^2 + e^\ell - 1 - \ell)$, as you will derive:
+# **KL.** The divergence from the prior is $\frac12 (\mu^2 + e^\ell - 1 - \ell)$, as you will derive:
 # $\frac12 (4 + 4 - 1 - \log 4) = 2.807$. The loss is the sum of both, 4.075.
 #
 # **Back.** For a logit the gradient is $\sigma(a) - x$: $-\frac14, -\frac12, \frac14$. Times the weights, and
@@ -184,9 +184,9 @@ for got, said in ((by_hand(mu, logvar), 4.075), (dmu, 1.451), (dlogvar, 1.775)):
 #  p(x|z) = \prod_i \sigma(a_i)^{x_i}\, (1 - \sigma(a_i))^{1 - x_i} \tag{12.1} $$
 #
 # We want the decoder under which our digits are probable: the largest $\log p(x)$, in the mean over the digits.
-# But nearly all codes draw another digit, with $p(x|z)$ around $e^{-500}$. Whoever draws codes from the prior
-# will wait very long for one of the few that matter. The encoder can tell where they are: for each $x$ it gives a
-# normal distribution $q(z|x)$, with mean $\mu_d$ and variance $e^{\ell_d}$ for each number $d$ of the code.
+# But nearly all codes draw another digit, with $p(x|z)$ around $e^{-500}$. Among codes that are drawn from the
+# prior, the few that matter are very rare. The encoder can tell where they are: for each $x$ it gives a normal
+# distribution $q(z|x)$, with mean $\mu_d$ and variance $e^{\ell_d}$ for each number $d$ of the code.
 #
 # **2. A bound.** Draw the code from $q$, and correct with a *weight* for having drawn there and not from $p(z)$:
 #
@@ -238,7 +238,7 @@ for got, said in ((by_hand(mu, logvar), 4.075), (dmu, 1.451), (dlogvar, 1.775)):
 # It pulls every mean to 0 and every variance to 1. The reconstruction pulls the means apart and the variances to
 # 0.
 #
-# **5. Through the dice.** The reconstruction is a mean over codes that are drawn from $q$. How does one
+# **5. Through the draw.** The reconstruction is a mean over codes that are drawn from $q$. How does one
 # differentiate a draw? Draw something that depends on nothing, $\varepsilon_d$ from $N(0, 1)$, and *compute* the
 # code:
 #
@@ -251,7 +251,7 @@ for got, said in ((by_hand(mu, logvar), 4.075), (dmu, 1.451), (dlogvar, 1.775)):
 # One draw for each digit and step is enough: it is right in the mean.
 #
 # **6. The loss** is minus the ELBO: summed over the pixels, summed over the code, and *averaged over the batch*.
-# Let $\beta$ be 1; it is a knob for experiments:
+# $\beta$ is 1; other values are for experiments:
 #
 # $$ L = \frac1N \sum_n \Big[ \sum_i \big( \log(1 + e^{a_{n,i}}) - x_{n,i} a_{n,i} \big) +
 #  \frac{\beta}{2} \sum_d \big( \mu_{n,d}^2 + e^{\ell_{n,d}} - 1 - \ell_{n,d} \big) \Big] \tag{12.11} $$
@@ -554,7 +554,7 @@ right.plot(range(1, EPOCHS + 1), epochs[:, 1], "o-", ms=4, color="#e69f00")
 right.set(title="KL, nats a digit", xlabel="epoch")
 
 # %% [markdown]
-# The network buys: it pays more and more KL, and gets for it a reconstruction that improves by more than it costs.
+# The KL rises, and the reconstruction falls by more, so the loss falls: it is worth saying more about each digit.
 # And now the question of the beginning. Random codes again, the same ones, standard normal:
 
 # %% tags=["picture"]
@@ -640,13 +640,14 @@ ax.set(xticks=[], yticks=[], xlabel="number 0", ylabel="number 1", title="the pl
 ax.grid(False)
 
 # %% [markdown]
-# The VAE's cloud is around 0, but larger than the prior's: the KL asks this of every hill, not of all hills
-# together. Most of all ones have codes where the prior hardly ever draws, so among the draws there are too few of
-# them.
+# The VAE's cloud is around 0, but larger than the prior's: the KL pulls each hill towards the prior, not their
+# mean. Of the codes outside of the circle, most are ones. The prior hardly ever draws there, so too few of the
+# draws are ones.
 #
 # ## See it: how probable is a digit?
 #
-# Pixels have to be 0 or 1 for that: take each grey value as the probability that the pixel is 1, and draw, once.
+# For a probability, pixels have to be 0 or 1. So take each grey value as the probability that the pixel is 1, and
+# draw each pixel once.
 # Then (12.14) and your `importance_bound`:
 
 # %%
@@ -666,7 +667,7 @@ print(f"the mean of all 200 logarithms: {averaged:.2f} nats")
 assert bounds[200] > bounds[10] > averaged + 1 and abs(bounds[1] - averaged) < 1.5
 
 # %% [markdown]
-# With more codes the bound rises: the ELBO says too little. The mean of the *logarithms* stays where it is: that
+# With more codes the bound rises: the ELBO is too low. The mean of the *logarithms* stays where it is: that
 # is the ELBO again, for any $K$. Mistaking one for the other is common. The standard error belongs to such a
 # number: `scratchae.training.likelihood` gives it, and has the same three lines.
 #
@@ -689,7 +690,8 @@ _, axes = plt.subplots(2, 10, figsize=(7, 2))
 show(axes, {"letter": letters[:10], "as the VAE draws it": sigmoid_forward(a)})
 
 # %% [markdown]
-# It draws what it knows, the digit that comes nearest. And its ELBO tells that something is strange.
+# It draws the digit that is nearest to the letter. The negative ELBO is much larger for letters than for digits,
+# so it shows that these images are of another kind.
 #
 # ## Break it
 #
@@ -792,16 +794,17 @@ for name, beta in {"added to the mean": 1.0, "divided by 392": 1 / 392}.items():
 # %% [markdown]
 # <details class="answer"><summary>Why</summary>
 #
-# None. The KL counts 392 times, so no number of the code earns what it costs. All $\mu$ go to 0 and all variances
-# to 1: the encoder says the same of every digit, and the decoder draws the mean of all digits. This is
-# **posterior collapse**. One could have known. With a *linear* decoder and pixels of variance $v$, a direction
-# pays only if the digits' variance along it is above $v$ (Lucas et al. 2019), and to weight the KL with 392 is to
-# set $v = 392$. The largest variance in any direction is the number that the cell prints first. The number
-# printed as the KL looks excellent: 0. Divide the KL by 392, or better: sum over the pixels.
+# None. The KL counts 392 times, so to use a number of the code raises this term by more than it lowers the
+# reconstruction. All $\mu$ go to 0 and all variances to 1: the encoder says the same of every digit, and the
+# decoder draws the mean of all digits. This is **posterior collapse**. It can be predicted. With a *linear*
+# decoder and pixels of variance $v$, a direction is used only if the digits' variance along it is above $v$ (Lucas
+# et al. 2019), and to weight the KL with 392 is to set $v = 392$. The largest variance in any direction is the
+# number that the cell prints first. The number printed as the KL looks excellent: 0. Divide the KL by 392, or
+# better: sum over the pixels.
 #
 # </details>
 #
-# **5. Grey.** Somebody reports the number above, reconstruction + KL of the grey digits, as "the negative
+# **5. Grey pixels.** Somebody reports the number above, reconstruction + KL of the grey digits, as "the negative
 # log-likelihood", beside the 86.8 nats of a paper with binary digits. Suppose that a decoder draws every pixel
 # exactly as it is. What is its reconstruction, on grey and on binary digits?
 

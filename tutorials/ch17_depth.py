@@ -503,7 +503,7 @@ if recorded.exists():
 # ## Break it
 #
 # Write down what you expect. **1. Three wrong backward passes.** One forgets the skip, one forgets the body, one
-# halves the sum. Which of them does the loss of 8 blocks betray?
+# halves the sum. Which of them can you see in the loss of 8 blocks?
 
 
 # %% tags=["predict"]

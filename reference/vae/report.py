@@ -31,6 +31,7 @@ def of_study(runs: dict[str, dict], name: str) -> dict[str, dict]:
 
 
 def grey(runs: dict[str, dict]) -> str | None:
+    """Return the section about grey pixels and torch.nn; None without a run."""
     own = of_study(runs, "grey")
     if not own:
         return None
@@ -66,6 +67,7 @@ def grey(runs: dict[str, dict]) -> str | None:
 
 
 def conv(runs: dict[str, dict]) -> str | None:
+    """Return the section about `conv-vae`; None without a run."""
     own = of_study(runs, "conv")
     if not own:
         return None
@@ -90,6 +92,7 @@ def conv(runs: dict[str, dict]) -> str | None:
 
 
 def beta(runs: dict[str, dict]) -> str | None:
+    """Return the section about rate and distortion; None without a run."""
     own = of_study(runs, "beta")
     if not own:
         return None
@@ -117,6 +120,7 @@ def spread(numbers: list[float]) -> str:
 
 
 def binarised(runs: dict[str, dict]) -> str | None:
+    """Return the section about binary pixels; None without a run."""
     own = of_study(runs, "binarised")
     if not own:
         return None
@@ -166,6 +170,7 @@ def plus_minus(estimate: list[float], sign: int = 1) -> str:
 
 
 def collapse(runs: dict[str, dict]) -> str | None:
+    """Return the section about predicted collapse; None without a run."""
     own = of_study(runs, "collapse")
     if not own:
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import torch
 
@@ -16,7 +15,6 @@ from scratchae.training import Run, fit
 from scratchae.training.likelihood import SAMPLES, Likelihood, of_model
 from scratchae.training.preparation import pixels_for
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "mnist"
 BATCH = 128
 CPU = torch.device("cpu")
 BETAS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -26,11 +24,7 @@ BOUND_IMAGES = 1000  # test images whose log p(x) is estimated with K = 5000
 @cache
 def mnist() -> Dataset:
     """Return MNIST: 60,000 training images and 10,000 test images."""
-    if not SHARED.is_dir():
-        return load("mnist")
-    return load(
-        SHARED / "train-images-idx3-ubyte.gz", test=str(SHARED / "t10k-images-idx3-ubyte.gz")
-    )
+    return load("mnist")
 
 
 def train(name: str, data: Dataset, epochs: int, seed: int, **options) -> Run:

@@ -136,9 +136,6 @@ class Complex(Tensor):
     def __torch_function__(
         cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        if function in (
-            torch.rand_like,
-            torch.randn_like,
-        ):  # the noise stays that of the real numbers
+        if function in (torch.rand_like, torch.randn_like):  # noise is real
             args = (args[0].real, *args[1:])
         return super().__torch_function__(function, types, args, kwargs or {})

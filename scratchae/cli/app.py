@@ -21,7 +21,9 @@ app = typer.Typer(
 )
 console = Console(highlight=False)
 
-Model = Annotated[str, typer.Argument(help="fc, conv, or another model of `scratchae models`.")]
+Model = Annotated[
+    str, typer.Argument(help="fc, conv, vae, or another model of `scratchae models`.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run folder, written by `scratchae train`.")

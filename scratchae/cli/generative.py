@@ -107,7 +107,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Decides the codes that are drawn.")] = 0,
     device: Device = "auto",
 ) -> None:
-    """Compute the loss of the test images; for a VAE also how likely it finds them.
+    """Compute the loss of the test images; for a VAE also their likelihood.
 
     For a VAE: the ELBO with its two parts, the importance-weighted bound on log p(x), the active units
     and the gap of the ELBO. The bound takes about a minute for 1,000 images with --bound 5000.

@@ -72,7 +72,8 @@ def sweep(
     """Train one model for every combination of learning rate, latent size and seed.
 
     Models of the same size are trained together, in one batched step. Each model equals the result of
-    `scratchae train` with the same settings, up to rounding.
+    `scratchae train` with the same settings, up to rounding. The other options of `scratchae train` are
+    not supported, such as --ema, --patience, --corrupt and --augment.
 
     Example: scratchae sweep fc --lr 1e-4..1e-2 --latent 2,3,8 --seeds 5 --epochs 5
     """

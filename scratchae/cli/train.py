@@ -126,8 +126,8 @@ def train(
     engine: Annotated[
         str,
         typer.Option(
-            help="How to run the steps: eager, buffered (faster on a CPU), frugal (buffered with less "
-            "memory), compile, or graph (CUDA)."
+            help="How to run the steps: eager, buffered (faster on a CPU for fc and conv), frugal "
+            "(buffered with less memory), compile, or graph (CUDA)."
         ),
     ] = "eager",
     precision: Annotated[
@@ -140,7 +140,8 @@ def train(
     seed: Annotated[
         int | None,
         option(
-            "Decides the initial weights, the order of the images and the split.", DEFAULTS.seed
+            "Decides the initial weights, the order of the images, the split and the noise.",
+            DEFAULTS.seed,
         ),
     ] = None,
     out: Annotated[Path | None, option("The run folder.", "runs/MODEL, numbered")] = None,
@@ -162,6 +163,8 @@ def train(
     Example: scratchae train fc --schedule cosine,warmup=2 --validation 0.1 --patience 5
 
     Example: scratchae train conv --corrupt noise=0.3 --augment rotate=10,shift=2
+
+    Example: scratchae train vae,latent=2 --data mnist
 
     With several processes: torchrun --nproc-per-node 2 -m scratchae train conv
     """

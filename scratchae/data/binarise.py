@@ -20,10 +20,8 @@ from scratchae.errors import ScratchaeError
 from scratchae.noise import noise_keys, uniform
 
 MODES = ("none", "dynamic", "static")
-FIXED = {
-    "train": (0, 0),
-    "test": (0, 1),
-}  # (seed, epoch) of the images that are the same for all runs
+# (seed, epoch) of the images that are the same for all runs
+FIXED = {"train": (0, 0), "test": (0, 1)}
 ROWS = 256  # images that are binarised at once: their random bits fit into the cache
 
 

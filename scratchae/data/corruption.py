@@ -7,7 +7,7 @@ pixels from 0 to 1, and are multiplied by h: sigma = 0.3 is the same noise on [0
     salt and pepper   a share of the pixels becomes low or high, each with probability 1/2
     masking           a share of the pixels, or a square block at a random place, becomes low
 
-The peak signal-to-noise ratio of an image with Gaussian noise is thus 10 log₁₀(h² / (h σ)²) = −20 log₁₀ σ:
+The peak signal-to-noise ratio of an image with Gaussian noise is 10 log₁₀(h² / (h σ)²) = −20 log₁₀ σ:
 20.0 dB for σ = 0.1 and 10.5 dB for σ = 0.3. Source: Vincent et al. 2010, "Stacked denoising
 autoencoders".
 

@@ -1,4 +1,4 @@
-"""letters: ten letters as MNIST would have them, drawn from the fonts that ship with matplotlib.
+"""letters: ten letters in the form of MNIST's digits, drawn from the fonts that ship with matplotlib.
 
 Every outline becomes a signed distance field: on a grid, the distance to the nearest edge, negative inside
 the letter. A transformed letter is then one formula. For the centre of a pixel, find its place in the
@@ -44,10 +44,8 @@ FACES = (
 TRAIN, TEST = 10_000, 2_000
 VERSION = 1  # of the pixels: raise it if they change, so that no cache keeps the old ones
 SIDE, BOX = 28, 20  # pixels: of an image, and of the square that a letter fits into
-CELLS, REACH = (
-    96,
-    0.75,
-)  # the field has CELLS x CELLS points on [-REACH, REACH]²; a letter is 1 long
+# A field has CELLS x CELLS points on [-REACH, REACH]²; a letter is 1 long.
+CELLS, REACH = 96, 0.75
 
 
 class Glyphs(NamedTuple):
@@ -77,10 +75,8 @@ def load_letters() -> tuple[Images, Images]:
             if test is not None:
                 return train, test
     pixels, labels = draw_letters(TRAIN + TEST)
-    with (
-        suppress(ScratchaeError),
-        replacing(path) as beside,
-    ):  # without a cache, draw again next time
+    # if the cache cannot be written, they are drawn again next time
+    with suppress(ScratchaeError), replacing(path) as beside:
         np.savez(
             beside,
             version=VERSION,
@@ -195,9 +191,8 @@ def outline(face: str, letter: str) -> list[np.ndarray]:
     from matplotlib.path import Path as Curves
 
     font = ft2font.FT2Font(str(Path(get_data_path()) / "fonts" / "ttf" / f"{face}.ttf"))
-    font.set_size(
-        font.units_per_EM, 72
-    )  # then a pixel is one of the font's units: nothing is rounded
+    # a pixel is then one of the font's units: nothing is rounded
+    font.set_size(font.units_per_EM, 72)
     flags: Any = getattr(ft2font, "LoadFlags", None)  # since matplotlib 3.10
     font.load_char(ord(letter), flags.NO_HINTING if flags else ft2font.LOAD_NO_HINTING)  # type: ignore[attr-defined]
     path: Any = Curves(*font.get_path())

@@ -18,17 +18,9 @@ from scratchae.files import write_text
 from scratchae.training import Run
 
 LARGEST = 500_000  # bytes for one run, so that the page opens at once and can be sent by mail
-ROUNDINGS = (
-    FINE,
-    31,
-    15,
-    11,
-    9,
-    7,
-    6,
-    5,
-)  # largest integers of the weights; the first that fits is used
-WEIGHTS_PER_BYTE = 4  # at the very most: with more weights than that, rounding is not even tried
+# Largest integers of the weights; the first one with which the run fits is used.
+ROUNDINGS = (FINE, 31, 15, 11, 9, 7, 6, 5)
+WEIGHTS_PER_BYTE = 4  # at most: with more weights, no rounding makes the run fit
 STYLES = ("theme", "parts", "controls", "layers", "layout")
 SCRIPTS = (
     "network",

@@ -16,14 +16,12 @@ from scratchae.errors import ScratchaeError
 from scratchae.layers import Layer
 from scratchae.training.run import write_tensors
 
-PICKLES = (
-    b"PK",
-    b"\x80",
-)  # the first bytes of a file of torch.save, which is a zip file or a pickle
+# The first bytes of a file of torch.save, which is a zip file or a pickle.
+PICKLES = (b"PK", b"\x80")
 
 
 def save_weights(model: Layer, path: str | Path) -> None:
-    """Write the parameters and buffers of a model or a layer to a safetensors file, as on the CPU.
+    """Write the parameters and buffers of a model or a layer to a safetensors file.
 
     The keys are those of `state_dict`, and so those of torch.nn. The file is complete or not there at all.
     Raises ScratchaeError if it cannot be written.

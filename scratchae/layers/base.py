@@ -151,7 +151,7 @@ class Layer:
                 yield layer.penalty
 
     def set_keys(self, keys: Tensor | None, first: int = 0) -> int:
-        """Give keys to all random layers inside this one; return how many numbers of splits are used.
+        """Give keys to all random layers inside this one; return the number of the next unused split.
 
         keys: int64 (N,), a key for each sample of the next batches, or None. Each random layer gets its own
         split of them, the first one the split with the number `first`. With the same keys, a forward

@@ -31,7 +31,7 @@ def dropout_forward(x: Tensor, mask: Tensor, p: float) -> Tensor:
 
 
 def dropout_backward(dy: Tensor, mask: Tensor, p: float) -> Tensor:
-    """Return dx for dy and the mask of the forward pass.
+    """Return dx, in the shape of dy, for the mask of the forward pass.
 
     >>> dropout_backward(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([True, False, True]), 0.5).tolist()
     [2.0, 0.0, 6.0]

@@ -9,7 +9,7 @@ and the means E[(z − μ)²] = σ², E[z²] = μ² + σ² under q, the constant
 
     KL = 1/2 (−v − 1 + μ² + σ²) = 1/2 (μ² + eᵛ − 1 − v)
 
-The codes of a sample are independent, so their divergences add up. The loss is the mean over the batch:
+The numbers of a code are independent, so their divergences are added. The loss is the mean over the batch:
 
     L = 1/N Σₙ Σ_d 1/2 (μ² + eᵛ − 1 − v)        dμ = μ / N        dv = (eᵛ − 1) / (2 N)
 
@@ -35,7 +35,7 @@ def kl_forward(mu: Tensor, logvar: Tensor) -> Tensor:
 
 
 def kl_backward(mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (dmu, dlogvar), the gradients of `kl_forward`.
+    """Return (dmu, dlogvar), the gradients of `kl_forward`, each (N, L).
 
     >>> dmu, dlogvar = kl_backward(torch.tensor([[3.0], [1.0]]), torch.zeros(2, 1))
     >>> dmu.tolist(), dlogvar.tolist()

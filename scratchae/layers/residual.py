@@ -5,11 +5,11 @@
 F are the layers inside. If they change the shape, S is a layer that changes x to the same shape, such as a
 convolution with a 1 x 1 kernel.
 
-Backward. x reaches y on two ways, so two gradients are summed:
+Backward. x reaches y along two paths, so two gradients are summed:
 
     dx = dS + dF        dS = dy without a shortcut
 
-So dy reaches x also if the gradient through F is small. A network of many such blocks stays trainable.
+So x gets dy even if the gradient through F is small, and a network of many such blocks can be trained.
 """
 
 from __future__ import annotations

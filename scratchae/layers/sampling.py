@@ -1,4 +1,4 @@
-"""GaussianSampling: draw the code of a variational autoencoder, and pay for what it says about the image.
+"""GaussianSampling: draw the code of a variational autoencoder, and add the KL divergence to the loss.
 
 The encoder gives the mean μ and the logarithm of the variance, ℓ = ln σ², of each number of the code. The
 layer draws the code from this normal distribution. The noise ε has a standard normal distribution and does

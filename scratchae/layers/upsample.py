@@ -70,7 +70,7 @@ def sources(
     factors = scale_factor if isinstance(scale_factor, tuple) else (scale_factor, scale_factor)
     found = []
     for n, m, factor in zip(size, output_size, factors, strict=True):
-        # like torch: the ratio of the sizes if it is 1 or 2, and o · ratio rounded to float32
+        # as in torch: if m / n is 1 or 2, it is used instead of the factor; o · ratio is in float32
         ratio = n / m if factor is None or m in (n, 2 * n) else 1 / factor
         outputs = torch.arange(m, device=device, dtype=torch.float32)
         found.append((outputs * ratio).long().clamp(max=n - 1))

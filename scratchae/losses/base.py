@@ -93,9 +93,9 @@ class Loss:
     A subclass defines `forward`, which ends with `return self.remember(value, *saved)`, and
     `backward`, which begins with `saved = self.recall()`.
 
-    reduction: "mean", "sum", "none" or "batchmean", as in the text above. Training needs one number, so
-    it needs another than "none". With "none", `backward` returns the derivative of each term with respect
-    to its own element of the prediction.
+    reduction: "mean", "sum", "none" or "batchmean", as in the text above. Training needs one
+    number, so it does not accept "none". With "none", `backward` returns the derivative of each term with
+    respect to its own element of the prediction.
     target_range: the smallest and the largest number that a target may be; None allows any.
 
     >>> class L1Loss(Loss):

@@ -59,7 +59,7 @@ def bce_with_logits_forward(
 def bce_with_logits_backward(
     logits: Tensor, target: Tensor, pos_weight: Tensor | None = None
 ) -> Tensor:
-    """Return the derivative of every term with respect to its logit.
+    """Return the derivative of every term with respect to its logit, in the shape of logits.
 
     >>> bce_with_logits_backward(torch.tensor([0.0, 1e4]), torch.tensor([1.0, 0.0])).tolist()
     [-0.5, 1.0]

@@ -8,7 +8,7 @@ it 1. In the logit z, with λ = σ(z) = eᶻ / (1 + eᶻ),
 
     C = z (eᶻ + 1) / (eᶻ − 1) = z / tanh(z / 2)   p(x) = z e^(z x) / (eᶻ − 1)
 
-So the distribution is an exponential one, cut off at 0 and 1. The negative log-likelihood of a pixel is
+So this is an exponential distribution that is cut off at 0 and 1. The negative log-likelihood of a pixel is
 BCE − log C, and the parts with 1 + eᶻ cancel:
 
     ℓ = A(z) − z x        A(z) = log((eᶻ − 1) / z)
@@ -17,7 +17,7 @@ Backward: the derivative of A is the mean of the distribution, m(z), as for ever
 
     dz = m(z) − x         m(z) = 1 / (1 − e⁻ᶻ) − 1 / z
 
-This is the gradient of BCE with m in the place of σ. m is what the model expects, its pixel; σ(z) is not.
+This is the gradient of BCE with m in the place of σ. The expected pixel is m(z), not σ(z).
 
 Stable forms: eᶻ overflows for large z. (eᶻ − 1) / z = eᶻ (1 − e⁻ᶻ) / z, so with the positive a = |z|
 
@@ -30,7 +30,7 @@ loses digits. There the two parts of m cancel too: both are near 1/z, but their 
     m(z) = 1/2 + z/12 − z³/720 + z⁵/30240 − ... = 1/2 + Σₖ B₂ₖ z^(2k−1) / (2k)!
     A(z) = z/2 + z²/24 − z⁴/2880 + ...          = z/2 + Σₖ B₂ₖ z^(2k) / (2k (2k)!)
 
-The terms fall by more than (z / 2π)² < 1/157 each; seven of them are exact to 17 digits.
+Each term is less than (z / 2π)² < 1/157 times the term before it; seven terms give 17 exact digits.
 Source: Loaiza-Ganem and Cunningham 2019.
 """
 
@@ -65,7 +65,7 @@ def continuous_bernoulli_forward(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def continuous_bernoulli_backward(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the derivative of every term with respect to its logit.
+    """Return the derivative of every term with respect to its logit, in the shape of logits.
 
     >>> continuous_bernoulli_backward(torch.tensor([0.0, 1e4]), torch.tensor([0.25, 0.0])).tolist()
     [0.25, 0.9998999834060669]
@@ -74,7 +74,7 @@ def continuous_bernoulli_backward(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def continuous_bernoulli_mean(logits: Tensor) -> Tensor:
-    """Return the mean m of the distribution of every element.
+    """Return the mean m of the distribution of every element, in the shape of logits.
 
     >>> [round(mean, 4) for mean in continuous_bernoulli_mean(torch.tensor([0.0, -10.0])).tolist()]
     [0.5, 0.1]

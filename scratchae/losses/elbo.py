@@ -7,9 +7,9 @@ and a code that is a diagonal Gaussian (layers/kl.py),
     L = 1/N Σₙ [ Σ_pixels BCE + Σ_d 1/2 (μ² + eᵛ − 1 − v) ]
 
 Both parts are sums for one image, over its pixels and over its code, and both are divided by N alone. If one
-of them is a mean instead, it has lost a factor: the number of pixels of an image (784 for MNIST) or of its
-code. So MSELoss plus this KL weights the KL 392 = 784 / 2 times too much against a Gaussian with σ = 1, whose
-log-likelihood is half the sum of squares.
+of them is a mean instead, it is too small by a factor: the number of pixels of an image (784 for MNIST), or
+the size of the code. So MSELoss plus this KL weights the KL 392 = 784 / 2 times too much against a Gaussian
+with σ = 1, whose negative log-likelihood is half the sum of squares and a constant.
 
 The gradient of L is that of its parts: `bce_with_logits_backward` / N and `kl_backward`. A model computes
 the parts where they belong: its loss the BCE, and its sampling layer the KL, as a penalty.

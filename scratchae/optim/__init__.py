@@ -1,6 +1,6 @@
 """Optimisers: how a step changes the parameters, given their gradients.
 
-Read adam.py or sgd.py, then base.py, and then what a step may do besides the update: schedules.py and
+Read adam.py or sgd.py, then base.py, and then what a step may do besides the update: schedules.py,
 plateau.py and named.py (the learning rate), clipping.py (the gradient), average.py (averaged weights).
 """
 

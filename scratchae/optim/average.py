@@ -21,6 +21,8 @@ from scratchae.optim.schedules import Number
 if TYPE_CHECKING:
     from scratchae.optim.base import Optimizer
 
+AVERAGE = "average"  # the name of the averaged weights in the optimizer's `state`
+
 
 def ema_update(average: Tensor, value: Tensor, t: Number, decay: float) -> None:
     """Update the average in place with the parameters after step t, counted from 1.
@@ -60,7 +62,7 @@ def averaged(optimizer: Optimizer) -> Iterator[None]:
         yield
         return
     kept = optimizer.value.clone()
-    optimizer.value.copy_(optimizer.state["average"])
+    optimizer.value.copy_(optimizer.state[AVERAGE])
     try:
         yield
     finally:

@@ -16,14 +16,13 @@ import torch
 from torch import Tensor
 
 from scratchae.errors import ScratchaeError
-from scratchae.optim.average import ema_update
+from scratchae.optim.average import AVERAGE, ema_update
 from scratchae.optim.clipping import clip_grad_norm, clip_grad_value
 from scratchae.optim.plateau import ReduceLROnPlateau
 from scratchae.optim.schedules import Number, Schedule
 
 # A CPU updates this many parameters at a time, so that all tensors of such a piece fit into its cache.
 PIECE = 2**17
-AVERAGE = "average"  # the name of the averaged weights in `state`
 
 
 class Optimizer:

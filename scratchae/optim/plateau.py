@@ -1,4 +1,4 @@
-"""ReduceLROnPlateau: a lower learning rate when the loss stops to fall.
+"""ReduceLROnPlateau: a lower learning rate when the loss stops falling.
 
 After each epoch the schedule gets a loss. A loss counts as better if it is below (1 − threshold) times the
 best loss so far (threshold_mode "rel") or below best − threshold ("abs"). After more than `patience`
@@ -20,7 +20,7 @@ from scratchae.optim.schedules import Number, Schedule, is_count, require
 
 @dataclass
 class ReduceLROnPlateau(Schedule):
-    """Reduce the learning rate when the losses given to `observe` stop to fall, as torch's ReduceLROnPlateau.
+    """Reduce the learning rate when the losses given to `observe` stop falling, as torch's ReduceLROnPlateau.
 
     The state depends only on these losses. So a resumed run observes the losses of its history again.
 

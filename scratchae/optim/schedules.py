@@ -230,7 +230,7 @@ class SequentialLR(Schedule):
     def __post_init__(self) -> None:
         if len(self.milestones) != len(self.schedules) - 1:
             raise ScratchaeError(
-                f"SequentialLR expects one milestone less than schedules, got {len(self.milestones)} "
+                f"SequentialLR expects one milestone fewer than schedules, got {len(self.milestones)} "
                 f"for {len(self.schedules)}: give the first step of each schedule but the first"
             )
         rising = sorted(set(self.milestones)) == list(self.milestones)

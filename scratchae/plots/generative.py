@@ -76,9 +76,7 @@ def latent_plane(model: Autoencoder, size: int = 20) -> Figure:
         )
     copy = evaluation_copy("latent_plane", model)
     middle = (torch.arange(size, dtype=torch.float64) + 0.5) / size
-    quantiles = torch.special.ndtri(
-        middle
-    )  # (size,), the inverse of the normal distribution function
+    quantiles = torch.special.ndtri(middle)  # (size,): P(z < quantile) = middle for z ~ N(0, 1)
     across, up = quantiles.repeat(size), quantiles.flip(0).repeat_interleave(size)
     first = copy.parameters()[0]
     with torch.inference_mode():
@@ -112,13 +110,13 @@ def elbo_parts(history: pd.DataFrame, beta: float = 1.0) -> Figure:
     >>> [text.get_text() for text in elbo_parts(history).axes[0].texts]
     ['−ELBO 8', 'reconstruction 5', 'KL 3']
     """
-    wanted = {"epoch", "test_loss", "test_penalty"}
-    if not isinstance(history, pd.DataFrame) or not wanted <= set(history.columns):
+    needed = {"epoch", "test_loss", "test_penalty"}
+    if not isinstance(history, pd.DataFrame) or not needed <= set(history.columns):
         raise ScratchaeError(
             "elbo_parts expects a DataFrame with the columns epoch, test_loss and test_penalty: pass the "
             "history of a VAE that was trained with test images"
         )
-    rows = history[list(wanted)].astype(float)
+    rows = history[list(needed)].astype(float)
     rows = rows[rows.abs().lt(math.inf).all(axis=1)]
     if rows.empty:
         raise ScratchaeError("elbo_parts found no epoch with finite losses: train with test images")

@@ -82,8 +82,9 @@ def sweep(
 
     Models of the same latent size train together. Up to rounding, each trial is equal to a run of `fit`
     with the same settings. data: one data set for all seeds, or {seed: data set}. latent: None means the
-    model's own latent size. schedule (a text), clip_norm, clip_value: as in `fit`. A sweep has no averaged
-    weights, no early stopping and no schedule "plateau". out: the folder for sweep.csv, which is written
+    model's own latent size. schedule (a text), clip_norm, clip_value: as in `fit`. A sweep does not
+    support averaged weights, early stopping, the schedule "plateau", noise on the input, augmentation,
+    binarisation and other optimisers than Adam. out: the folder for sweep.csv, which is written
     after each latent size, and for `best`, the run folder of the best trial.
 
     Raises ScratchaeError, before anything is trained, if a setting is wrong.

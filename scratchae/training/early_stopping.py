@@ -35,9 +35,10 @@ def has_ended(losses: list[float], patience: int | None) -> bool:
 
 
 def keep_result(run: Run) -> None:
-    """Copy the model's weights to run.result, if the run has results of its own and these are the best.
+    """Copy the model's weights to run.result if they are the best so far.
 
-    Without `patience`, the newest averaged weights are the best.
+    With `patience`, the best have the lowest validation loss. Without it, averaged weights are kept in each
+    epoch, and run.result stays None if there are none.
     """
     patience, losses = run.settings.patience, run.column("validation_loss")
     if patience is None and run.settings.ema is None:

@@ -1,4 +1,4 @@
-"""How likely a VAE finds images: the ELBO, and the importance-weighted bound, which is closer to log p(x).
+"""The likelihood of images under a VAE: the ELBO, and the importance-weighted bound, closer to log p(x).
 
 A VAE defines p(x) = ∫ p(x|z) p(z) dz with p(z) = N(0, I). With q(z|x) = N(mu, exp(logvar)), Jensen's
 inequality gives a lower bound:
@@ -68,7 +68,7 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Likelihood:
-    """How likely a VAE finds a set of images, in nats per image. Higher is better.
+    """The log-likelihood of a set of images under a VAE, in nats per image. Higher is better.
 
     elbo = reconstruction − kl: reconstruction is log p(x|z) for one z from q(z|x), kl is exact. bounds:
     log p_K for each K. variances: the variance of each mu_d over the images (L,).
@@ -169,7 +169,7 @@ def of_model(
     seed: int = 0,
     progress: Callable[[int], object] = lambda images: None,
 ) -> Likelihood:
-    """Return how likely a VAE finds images x (N, *input_shape), in evaluation mode.
+    """Return the likelihood of images x (N, *input_shape) under a VAE, in evaluation mode.
 
     The other arguments are those of `likelihood`. The KL has the weight 1, whatever the model's beta.
 
@@ -208,11 +208,9 @@ def kind(model: VAE, x: Tensor) -> str:
     """
     if isinstance(model.loss, BCEWithLogitsLoss):
         binary = bool(((x == 0) | (x == 1)).all())
-        return (
-            "the likelihood of binary pixels"
-            if binary
-            else ("grey pixels as BCE targets: not a likelihood")
-        )
+        if binary:
+            return "the likelihood of binary pixels"
+        return "grey pixels as BCE targets: not a likelihood"
     low, high = model.pixel_range
     return f"the density of pixels in [{low:g}, {high:g}]"
 
@@ -225,7 +223,7 @@ def likelihood(
     seed: int = 0,
     progress: Callable[[int], object] = lambda images: None,
 ) -> Likelihood:
-    """Return how likely the VAE finds images x (N, ...): the ELBO, its two parts, and log p_K.
+    """Return the likelihood of images x (N, ...) under a VAE: the ELBO, its two parts, and log p_K.
 
     posterior, log_likelihood: as in `log_weights`. samples: every K; all use the same codes. seed: decides
     the codes, which do not depend on how the images are divided into batches. progress: called with the

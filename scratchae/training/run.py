@@ -43,8 +43,7 @@ class Settings:
     data, test_data: the arguments of `scratchae.data.load`. checksum, test_checksum: those of the training
     and of the test images. optimizer, loss: their `repr`. These two and test_checksum are None if
     config.json does not contain them; test_checksum also if there are no test images. corrupt, augment,
-    binarise: texts as `fit` takes them, or "none".
-    schedule: texts as `fit` takes them, or "none". clip_norm, clip_value, ema, patience: as in `fit`.
+    binarise, schedule: texts as `fit` takes them, or "none". clip_norm, clip_value, ema, patience: as in `fit`.
     validation: the fraction of the images that was held out for validation.
 
     >>> from scratchae.data import Dataset, Images

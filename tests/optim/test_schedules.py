@@ -265,7 +265,7 @@ def test_one_learning_rate_for_each_parameter_has_a_schedule_too():
         (lambda: OneCycleLR(9, anneal_strategy="sin"), "'cos' or 'linear', got 'sin'"),
         (lambda: OneCycleLR(9, div_factor=0), "div_factor"),
         (lambda: OneCycleLR(9, final_div_factor=0), "final_div_factor"),
-        (lambda: SequentialLR([StepLR(1)], [2]), "one milestone less"),
+        (lambda: SequentialLR([StepLR(1)], [2]), "one milestone fewer"),
         (lambda: SequentialLR([StepLR(1)] * 3, [2, 2]), "a rising list"),
         (lambda: ReduceLROnPlateau(1.0), "factor"),
         (lambda: ReduceLROnPlateau(-0.1), "factor"),

@@ -7,7 +7,7 @@ import math
 from scratchae.layers.activations import sigmoid_forward  # noqa: F401 - rows use it
 from scratchae.losses.bce import bce_with_logits_forward  # noqa: F401 - rows use it
 
-CHAPTER = 12
+CHAPTER = 0
 LOG_2 = math.log(2)
 
 FORWARD = {

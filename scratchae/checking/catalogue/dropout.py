@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-CHAPTER = 11
+CHAPTER = 0
 
 FORWARD = {
     "not_scaled": (

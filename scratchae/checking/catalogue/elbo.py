@@ -25,8 +25,8 @@ LOSS = {
     "squared_error_summed": (
         "error = (sigmoid_forward(logits) - target).square().sum() / len(mu)\n"
         "loss = error + kl_forward(mu, logvar)",
-        "The reconstruction is a sum of squares, not BCE. Two times a Gaussian's −log p: your KL is "
-        "weighted 1/2 as well.",
+        "The reconstruction is a sum of squares, not BCE. It is twice the −log p of a Gaussian, so "
+        "your KL is also weighted 1/2.",
     ),
     "everything_averaged": (
         "bce = bce_with_logits_forward(logits, target).mean()\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-CHAPTER = 12
+CHAPTER = 0
 
 FORWARD = {
     "log_sigma_missing": (

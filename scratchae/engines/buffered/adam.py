@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from scratchae.optim import Adam, AdamW, Optimizer, ema_update
+from scratchae.optim.average import AVERAGE
 
 
 def has_buffered_form(optimizer: Optimizer) -> bool:
@@ -58,4 +59,4 @@ def buffered_adam_update(optimizer: Adam, scratch: Tensor) -> None:
         torch.sqrt(v, out=room).add_(optimizer.eps * c)
         value.addcdiv_(m, room, value=-rate)
     if optimizer.ema is not None:
-        ema_update(optimizer.state["average"], optimizer.value, t, optimizer.ema)
+        ema_update(optimizer.state[AVERAGE], optimizer.value, t, optimizer.ema)
