@@ -37,6 +37,7 @@ from scratchae.training.floating_point import check_numbers, float32_products, f
 from scratchae.training.optimizers import configure, make_optimizer
 from scratchae.training.preparation import (
     DEFAULT_SEED,
+    check_output,
     check_settings,
     checksum,
     choose_device,
@@ -143,6 +144,7 @@ def fit(
     check_numbers(device, tf32, precision)
     if loss is not None:
         model.loss = loss
+    check_output(model)
     with flushing_denormals(), float32_products(tf32):
         # the optimizer, the run and the engine
         batches = Batches(len(data.train), batch_size, seed, device)

@@ -10,7 +10,10 @@ from torch import Tensor
 from scratchae.data import Images
 from scratchae.data.binarise import binarise_once
 from scratchae.errors import ScratchaeError
+from scratchae.layers import Sigmoid, Tanh
+from scratchae.losses import BCEWithLogitsLoss, ContinuousBernoulliLoss
 from scratchae.models import Autoencoder
+from scratchae.step import loss_of
 
 # not 0: with seed 0, the loss of fc stays far above the published one, also in torch.nn
 # (reference/results/record-cpu.json)
@@ -26,6 +29,24 @@ def check_settings(epochs: int, batch_size: int, seed: int) -> None:
     ):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ScratchaeError(f"{name} must be a whole number >= {least}, got {value!r}")
+
+
+def check_output(model: Autoencoder) -> None:
+    """Raise ScratchaeError if the loss takes logits, but the decoder ends with a Tanh or a Sigmoid.
+
+    Logits may be any numbers, so with a Tanh no pixel could be black or white.
+
+    >>> from scratchae.models import build
+    >>> check_output(build("vae"))
+    """
+    loss, layers = loss_of(model), [layer for _, layer in model.decoder.leaves()]
+    if not (isinstance(loss, BCEWithLogitsLoss | ContinuousBernoulliLoss) and layers):
+        return
+    if isinstance(layers[-1], Tanh | Sigmoid) and model.pixel_range == loss.target_range:
+        raise ScratchaeError(
+            f"{type(loss).__name__} takes logits, which may be any numbers, but the decoder ends with "
+            f"{layers[-1]!r}: omit this last layer, or use MSELoss"
+        )
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:

@@ -18,12 +18,13 @@ from scratchae.layers import (
     Linear,
     Residual,
     Sequential,
+    Sigmoid,
     Tanh,
     kl_forward,
     sampling_backward,
     sampling_forward,
 )
-from scratchae.losses import BCEWithLogitsLoss, MSELoss
+from scratchae.losses import BCEWithLogitsLoss, ContinuousBernoulliLoss, MSELoss
 from scratchae.models import VAE, Autoencoder, build, names, register
 from scratchae.models.registry import options_of
 from scratchae.noise import noise_keys
@@ -239,6 +240,22 @@ def test_targets_outside_of_the_losss_range_are_refused_in_one_sentence():
         evaluate(model, images(model).float())
     model.loss = MSELoss()
     evaluate(model, images(model).float())
+
+
+@pytest.mark.parametrize("loss", [BCEWithLogitsLoss(), ContinuousBernoulliLoss()], ids=repr)
+@pytest.mark.parametrize("last", [Tanh(), Sigmoid()], ids=repr)
+def test_an_activation_between_the_logits_and_their_loss_is_refused_in_one_sentence(last, loss):
+    def model(*layers, own=None):
+        parts = Sequential(Linear(784, 3)), Sequential(Linear(3, 784), *layers)
+        return Autoencoder(*parts, (784,), own, pixel_range=(0.0, 1.0))
+
+    settings = {"epochs": 1, "device": "cpu", "progress": False}
+    for own, extra in ((loss, {}), (None, {"loss": loss})):
+        with pytest.raises(ScratchaeError, match=r"takes logits.* the decoder ends with") as caught:
+            fit(model(last, own=own), DATA, **settings, **extra)
+        assert "\n" not in str(caught.value) and repr(last) in str(caught.value)
+    for allowed in (model(own=loss), model(last), model(last, Linear(784, 784), own=loss)):
+        fit(allowed, DATA, **settings)
 
 
 # --------------------------------------------------------------------------------------- the layer
