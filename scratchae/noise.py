@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scratchae.errors import ScratchaeError
+
 MASK = 2**32 - 1  # the lower 32 bits
 SPLITS = 2**31  # `split_keys` uses the positions from here on, `uniform` those below
 
@@ -30,12 +32,17 @@ SPLITS = 2**31  # `split_keys` uses the positions from here on, `uniform` those 
 def noise_keys(seed: int, epoch: int, n: int, device: torch.device | str = "cpu") -> Tensor:
     """Return a key for each of n samples: int64 (n,), >= 0.
 
-    Key i depends on the seed, on the epoch and on i, but not on n.
+    Key i depends on the seed, on the epoch and on i, but not on n. Raises ScratchaeError if the seed or the
+    epoch is negative.
 
     >>> keys = noise_keys(seed=0, epoch=1, n=3)
     >>> torch.equal(keys[:2], noise_keys(0, 1, 2)), torch.equal(keys, noise_keys(0, 2, 3))
     (True, False)
     """
+    if seed < 0 or epoch < 0:
+        raise ScratchaeError(
+            f"seed and epoch must be integers of at least 0, but got {seed} and {epoch}"
+        )
     high, low = np.random.SeedSequence([seed, epoch]).generate_state(2).tolist()
     base = torch.full((1,), (high % 2**31) * 2**32 + low, device=device)
     return join(*(random_bits(base, start, n)[0] for start in (0, SPLITS)))

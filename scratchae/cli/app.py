@@ -39,6 +39,11 @@ def option(text: str, default: object, *names: str) -> typer.models.OptionInfo:
     return typer.Option(*names, help=rf"{text} [dim]\[default: {default}][/dim]")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return the number and the noun, in the plural if need be, such as "1 epoch" or "2,000 epochs"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def main(words: list[str] | None = None) -> None:
     """Run the command line. A user's mistake gives one sentence and exit code 2, not a traceback.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from scratchae.cli.app import DATA_HELP, Device, RunFolder, app, console, option
+from scratchae.cli.app import DATA_HELP, Device, RunFolder, app, console, counted, option
 from scratchae.errors import ScratchaeError
 
 if TYPE_CHECKING:
@@ -43,16 +43,17 @@ def sample(
 @app.command()
 def interpolate(
     run_folder: RunFolder,
-    start: Annotated[int, typer.Option("--from", help="Label of the first digit.")] = 3,
-    end: Annotated[int, typer.Option("--to", help="Label of the last digit.")] = 8,
+    start: Annotated[int, typer.Option("--from", help="Label of the first image.")] = 3,
+    end: Annotated[int, typer.Option("--to", help="Label of the last image.")] = 8,
     steps: Annotated[int, typer.Option(help="Number of decoded codes.")] = 11,
     out: Annotated[
         Path | None, option("The picture to write.", "RUN/pictures/interpolation.png")
     ] = None,
 ) -> None:
-    """Draw the way from one digit to another: decode codes on the straight line between theirs.
+    """Draw the way from one image to another: decode codes on the straight line between theirs.
 
-    The digits are the first test digits with these labels. For a VAE, the codes are the means mu.
+    The images are the first test images with these labels, or the first training images if there are no
+    test images. For a VAE, the codes are the means mu.
 
     Example: scratchae interpolate runs/vae --from 3 --to 8
     """
@@ -79,7 +80,7 @@ def first_with_label(run: Run, images: Images, label: int) -> Tensor:
     if not len(found):
         known = ", ".join(str(value) for value in labels.unique().tolist())
         raise ScratchaeError(
-            f"no test image has the label {label}: "
+            f"no image has the label {label}: "
             + (f"the labels are {known}" if known else "these images have no labels")
         )
     return pixels_for(run.model, images.select(found[:1]), torch.device("cpu"))
@@ -89,9 +90,9 @@ def first_with_label(run: Run, images: Images, label: int) -> Tensor:
 def evaluate(
     run_folder: RunFolder,
     bound: Annotated[
-        int,
-        typer.Option(help="For a VAE: codes for each image in the importance-weighted bound."),
-    ] = 100,
+        int | None,
+        option("For a VAE: codes for each image in the importance-weighted bound.", "100"),
+    ] = None,
     images: Annotated[
         int | None, option("Use only this many test images, the first ones.", "all")
     ] = None,
@@ -126,6 +127,13 @@ def evaluate(
     from scratchae.training.preparation import choose_device, pixels_for
 
     run = open_run(run_folder)
+    if bound is not None and not isinstance(run.model, VAE):
+        raise ScratchaeError(
+            f"--bound is for a VAE, but {run_folder} is a run of {run.settings.model}"
+        )
+    bound = 100 if bound is None else bound
+    if bound < 1:
+        raise ScratchaeError(f"--bound must be at least 1, got {bound}")
     data = run.settings.load() if data_source is None else load(data_source)
     test = data.test or data.train
     if images is not None and not 1 <= images <= len(test):
@@ -139,10 +147,11 @@ def evaluate(
         console.print(f"Binarised test images: checksum {binary_checksum(x)}")
     x = x[:images]
     console.print(
-        f"{run.settings.model}, {run.epoch} epochs on {Path(run.settings.data).name}"
+        f"{run.settings.model}, {counted(run.epoch, 'epoch')} on {Path(run.settings.data).name}"
         + (f" ({mode} binarisation)" if mode != "none" else "")
     )
-    console.print(f"{len(x):,} test images of {data.name}")
+    part = "test" if data.test else "training"
+    console.print(f"{counted(len(x), f'{part} image')} of {data.name}")
     loss = compute(model, x, model.target(x))
     console.print(f"Test loss: {loss:.4f}, {loss_name(model)}")
     if isinstance(model, VAE):

@@ -80,13 +80,14 @@ def sweep(
     from scratchae import data, models, plots
     from scratchae.sweep import numbers, seed_numbers, whole_numbers
     from scratchae.sweep import sweep as run_sweep
+    from scratchae.training.evaluation import loss_label
     from scratchae.training.floating_point import flushing_denormals
 
     with flushing_denormals():
         rates = numbers(lr, "--lr")
         sizes = None if latent is None else whole_numbers(latent, "--latent")
         chosen = seed_numbers(seeds, "--seeds")
-        models.build(model)  # report an unknown name before reading data
+        measure = loss_label(models.build(model))  # an unknown name is reported before reading data
         folder = out or next_folder(f"sweep-{model}", resume=False)
         digits = {
             seed: data.load(data_source, test=test_data, seed=seed)
@@ -115,7 +116,7 @@ def sweep(
             rest = f"The finished sizes are in {folder / 'sweep.csv'}." if done else ""
             console.print(f"\nStopped. {rest}")
             raise typer.Exit(130) from None
-        plots.save(plots.sweep_picture(found.table), folder / "sweep.png")
+        plots.save(plots.sweep_picture(found.table, measure), folder / "sweep.png")
     report(found, folder)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scratchae.cli.app import DATA_HELP, Device, Model, app, console, option
+from scratchae.cli.app import DATA_HELP, Device, Model, app, console, counted, option
 from scratchae.errors import ScratchaeError
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def report(run: Run, folder: Path) -> None:
         last, name = run.rows[-1], loss_name(run.model)
         seconds = sum(row["seconds"] for row in run.rows)
         console.print(
-            f"{run.epoch} epochs in {seconds:.1f} s. {name[0].upper()}{name[1:]}: train "
+            f"{counted(run.epoch, 'epoch')} in {seconds:.1f} s. {name[0].upper()}{name[1:]}: train "
             f"{last['train_loss']:.4f}, test {last['test_loss']:.4f}"
         )
     if run.settings.patience is not None and run.rows:

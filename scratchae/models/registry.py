@@ -65,8 +65,8 @@ def build(name: str, seed: int = 0, **options: float) -> Autoencoder:
 def options_of(name: str) -> dict[str, float]:
     """Return {option: value} of a model. Options that the name does not set have their defaults.
 
-    Raises ScratchaeError if there is no such model or option, or if a value is not a number of the
-    option's type.
+    Raises ScratchaeError if there is no such model or option, if an option is given twice, or if a value is
+    not a number of the option's type.
 
     >>> options_of("fc"), options_of("fc,latent=8"), options_of("conv")
     ({'latent': 3}, {'latent': 8}, {})
@@ -81,6 +81,8 @@ def options_of(name: str) -> dict[str, float]:
     for text in settings:
         key, _, value = text.partition("=")
         check_option(name, key, options)
+        if [other.partition("=")[0] for other in settings].count(key) > 1:
+            raise ScratchaeError(f"{key} is given more than once for {name}: give it once")
         kind = type(options[key])
         try:
             options[key] = kind(value)
@@ -88,9 +90,9 @@ def options_of(name: str) -> dict[str, float]:
         except ValueError:
             fits = False
         if not fits:
-            what, such_as = ("an integer", "8") if kind is int else ("a number >= 0", "0.5")
+            what, such_as = ("an integer >= 0", "8") if kind is int else ("a number >= 0", "0.5")
             raise ScratchaeError(
-                f"{name} expects {key} to be {what}, such as {name},{key}={such_as}"
+                f"{name} expects {key} to be {what}, such as {name},{key}={such_as}, but got {value!r}"
             )
     return options
 

@@ -112,7 +112,7 @@ def compared_digits(digits: Tensor, reconstructions: dict[str, Tensor]) -> Figur
         names.append("\n".join([*textwrap.wrap(label, 26), f"MSE {error:.4f}"]))
     columns = len(rows[0])
     figure = Figure((2.2 + 0.62 * columns, 0.5 + 0.62 * len(rows)))
-    headline(figure, "The same digits, reconstructed (mean squared error of pixels in [0, 1])")
+    headline(figure, "The same images, reconstructed (mean squared error of pixels in [0, 1])")
     ax = figure.subplots()
     tile(ax, torch.cat(rows), columns, cmap="gray", vmin=0, vmax=1)
     for i, name in enumerate(names):

@@ -103,7 +103,7 @@ def interpolation(model: Autoencoder, start: Tensor, end: Tensor, steps: int = 1
         path = torch.stack([torch.lerp(first, last, share) for share in shares])  # (S, *code)
         decoded = as_digits("interpolation", model.expected(model.decode(path)))
     figure = Figure((max(6.0, 0.75 * (steps + 2)), 1.5))
-    headline(figure, "From one digit to another on a straight line in the latent space")
+    headline(figure, "From one image to another on a straight line in the latent space")
     ax = figure.subplots()
     tile(ax, torch.cat([ends[:1], decoded, ends[1:]]), steps + 2, **grey(model.pixel_range))
     for place, text in [(0, "start"), (steps + 1, "end")]:

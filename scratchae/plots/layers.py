@@ -75,10 +75,10 @@ def feature_maps(model: Autoencoder, image: Tensor) -> Figure:
     heights = [0.52]  # inches: the height of a row of images
     heights += [0.52 * math.ceil(x.shape[1] / 16) if x.ndim == 4 else 0.75 for _, x in stages]
     figure = Figure((9.0, 0.4 + sum(heights) + 0.4 * len(heights)))
-    headline(figure, "One digit on its way through the encoder: the activations of every stage")
+    headline(figure, "One image on its way through the encoder: the activations of every stage")
     axes = figure.subplots(len(heights), height_ratios=heights, squeeze=False)[:, 0]
     tile(axes[0], digit, 16, **grey(model.pixel_range))
-    axes[0].set_title("the digit, (1, 28, 28)")
+    axes[0].set_title("the image, (1, 28, 28)")
     for ax, (names, x) in zip(axes[1:], stages, strict=True):
         ax.set_title(f"{' → '.join(names)}, {tuple(x.shape[1:])}")
         if x.ndim == 4:

@@ -13,7 +13,7 @@ from scratchae.errors import ScratchaeError
 from scratchae.models import VAE
 from scratchae.training import Run
 from scratchae.training.epoch_images import corrupted_keepsakes
-from scratchae.training.evaluation import evaluating, loss_name
+from scratchae.training.evaluation import evaluating, loss_label
 from scratchae.training.preparation import evaluation_pixels_for
 
 ROWS = 6  # of reconstructions: this many epochs fit on one page
@@ -56,11 +56,7 @@ def write_pictures(run: Run, data: Dataset) -> list[Path]:
         figures["reconstructions"] = plots.visualize_outputs(
             run.outputs, step, inputs, model.pixel_range
         )
-        low, high = model.pixel_range
-        name = loss_name(model)
-        if name == "mean squared error":
-            name += f" of pixels in [{low:g}, {high:g}]"
-        figures["loss"] = plots.loss_curves(run.history, name)
+        figures["loss"] = plots.loss_curves(run.history, loss_label(model))
     if isinstance(model, VAE):
         figures["samples"] = plots.samples(model)
         if model.latent == 2:

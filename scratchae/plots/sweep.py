@@ -17,11 +17,12 @@ APART = 0.08  # as a part of the axis: if learning rates are closer, not every o
 
 
 @styled
-def sweep_picture(table: pd.DataFrame) -> Figure:
+def sweep_picture(table: pd.DataFrame, measure: str = "") -> Figure:
     """Draw the loss over the learning rate: a dot for each seed, a line through the medians.
 
     table: one row per model, with the columns lr, latent, test_loss and train_loss, as
-    `scratchae.sweep` returns it. If there are no test losses, the training losses are drawn.
+    `scratchae.sweep` returns it. If there are no test losses, the training losses are drawn. measure: what
+    the loss measures, for the label of the axis.
 
     Both axes are logarithmic. Each latent size is moved a little to the side, so that its dots do
     not hide others. A ring marks the lowest loss. A cross at the upper edge is a model that
@@ -46,7 +47,7 @@ def sweep_picture(table: pd.DataFrame) -> Figure:
     figure = Figure((7.0, 4.4))
     ax = figure.subplots()
     ax.set(xscale="log", yscale="log", xlabel="learning rate")
-    ax.set_ylabel(f"{which} loss, mean squared error of pixels in [-1, 1]")
+    ax.set_ylabel(f"{which} loss, {measure}" if measure else f"{which} loss")
     sizes = sorted(table["latent"].dropna().unique()) or [None]
     places = {size: 1.035 ** (i - (len(sizes) - 1) / 2) for i, size in enumerate(sizes)}
     for (size, shift), colour in zip(places.items(), cycle(DIGIT_COLOURS), strict=False):

@@ -82,6 +82,20 @@ def loss_name(model: Layer) -> str:
     return "mean squared error" if loss == "MSELoss()" else loss
 
 
+def loss_label(model: Layer) -> str:
+    """Return `loss_name` for the axis of a picture: a mean squared error has the range of the pixels.
+
+    >>> from scratchae.models import build
+    >>> loss_label(build("fc"))
+    'mean squared error of pixels in [-1, 1]'
+    """
+    name = loss_name(model)
+    if name != "mean squared error" or not isinstance(model, Autoencoder):
+        return name
+    low, high = model.pixel_range
+    return f"{name} of pixels in [{low:g}, {high:g}]"
+
+
 @contextmanager
 def evaluating(model: Layer) -> Iterator[None]:
     """Put the model into evaluation mode inside the block.

@@ -129,12 +129,15 @@ def test_every_help_text_has_an_example(command, call):
     [
         (("sample", "fc"), "fc is a plain autoencoder: its codes have no prior"),
         (("sample", "vae", "--count", 0), "at least 1"),
+        (("sample", "vae", "--seed", -1), "seed and epoch must be integers of at least 0"),
+        (("evaluate", "vae", "--seed", -1), "seed and epoch must be integers of at least 0"),
         (
             ("interpolate", "vae", "--from", 11),
-            "no test image has the label 11: the labels are 0, 1",
+            "no image has the label 11: the labels are 0, 1",
         ),
         (("interpolate", "vae", "--steps", 1), "at least 2 steps"),
-        (("evaluate", "vae", "--bound", 0), "at least 1"),
+        (("evaluate", "vae", "--bound", 0), "--bound must be at least 1, got 0"),
+        (("evaluate", "fc", "--bound", 9), "--bound is for a VAE, but"),
         (("evaluate", "vae", "--images", 101), "--images must be from 1 to 100"),
         (("evaluate", "fc", "--binarise"), "pixels from 0 to 1"),
         (("evaluate", "vae", "--device", "toaster"), "auto, cpu or cuda"),

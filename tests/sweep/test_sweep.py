@@ -47,6 +47,7 @@ from scratchae.sweep import (
     whole_numbers,
 )
 from scratchae.training import Run, Settings, fit, open_run
+from scratchae.training.evaluation import loss_label
 from tests.helpers.figures import words
 from tests.helpers.runs import few_digits, same_bits, weights, write_npz
 from tests.helpers.tensors import DEVICES, assert_close, unchanged
@@ -500,8 +501,9 @@ def test_a_model_with_options_is_built_again_by_its_name():
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("fc,latent=x", "fc expects latent to be an integer, such as fc,latent=8"),
+        ("fc,latent=x", "an integer >= 0, such as fc,latent=8, but got 'x'"),
         ("fc,latent", "fc expects latent to be an integer"),
+        ("fc,latent=2,latent=3", "latent is given more than once for fc"),
         ("fc,size=8", "fc has no option 'size': its options are latent"),
         ("conv,latent=8", "conv has no option 'latent': omit it"),
         ("fc,latent=0", "fc expects latent to be an integer of at least 1, but got 0"),
@@ -556,6 +558,13 @@ def test_a_model_without_sizes_and_one_without_test_losses_are_drawn():
     assert "Lowest train loss 0.1" in text and "latent" not in text
     assert "All models diverged" in words(plots.sweep_picture(table.assign(train_loss=math.nan)))
     assert plots.sweep_picture(found_table().head(1))
+
+
+def test_the_axis_says_what_the_loss_measures():
+    label = loss_label(build("vae"))
+    (ax,) = plots.sweep_picture(found_table(), label).axes
+    assert ax.get_ylabel() == "test loss, −ELBO (nats per image)"
+    assert plots.sweep_picture(found_table()).axes[0].get_ylabel() == "test loss"
 
 
 def test_what_is_no_table_of_a_sweep_is_said():

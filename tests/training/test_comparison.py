@@ -115,6 +115,24 @@ def test_another_range_of_the_pixels_and_another_weight_of_the_kl_are_refused(ru
         compare([runs / "vae", runs / "half"])
 
 
+def test_grey_and_binary_pixels_are_refused_and_two_kinds_of_binary_ones_are_not(tmp_path):
+    for mode in ("none", "dynamic", "static"):
+        fit(
+            "vae",
+            few_digits(),
+            epochs=1,
+            device="cpu",
+            progress=False,
+            out=tmp_path / mode,
+            binarise=mode,
+        )
+    with pytest.raises(
+        ScratchaeError, match=r"differ in the kind of the pixels \(grey and binary\)"
+    ):
+        compare([tmp_path / "none", tmp_path / "static"])
+    assert compare([tmp_path / "dynamic", tmp_path / "static"]).losses_are_comparable
+
+
 def test_digits_of_models_with_other_pixels_are_brought_to_one_range(runs):
     comparison = compare([runs / "fc-1", runs / "vae"], anyway=True)
     digits, drawn = comparison.reconstructions()
