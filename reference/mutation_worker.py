@@ -52,15 +52,26 @@ TESTS = {  # a file's own test files, and words: the name of a test has one of t
         ["layers/test_smooth_activations", *LAYERS],
         "silu or gelu or softplus or errors",
     ),
-    "layers/pooling.py": (["layers/test_pooling", *LAYERS], "pool or errors"),
+    "layers/pooling.py": (["layers/test_pooling", *LAYERS], "pool or errors or device"),
     "layers/upsample.py": (
         ["layers/test_pooling", *LAYERS],
-        "pixels or upsampl or adjoint or errors",
+        "pixels or upsampl or adjoint or errors or device",
     ),
-    "layers/groupnorm.py": (["layers/test_groupnorm", *LAYERS], "group or errors"),
-    "layers/dropout.py": (["layers/test_dropout", *LAYERS], "dropout or errors"),
+    "layers/groupnorm.py": (["layers/test_groupnorm", *LAYERS], "group or errors or eps"),
+    "layers/dropout.py": (
+        ["layers/test_dropout", *LAYERS],
+        "drop or errors or probab or device",
+    ),
     "layers/reshape.py": (LAYERS, "flatten or sequential or errors"),
     "layers/init.py": (["layers/test_initial_weights", *LAYERS[:-2]], ""),
+    "layers/sampling.py": (
+        ["layers/test_sampling", *LAYERS],
+        "sampl or refused or noise or beta or device",
+    ),
+    "layers/residual.py": (
+        ["layers/test_residual", *LAYERS],
+        "residual or sum or shape or refused",
+    ),
     "layers/kl.py": (
         ["losses/test_kl", "layers/test_promises"],
         "kl or divergence or prior or elbo",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scratchae.checking import gradcheck
 from scratchae.errors import ScratchaeError
 from scratchae.layers import Dropout, Sequential, dropout_backward, dropout_forward
-from scratchae.noise import noise_keys
+from scratchae.layers.dropout import keep_factor
+from scratchae.noise import noise_keys, split_keys, uniform
 from tests.helpers.tensors import assert_close
 
 
@@ -91,3 +92,22 @@ def test_keys_for_another_batch_are_refused_in_one_sentence():
 def test_a_nan_is_not_hidden_as_in_torch():
     x = torch.full((2, 3), torch.nan)
     assert Dropout(0.5)(x).isnan().all() and torch.nn.Dropout(0.5)(x).isnan().all()
+
+
+def test_a_number_is_kept_if_what_was_drawn_is_at_least_p():
+    keys = noise_keys(0, 1, 4)
+    p = uniform(split_keys(keys, 0), (6,))[2, 3].item()
+    layer = Dropout(p)
+    layer.set_keys(keys)
+    assert layer(torch.ones(4, 6))[2, 3] > 0
+    torch.manual_seed(5)
+    p = torch.rand(4, 6)[2, 3].item()
+    torch.manual_seed(5)
+    assert Dropout(p)(torch.ones(4, 6))[2, 3] > 0
+
+
+def test_a_probability_is_from_0_to_1():
+    for p in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ScratchaeError, match="a probability p from 0 to 1, got"):
+            Dropout(p)
+    assert keep_factor(0) == 1 and keep_factor(1) == 0

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scratchae.errors import ScratchaeError
 from scratchae.layers import GroupNorm, LayerNorm, groupnorm_forward
 from tests.helpers.tensors import assert_close
 
@@ -63,3 +64,9 @@ def test_its_arguments_are_those_of_torch():
     layer = GroupNorm(2, 4, device="meta", dtype=torch.float64)
     for tensor in (layer.weight, layer.bias):
         assert tensor.device.type == "meta" and tensor.dtype == torch.float64
+
+
+def test_eps_may_be_zero_but_not_negative():
+    assert GroupNorm(2, 4, eps=0.0)(torch.randn(3, 4, 5)).isfinite().all()
+    with pytest.raises(ScratchaeError, match="eps >= 0, got -1"):
+        GroupNorm(2, 4, eps=-1.0)

@@ -1,4 +1,4 @@
-"""MaxPool2d, AvgPool2d and Upsample: ties and NaN; and the gradients of all new layers that are linear.
+"""MaxPool2d, AvgPool2d and Upsample: ties and NaN; and the gradients of all layers that are linear.
 
 (tests/layers/test_against_torch.py and the other tests of all layers draw their random cases.)
 """
@@ -17,7 +17,9 @@ from scratchae.layers import (
     avg_pool2d_forward,
     max_pool2d_backward,
     max_pool2d_forward,
+    upsample_forward,
 )
+from scratchae.layers.pooling import pool_geometry
 from tests.helpers.cases import CASES
 from tests.helpers.tensors import assert_close
 
@@ -132,3 +134,12 @@ def test_the_text_shows_the_stride_that_follows_from_the_kernel():
     assert repr(AvgPool2d((3, 2), 1)) == "AvgPool2d((3, 2), stride=1)"
     assert repr(Upsample(scale_factor=2)) == "Upsample(scale_factor=2)"
     assert repr(Upsample((7, 9))) == "Upsample(size=(7, 9))"
+
+
+def test_pooling_windows_by_default_lie_inside_the_image():
+    assert pool_geometry((5, 7), 2)[1] == (2, 3)
+
+
+def test_an_upsampled_pixel_beyond_the_last_source_is_a_copy_of_the_last():
+    x = torch.tensor([[[[1.0, 2.0]]]])
+    assert upsample_forward(x, (1, 6), 2.0).flatten().tolist() == [1, 1, 2, 2, 2, 2]

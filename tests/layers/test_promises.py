@@ -190,3 +190,26 @@ def test_batchnorm_adds_a_bias_that_comes_without_a_weight():
     y, xhat, _, _ = batchnorm_forward(x, None, bias)
     assert torch.equal(y, xhat + bias)
     assert torch.allclose(y, torch.nn.functional.batch_norm(x, None, None, None, bias, True))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MaxPool2d",
+        "AvgPool2d",
+        "Upsample",
+        "Dropout",
+        "GaussianSampling",
+        "SiLU",
+        "GELU",
+        "Softplus",
+    ],
+)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_everything_is_computed_on_the_device_of_the_input(name, data):
+    case = data.draw(CASES[name])
+    layer, _ = case.pair()
+    layer.forget()
+    y = layer.train(case.training[0]).forward(case.x(case.shapes[0]).to("meta"))
+    assert y.device.type == layer.backward(torch.empty_like(y)).device.type == "meta"
