@@ -109,7 +109,7 @@ def test_a_training_step_runs_nothing_but_arithmetic(name, optimizer):
     assert not any(tensor.requires_grad for tensor in model.state_dict().values())
 
 
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bf16", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("optimizer", [SGD, Adam, AdamW])
 @pytest.mark.parametrize("name", ["fc", "conv"])
 def test_the_compiler_and_a_graph_are_given_nothing_but_arithmetic(name, optimizer, precision):

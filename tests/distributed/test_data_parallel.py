@@ -597,7 +597,7 @@ def test_the_command_line_speaks_once_however_many_workers_there_are(tmp_path):
     words = ("train", "fc", "--data", data, "--epochs", 1, "--out", tmp_path / "run")
     assert Processes(2, command, *words, log=log).results() == [0, 0]
     text = log.read_text()
-    for once in ("150 training images", "epoch 1/1: train 0.", "1 epochs in", "Pictures: "):
+    for once in ("150 training images", "epoch 1/1: train 0.", "1 epoch in", "Pictures: "):
         assert text.count(once) == 1, text
     assert (tmp_path / "run" / "pictures" / "latent.png").exists()
 

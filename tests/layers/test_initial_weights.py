@@ -22,7 +22,7 @@ def assert_same_state(ours: dict, theirs: dict) -> None:
 
 
 @pytest.mark.parametrize("name", IN_TORCH)
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_layers_start_with_the_weights_of_torch(name, data):
     case = data.draw(CASES[name])

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scratchae.errors import ScratchaeError
 from scratchae.layers import (
     AvgPool2d,
     Linear,
@@ -143,3 +144,10 @@ def test_pooling_windows_by_default_lie_inside_the_image():
 def test_an_upsampled_pixel_beyond_the_last_source_is_a_copy_of_the_last():
     x = torch.tensor([[[[1.0, 2.0]]]])
     assert upsample_forward(x, (1, 6), 2.0).flatten().tolist() == [1, 1, 2, 2, 2, 2]
+
+
+def test_images_without_a_channel_are_refused():
+    with pytest.raises(
+        ScratchaeError, match=r"expects images \(N, C, H, W\) but got \(1, 0, 2, 2\)"
+    ):
+        Upsample(scale_factor=2)(torch.zeros(1, 0, 2, 2))

@@ -114,8 +114,14 @@ def test_random_layers_get_different_noise_and_the_same_again_for_the_same_keys(
     assert not torch.equal(model.forward(images(model, 5)), first)
 
 
-@pytest.mark.parametrize("engine", ["compile", "device", "buffered"])
-@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [
+        (RANDOM[0], "compile"),
+        *(pytest.param(name, "compile", marks=pytest.mark.slow) for name in RANDOM[1:]),
+        *((name, engine) for name in RANDOM for engine in ("device", "buffered")),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:the buffered engine does not support")
 def test_every_engine_draws_the_noise_of_eager(name, engine):
     found = []

@@ -95,7 +95,7 @@ def losses_of(factory, case, steps=10):
     return prepare({}, factory, case, steps)
 
 
-@pytest.mark.parametrize("model", ["fc", "conv"])
+@pytest.mark.parametrize("model", ["fc", pytest.param("conv", marks=pytest.mark.slow)])
 def test_every_contender_that_needs_no_compiler_makes_the_same_steps(model):
     case = Case(model, 64, threads=1)
     reference = losses_of(torch_nn, case, 40)

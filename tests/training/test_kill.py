@@ -36,6 +36,7 @@ def undisturbed(tmp_path_factory, request):
     return load_file(folder / "weights.safetensors"), time.perf_counter() - began, request.param
 
 
+@pytest.mark.slow
 def test_a_vae_with_noise_augmentation_and_a_schedule_is_killed_and_ends_with_the_same_bits(
     tmp_path,
 ):
