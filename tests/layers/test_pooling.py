@@ -21,6 +21,7 @@ from scratchae.layers import (
     upsample_forward,
 )
 from scratchae.layers.pooling import pool_geometry
+from scratchae.layers.upsample import checked_factors
 from tests.helpers.cases import CASES
 from tests.helpers.tensors import assert_close
 
@@ -151,3 +152,23 @@ def test_images_without_a_channel_are_refused():
         ScratchaeError, match=r"expects images \(N, C, H, W\) but got \(1, 0, 2, 2\)"
     ):
         Upsample(scale_factor=2)(torch.zeros(1, 0, 2, 2))
+
+
+@pytest.mark.parametrize("factors", [(0.1, 1), (1, 0.1), [0.1, 0.1]])
+def test_an_image_that_would_have_no_pixels_is_refused(factors):
+    with pytest.raises(ScratchaeError, match="leaves nothing of images of 2 x 3 pixels"):
+        Upsample(scale_factor=factors)(torch.zeros(1, 1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    "factors", [(1, 0), (0, 1), (True, 2), (1, float("inf")), (1, "2"), (1, 2, 3)]
+)
+def test_factors_that_are_no_two_numbers_above_0_are_refused(factors):
+    with pytest.raises(ScratchaeError, match="expects scale_factor to be a number > 0 or a pair"):
+        Upsample(scale_factor=factors)
+
+
+def test_upsample_says_its_arguments_as_they_are_usually_written():
+    assert repr(Upsample(scale_factor=[2, 3])) == "Upsample(scale_factor=(2, 3))"
+    assert repr(Upsample(size=4)) == "Upsample(size=4)"
+    assert checked_factors([2, 3]) == (2, 3)

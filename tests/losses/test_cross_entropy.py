@@ -5,6 +5,7 @@ import torch
 
 from scratchae.errors import ScratchaeError
 from scratchae.losses import BCEWithLogitsLoss, CrossEntropyLoss, cross_entropy_backward
+from scratchae.losses.cross_entropy import class_distribution
 from tests.helpers.tensors import assert_close
 
 
@@ -88,3 +89,13 @@ def test_what_cannot_be_is_refused_in_one_sentence(name):
     with pytest.raises(ScratchaeError, match=words) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_by_default_minus_100_is_the_class_of_samples_that_do_not_count(classes):
+    logits, target = torch.randn(4, classes), torch.tensor([0, -100, 0, -100])
+    loss, theirs = CrossEntropyLoss(), torch.nn.CrossEntropyLoss()
+    assert_close("loss", loss(logits, target), theirs(logits, target))
+    assert_close("first", loss(logits[::2], target[::2]), loss(logits, target))
+    q, counts = class_distribution(target, logits)
+    assert counts.flatten().tolist() == q.sum(1).tolist() == [1, 0, 1, 0]

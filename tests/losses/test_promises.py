@@ -207,3 +207,16 @@ def test_a_loss_has_to_say_its_formulas():
     with pytest.raises(NotImplementedError):
         Loss().backward()
     assert Loss().expected(x) is x
+
+
+def test_a_loss_with_an_init_of_its_own_is_a_mean():
+    class Own(Loss):
+        def __init__(self):
+            self.scale = 2.0
+
+    assert Own().reduction == "mean" and Own().target_range is None
+
+
+def test_bce_expects_probabilities():
+    logits = torch.tensor([0.0, -1000.0, 1000.0])
+    assert BCEWithLogitsLoss().expected(logits).tolist() == [0.5, 0.0, 1.0]
