@@ -147,7 +147,7 @@ def agree(got: object, expected: Tensor, tolerance: float) -> bool:
 
 def tolerance_of(exercise: Exercise, case: Case) -> float:
     """Return the tolerance, relative to the largest element. It is larger for float32."""
-    return max(exercise.tolerance, 2e-4) if case.corner == FLOAT32 else exercise.tolerance
+    return max(exercise.tolerance, 2e-4) if FLOAT32 in case.corner else exercise.tolerance
 
 
 def line_of(error: Exception) -> int | str | None:

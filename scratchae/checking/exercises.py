@@ -52,13 +52,13 @@ class Draw:
         return 1 if self.corner == "one sample" else self.pick.choice([2, 4, 6])
 
     def normal(self, *shape: int) -> Tensor:
-        """Return standard normal float64 numbers, strided or float32 in the corner of that name."""
+        """Return standard normal float64 numbers, strided or float32 in a corner of that name."""
         if self.corner == STRIDED:
             twice = [2 * n + 1 for n in shape]
             wide = torch.randn(twice, generator=self.generator, dtype=torch.float64)
             return wide[tuple(slice(1, None, 2) for _ in shape)]
         numbers = torch.randn(shape, generator=self.generator, dtype=torch.float64)
-        return numbers.float() if self.corner == FLOAT32 else numbers
+        return numbers.float() if FLOAT32 in self.corner else numbers
 
     def positive(self, *shape: int) -> Tensor:
         """Return random numbers above 0.1."""
