@@ -92,7 +92,7 @@ assert torch.isclose((x - mean).square().mean(), torch.tensor((1 + 0.36 + 1) / 3
 #
 # $$ c_j = \frac{1}{N} \sum_n x_{n,j} \tag{0.5} $$
 #
-# the mean, pixel by pixel. Its error is the variance of each pixel, averaged over all 784. Whoever says three
+# the mean, pixel by pixel. Its error is the variance of each pixel, averaged over all 784. A code of three
 # numbers has to beat that.
 #
 # ## Matrix form

@@ -24,9 +24,9 @@ plt.rcParams.update(STYLE)
 # ## One picture
 #
 # Take one pixel that should be $t = 2$, and draw the loss over what the network might say, the prediction $p$.
-# The difference is squared, so that too much and too little both count. That makes a bowl. Whoever stands in it
-# needs no map to find the bottom: the **slope** under the feet says which way is up (so go the other way) and,
-# being steeper further out, how far it still is.
+# The difference is squared, so that too much and too little both count. The curve is a bowl. To find the
+# bottom you need no map: the **slope** at your place says which way is up, so you go the other way. The slope is
+# steeper further out, so it also says how far the bottom still is.
 
 # %% tags=["picture"]
 # alt: A parabola with its lowest point at the target, 2. At a prediction of 5 its tangent rises steeply, with

@@ -5,7 +5,7 @@
 #
 # Three numbers for a digit, and a picture back: in [chapter 0](ch00_pixels.py) a trained network did that. But a
 # method more than a hundred years old does it too, without a gradient or a learning rate: **principal component
-# analysis**, PCA. Whoever shows you an autoencoder without that to compare with hides something. So: build an
+# analysis**, PCA. An autoencoder that is shown without this comparison proves little. So: build an
 # encoder, a decoder and the loop that trains them, and race them against PCA. Before the race you prove how far
 # a *linear* autoencoder can come at all. Then you see it come exactly there.
 

@@ -138,7 +138,7 @@ assert torch.isclose(mse_forward(targets.mean(dim=0).expand(2, 3), targets), tor
 # sign $-1$, and twice too large $\frac12$. The latter happens in the second step to somebody who does not empty
 # the gradients: theirs is $G' + G$, the old and the new, much alike. Anything else is a wrong backward pass.
 #
-# **4. The floor.** Whoever gives the same answer $c$ to every sample has, for each pixel, the loss
+# **4. The floor.** If the answer is the same $c$ for every sample, the loss of each pixel is
 # $\text{mean}((c - t)^2)$ over the samples. Its slope $2\, \text{mean}(c - t)$ is 0 at $c = \text{mean}(t)$; so
 #
 # $$ L_\text{floor} = \text{mean}((t - \text{mean}(t))^2) \tag{6.6} $$

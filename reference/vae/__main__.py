@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 import typer
 
@@ -16,7 +18,11 @@ STUDIES = {
 }
 
 
-def main(names: list[str] = typer.Argument(None, help="Studies to run; none: all.")) -> None:  # noqa: B008
+def main(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Studies to run; all if none is named.")
+    ] = None,
+) -> None:
     """Run the studies that are not stored yet, and write the page of results."""
     torch.set_num_threads(1)
     for name in names or STUDIES:

@@ -153,7 +153,7 @@ def evaluate(
     part = "test" if data.test else "training"
     console.print(f"{counted(len(x), f'{part} image')} of {data.name}")
     loss = compute(model, x, model.target(x))
-    console.print(f"Test loss: {loss:.4f}, {loss_name(model)}")
+    console.print(f"{part.capitalize()} loss: {loss:.4f}, {loss_name(model)}")
     if isinstance(model, VAE):
         counts = [k for k in SAMPLES if k < bound] + [bound]
         with tqdm(total=len(x), desc="bound", unit="image", file=sys.stderr, leave=False) as bar:

@@ -11,7 +11,8 @@ periodic (row i is row 0 moved by i), and its rows have the length 1, so that ev
 same variance as the numbers n.
 
 The target of an autoencoder moves with the augmentation: it is the moved image. If the target stayed in
-its place, the model would learn to undo the movement. It cannot know the movement, so its output would be blurred.
+its place, the model would learn to undo the movement. It cannot know the movement, so its output would be
+blurred.
 """
 
 from __future__ import annotations

@@ -57,8 +57,7 @@ class DataParallel(Engine):
                 "gradients before the update: use the eager or the buffered engine"
             )
         loss = loss_of(engine.model)
-        own = getattr(loss, "reduction", "mean") in ("mean", "batchmean")
-        if not (loss.is_mean_over_images() if isinstance(loss, Loss) else own):
+        if isinstance(loss, Loss) and not loss.is_mean_over_images():
             raise ScratchaeError(
                 f"several workers need a loss that is a mean over images, not {loss!r}: "
                 "use reduction='batchmean', or 'mean' with equal weights, or one worker"

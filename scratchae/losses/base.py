@@ -22,7 +22,6 @@ from scratchae.errors import ScratchaeError
 from scratchae.layers.base import LossFunction, check_tensor, constructor_parameters
 
 REDUCTIONS = ("mean", "sum", "none", "batchmean")
-OLD = "torch has replaced it: use reduction='mean', 'sum' or 'none'"  # size_average and reduce
 
 
 def reduce_terms(terms: Tensor, reduction: str) -> Tensor:
@@ -50,18 +49,6 @@ def term_weight(terms: Tensor, reduction: str) -> float:
     if reduction == "mean":
         return 1 / terms.numel()
     return 1 / len(terms) if reduction == "batchmean" else 1.0
-
-
-def refuse_arguments(loss: LossFunction, advice: str, **given: object) -> None:
-    """Raise ScratchaeError if an argument of torch.nn's loss is given that has no use here.
-
-    >>> refuse_arguments(Loss(), "use reduction='sum'", size_average=None, reduce=True)
-    Traceback (most recent call last):
-    scratchae.errors.ScratchaeError: Loss does not take reduce: use reduction='sum'
-    """
-    for name, value in given.items():
-        if value is not None:
-            raise ScratchaeError(f"{type(loss).__name__} does not take {name}: {advice}")
 
 
 def check_targets(loss: LossFunction, target: Tensor) -> None:

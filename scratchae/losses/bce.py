@@ -37,7 +37,7 @@ from torch import Tensor
 from scratchae.errors import ScratchaeError
 from scratchae.layers.activations import sigmoid_forward
 from scratchae.layers.base import check_tensor
-from scratchae.losses.base import OLD, Loss, reduce_terms, refuse_arguments, term_weight
+from scratchae.losses.base import Loss, reduce_terms, term_weight
 
 
 def bce_with_logits_forward(
@@ -90,12 +90,8 @@ class BCEWithLogitsLoss(Loss):
         weight: Tensor | None = None,
         reduction: str = "mean",
         pos_weight: Tensor | None = None,
-        *,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
     ) -> None:
         super().__init__(reduction)
-        refuse_arguments(self, OLD, size_average=size_average, reduce=reduce)
         self.weight, self.pos_weight = weight, pos_weight
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:

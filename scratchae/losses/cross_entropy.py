@@ -31,7 +31,7 @@ from torch import Tensor
 
 from scratchae.errors import ScratchaeError
 from scratchae.layers.base import check_tensor, short
-from scratchae.losses.base import OLD, Loss, reduce_terms, refuse_arguments, term_weight
+from scratchae.losses.base import Loss, reduce_terms, term_weight
 
 IGNORED = -100  # torch's ignore_index; no class has this number
 
@@ -65,7 +65,7 @@ def cross_entropy_backward(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def class_distribution(
-    target: Tensor, like: Tensor, ignore_index: int = -100
+    target: Tensor, like: Tensor, ignore_index: int = IGNORED
 ) -> tuple[Tensor, Tensor]:
     """Return q (N, C, ...) = 1 at the class target (N, ...), and (N, 1, ...), 1 for samples that count.
 
@@ -109,12 +109,8 @@ class CrossEntropyLoss(Loss):
         ignore_index: int = IGNORED,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
-        *,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
     ) -> None:
         super().__init__(reduction)
-        refuse_arguments(self, OLD, size_average=size_average, reduce=reduce)
         if not 0 <= label_smoothing <= 1:
             raise ScratchaeError(
                 f"CrossEntropyLoss expects label_smoothing between 0 and 1, got {label_smoothing!r}"

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from scratchae.layers.base import Layer, accumulate, check_tensor, parameter
-from scratchae.losses.base import Loss, reduce_terms, refuse_arguments, term_weight
+from scratchae.losses.base import Loss, reduce_terms, term_weight
 
 
 def gaussian_nll_forward(prediction: Tensor, target: Tensor, log_sigma: Tensor) -> Tensor:
@@ -62,8 +62,7 @@ class GaussianNLLLoss(Loss, Layer):  # type: ignore[misc]  # a loss is called wi
     It is a layer too, because it has a parameter: an optimiser trains it with those of the model.
     `backward` adds to `log_sigma.grad`. log_sigma starts at 0, so σ at 1. reduction: "batchmean" is the
     default, since the loss is meant for an ELBO: a sum over pixels and a mean over images.
-    torch.nn.GaussianNLLLoss has no parameter. It computes the same with full=True and var=σ². Its other settings
-    are refused: full=False and eps.
+    torch.nn.GaussianNLLLoss has no parameter. It computes the same with full=True and var=σ².
 
     >>> loss = GaussianNLLLoss()
     >>> round(loss(torch.zeros(2, 784), torch.ones(2, 784)).item(), 1)  # 784 (1 + log 2π) / 2
@@ -74,15 +73,9 @@ class GaussianNLLLoss(Loss, Layer):  # type: ignore[misc]  # a loss is called wi
 
     parameter_names = ("log_sigma",)
 
-    def __init__(
-        self, reduction: str = "batchmean", *, full: bool = True, eps: float | None = None
-    ) -> None:
+    def __init__(self, reduction: str = "batchmean") -> None:
         Layer.__init__(self)
         Loss.__init__(self, reduction)
-        advice = "it keeps the constant 1/2 log 2π, so that its value is a log-likelihood"
-        refuse_arguments(self, advice, **{"full=False": None if full else full})
-        refuse_arguments(self, "log_sigma is learned, and σ is always positive", eps=eps)
-        self.full, self.eps = full, eps
         self.log_sigma = parameter(torch.zeros(()))
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]

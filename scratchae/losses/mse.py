@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from scratchae.losses.base import OLD, Loss, reduce_terms, refuse_arguments, term_weight
+from scratchae.losses.base import Loss, reduce_terms, term_weight
 
 
 def mse_forward(prediction: Tensor, target: Tensor) -> Tensor:
@@ -50,16 +50,6 @@ class MSELoss(Loss):
     >>> MSELoss(reduction="sum")(prediction, target).item()
     10.0
     """
-
-    def __init__(
-        self,
-        reduction: str = "mean",
-        *,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-    ) -> None:
-        super().__init__(reduction)
-        refuse_arguments(self, OLD, size_average=size_average, reduce=reduce)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         self.check(prediction, target)

@@ -207,7 +207,7 @@ def pixels_of_run(run: Run) -> str:
     return f"[{low:g}, {high:g}]"
 
 
-def greys_of_run(run: Run) -> str:
+def pixel_kind_of_run(run: Run) -> str:
     """Return whether the pixels are grey or binary. The binary test images are the same in each mode."""
     return "grey" if run.settings.binarise == "none" else "binary"
 
@@ -219,7 +219,7 @@ def code_size_of_run(run: Run) -> str:
 
 FACTS: dict[str, Callable[[Run], str]] = {
     "range of the pixels": pixels_of_run,
-    "kind of the pixels": greys_of_run,
+    "kind of the pixels": pixel_kind_of_run,
     "loss": loss_of_run,
     "penalty in the loss": penalty_of_run,
     CODE_SIZE: code_size_of_run,

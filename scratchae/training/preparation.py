@@ -34,7 +34,8 @@ def check_settings(epochs: int, batch_size: int, seed: int) -> None:
 def check_output(model: Autoencoder) -> None:
     """Raise ScratchaeError if the loss takes logits, but the decoder ends with a Tanh or a Sigmoid.
 
-    Logits may be any numbers, so with a Tanh no pixel could be black or white.
+    Logits may be any numbers, so with a Tanh no pixel could be black or white. (A range of the pixels other than
+    that of the loss is a mistake of its own, which `check_targets` names.)
 
     >>> from scratchae.models import build
     >>> check_output(build("vae"))

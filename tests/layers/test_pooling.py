@@ -1,4 +1,4 @@
-"""MaxPool2d, AvgPool2d and Upsample: ties and NaN; and the gradients of all layers that are linear.
+"""MaxPool2d, AvgPool2d and Upsample: adjoints, ties, NaN, and what is refused.
 
 (tests/layers/test_against_torch.py and the other tests of all layers draw their random cases.)
 """
@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from scratchae.errors import ScratchaeError
 from scratchae.layers import (
     AvgPool2d,
-    Linear,
     MaxPool2d,
-    Residual,
     Upsample,
     avg_pool2d_forward,
     max_pool2d_backward,
@@ -48,20 +46,6 @@ def test_for_fixed_places_of_the_maxima_the_backward_pass_of_max_pooling_is_the_
     other, dy = torch.randn_like(x), torch.randn_like(y)
     picked = other.flatten(2).gather(2, pixels.flatten(2)).view(y.shape)
     assert_close("⟨y, dy⟩", (picked * dy).sum(), (other * layer.backward(dy)).sum(), 1e-12, 1.0)
-
-
-@given(n=st.integers(1, 5), width=st.integers(1, 7), same=st.booleans(), seed=st.integers(0, 2**32))
-def test_the_backward_pass_of_a_skip_around_a_linear_layer_is_its_adjoint(n, width, same, seed):
-    generator = torch.Generator().manual_seed(seed)
-    out = width if same else 3
-    made = {"bias": False, "generator": generator, "dtype": torch.float64}
-    layer = Residual(Linear(width, out, **made), None if same else Linear(width, out, **made))
-    x, dy = (
-        torch.randn(n, size, generator=generator, dtype=torch.float64) for size in (width, out)
-    )
-    y = layer(x)
-    assert_close("⟨y, dy⟩", (y * dy).sum(), (x * layer.backward(dy)).sum(), 1e-12, 1.0)
-    assert_close("layer(2 x)", layer(2 * x), 2 * y, 1e-14)
 
 
 @given(case=CASES["MaxPool2d"], levels=st.integers(1, 3), seed=st.integers(0, 2**32))

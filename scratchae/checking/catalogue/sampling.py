@@ -192,8 +192,8 @@ BACKWARD = {
     ),
     "dmu_is_dz_itself": (
         "...; dmu = dz",
-        "The numbers are right, but dmu is the caller's dz itself: whoever adds the KL's gradient to dmu "
-        "changes dz too. Return dz.clone().",
+        "The numbers are right, but dmu is the caller's dz itself. If the KL's gradient is added to dmu, "
+        "dz changes too. Return dz.clone().",
     ),
     "written_into_dz": (
         "dmu, dlogvar = dz.clone(), dz.mul_(torch.exp(logvar / 2) * eps / 2).clone()",
