@@ -28,10 +28,12 @@ from pathlib import Path
 
 from reference.mutants import mutants_of
 from reference.mutation_worker import prepare, run_mutant, run_untouched
+from scratchae.files import replacing
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "scratchae"
 SAMPLE = 500  # about ten minutes on two idle cores
+OFTEN = 50  # the results are written after so many mutants
 FILES = ["layers/*.py", "losses/*.py", "optim/*.py"]
 
 
@@ -64,11 +66,14 @@ def main() -> None:
             mutants = [mutants[i] for i in sorted(chosen)]
         known = killed_before() if arguments.again else {}
         rows = [{**known[key(vars(m))], "line": m.line} for m in mutants if key(vars(m)) in known]
+        kept = len(rows)
         mutants = [m for m in mutants if key(vars(m)) not in known]
         for row in pool.imap(run_mutant, [(m, key(vars(m)) not in listed) for m in mutants]):
             rows.append({**row, "equivalent": listed.get(key(row))})
             if outcome(rows[-1]) != "killed":
                 print(outcome(rows[-1]), f"{row['file']}:{row['line']}", row["what"], flush=True)
+            if not arguments.files and len(rows) % OFTEN == 0:
+                write(rows, made, kept)  # so that --again goes on where a stopped run ended
         pool.close()
         pool.join()
     for file, text, what in sorted(key for key in unknown if key[0] in texts):
@@ -76,9 +81,7 @@ def main() -> None:
     minutes = (time.perf_counter() - start) / 60
     print(f"{len(rows)} mutants, {len(mutants)} run in {minutes:.1f} minutes: {rate(rows)} killed")
     if not arguments.files:
-        rows.sort(key=lambda row: (row["file"], row["line"]))
-        date, kept = datetime.now(UTC).date().isoformat(), len(rows) - len(mutants)
-        write(rows, {"date": date, "made": made, "kept": kept})
+        write(rows, made, kept)
 
 
 def sources(patterns: list[str]) -> dict[str, str]:
@@ -117,10 +120,14 @@ def rate(rows: list[dict]) -> str:
     return f"{dead} of {alive + dead} ({100 * dead / max(alive + dead, 1):.1f} %)"
 
 
-def write(rows: list[dict], about: dict) -> None:
+def write(rows: list[dict], made: int, kept: int) -> None:
+    """Write the results: `made` mutants exist, and `kept` of the rows are those of earlier runs."""
+    rows = sorted(rows, key=lambda row: (row["file"], row["line"]))
+    about = {"date": datetime.now(UTC).date().isoformat(), "made": made, "kept": kept}
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     text = f'{{"about": {json.dumps(about)}, "mutants": [\n{lines}\n]}}\n'
-    (HERE / "results" / "mutation.json").write_text(text, "utf-8")
+    with replacing(HERE / "results" / "mutation.json") as beside:
+        beside.write_text(text, "utf-8")
     (HERE / "results" / "mutation.md").write_text(page(rows, about), "utf-8")
 
 
