@@ -51,6 +51,8 @@ def test_the_noise_has_the_precision_of_the_input_also_in_a_complex_step():
     for dtype in (torch.float32, torch.float64):
         x = torch.zeros(4, 6, dtype=dtype)
         assert torch.equal(layer(x), normal(split_keys(keys, 0), (3,), dtype))
+    in_complex_numbers = layer.noise(torch.zeros(4, 3, dtype=torch.complex128))
+    assert torch.equal(in_complex_numbers.real, normal(split_keys(keys, 0), (3,), torch.float64))
     result = gradcheck(layer, torch.randn(4, 6, dtype=torch.float64))
     assert result and {row.method for row in result.rows} == {"complex step"}
 
