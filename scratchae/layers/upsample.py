@@ -159,7 +159,7 @@ def checked_factors(value: Factors) -> tuple[float, float]:
     >>> checked_factors(2), checked_factors((2, 1.5))
     ((2, 2), (2, 1.5))
     """
-    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    pair = value if isinstance(value, tuple | list) else (value, value)
     if len(pair) != 2 or any(
         isinstance(f, bool) or not isinstance(f, int | float) or not 0 < f < math.inf for f in pair
     ):

@@ -130,6 +130,16 @@ def test_a_mean_over_nothing_is_refused(name, reduction):
         assert loss.backward().shape == (0, 3)
 
 
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("reduction", ["mean", "batchmean", "sum"])
+def test_a_loss_says_whether_it_is_the_mean_of_its_samples(name, reduction):
+    loss = getattr(losses, name)(reduction=reduction)
+    prediction, target = torch.randn(6, 4), torch.rand(6, 4)
+    once = loss(prediction, target)
+    twice = loss(torch.cat([prediction, prediction]), torch.cat([target, target]))
+    assert torch.isclose(twice, once) == loss.is_mean_over_images()
+
+
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"CrossEntropyLoss"}))
 def test_a_single_number_has_no_batch(name):
     x = torch.tensor(0.5)
