@@ -15,7 +15,7 @@ from scratchae.losses import (
     continuous_bernoulli_forward,
     continuous_bernoulli_mean,
 )
-from scratchae.losses.continuous_bernoulli import NEAR
+from scratchae.losses.continuous_bernoulli import NEAR, SERIES
 
 LOGITS = [0.0, 1e-300, 1e-12, -1e-5, 1e-3, NEAR, -NEAR, NEAR - 1e-9, -0.7, 3.0, -40.0, 700.0]
 nodes = torch.linspace(0, 1, 200_001, dtype=torch.float64)
@@ -43,6 +43,11 @@ def test_the_mean_is_exact_to_the_last_digits(logit):
     expected = 0.5 + a / (3 + a * a / fraction) / 2
     got = continuous_bernoulli_mean(torch.tensor(logit, dtype=torch.float64)).item()
     assert got == pytest.approx(expected, abs=1e-15)
+
+
+def test_the_series_has_bernoullis_numbers_over_factorials():
+    exact = [mpmath.bernoulli(2 * k) / mpmath.factorial(2 * k) for k in range(1, 8)]
+    assert pytest.approx(list(map(float, exact)), rel=1e-15) == SERIES
 
 
 @given(
