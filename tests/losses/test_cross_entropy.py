@@ -99,3 +99,12 @@ def test_by_default_minus_100_is_the_class_of_samples_that_do_not_count(classes)
     assert_close("first", loss(logits[::2], target[::2]), loss(logits, target))
     q, counts = class_distribution(target, logits)
     assert counts.flatten().tolist() == q.sum(1).tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"weight": torch.tensor([1.0, 2.0, 3.0])}, {"ignore_index": 0}]
+)
+def test_a_mean_in_which_samples_count_differently_is_no_mean_over_images(arguments):
+    assert CrossEntropyLoss().is_mean_over_images()
+    assert not CrossEntropyLoss(**arguments).is_mean_over_images()
+    assert CrossEntropyLoss(**arguments, reduction="batchmean").is_mean_over_images()
