@@ -186,7 +186,7 @@ class CrossEntropyLoss(Loss):
                     "CrossEntropyLoss can ignore a class only if the targets are classes, not "
                     "distributions: omit ignore_index"
                 )
-        if tuple(target.shape) != expected:
+        if target.shape != expected:
             raise ScratchaeError(
                 f"CrossEntropyLoss expects targets {expected} of {short(target.dtype)} for logits "
                 f"{shape}, whose classes are axis {axis}, but got {tuple(target.shape)}: reshape them"

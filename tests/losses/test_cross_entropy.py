@@ -56,6 +56,7 @@ REFUSED = {
     "distribution": (lambda: CrossEntropyLoss()(x, x[:, :2]), r"\(2, 3\) of float32 .*axis 1"),
     "dtype": (lambda: CrossEntropyLoss()(x, x.double()), "target expects float32 but got float64"),
     "integers": (lambda: CrossEntropyLoss()(x.long(), x), "floating-point"),
+    "list": (lambda: CrossEntropyLoss()(x, [0, 1]), "target expects a torch.Tensor"),
     "bool": (lambda: CrossEntropyLoss()(x, torch.tensor([True, False])), "True or False"),
     "ignored": (lambda: CrossEntropyLoss(ignore_index=0)(x, x), "omit ignore_index"),
     "smoothing": (lambda: CrossEntropyLoss(label_smoothing=1.5), "between 0 and 1, got 1.5"),
