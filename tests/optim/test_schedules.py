@@ -334,3 +334,12 @@ def test_configure_again_sets_everything_anew():
     optimizer.configure()
     assert (optimizer.schedule, optimizer.clip_norm, optimizer.clip_value) == (None, None, None)
     assert optimizer.ema is None and "average" not in optimizer.state
+
+
+def test_the_next_rates_are_numbers_also_if_lr_is_a_tensor():
+    optimizer = SGD([torch.ones(1)], lr=torch.tensor(0.5))
+    for schedule in (None, StepLR(step_size=1, gamma=0.5)):
+        optimizer.configure(schedule=schedule)
+        rates = optimizer.next_rates(2)
+        assert rates == ([0.5, 0.5] if schedule is None else [0.5, 0.25])
+        assert {type(rate) for rate in rates} == {float}
