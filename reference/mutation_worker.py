@@ -41,6 +41,10 @@ LOSSES = [
     ),
     *("losses/test_continuous_bernoulli", "losses/test_mse", "layers/test_errors"),
 ]
+OPTIMISERS = [
+    *("optim/test_schedules", "optim/test_clipping", "optim/test_average"),
+    *("optim/test_optimizers", "optim/test_torch_samples", "layers/test_errors"),
+]
 ELSEWHERE = "engine or workers or sweep or trace or explorer or learner or processes or by_name"
 QUICK = 5  # of a file's own test files: they find most mutants with few examples
 TESTS = {  # a file's own test files, and words: the name of a test has one of them
@@ -79,13 +83,11 @@ TESTS = {  # a file's own test files, and words: the name of a test has one of t
     "layers/": (LAYERS, ""),
     "losses/": (LOSSES, ""),
     "optim/named.py": (["optim/test_named"], ""),
-    "optim/": (
-        [
-            *("layers/test_errors", "optim/test_schedules", "optim/test_clipping"),
-            *("optim/test_average", "optim/test_optimizers", "optim/test_torch_samples"),
-        ],
-        "",
-    ),
+    "optim/schedules.py": (OPTIMISERS, ""),
+    "optim/plateau.py": (OPTIMISERS, ""),
+    "optim/clipping.py": (["optim/test_clipping", *OPTIMISERS], ""),
+    "optim/average.py": (["optim/test_average", *OPTIMISERS], ""),
+    "optim/": (["optim/test_optimizers", *OPTIMISERS], ""),
 }
 WIDER = [  # for survivors
     *("losses/test_mse", "test_step", "optim/test_optimizers", "test_written_by_hand"),
@@ -97,7 +99,10 @@ LEFT_OUT = f"200_steps or command or checking or {ELSEWHERE}"  # long, or tests 
 def own_tests(file: str) -> list[str]:
     """Return pytest's arguments for the tests that are closest to a file below scratchae/."""
     names, words = next(tests for start, tests in TESTS.items() if file.startswith(start))
-    return [*(f"tests/{name}.py" for name in names), *(["-k", words] if words else [])]
+    return [
+        *(f"tests/{name}.py" for name in dict.fromkeys(names)),
+        *(["-k", words] if words else []),
+    ]
 
 
 def wider_tests(file: str) -> list[str]:
