@@ -343,3 +343,11 @@ def test_the_next_rates_are_numbers_also_if_lr_is_a_tensor():
         rates = optimizer.next_rates(2)
         assert rates == ([0.5, 0.5] if schedule is None else [0.5, 0.25])
         assert {type(rate) for rate in rates} == {float}
+
+
+@pytest.mark.parametrize("lr", [0.5, torch.tensor(0.5), torch.tensor([0.5])])
+def test_a_plateau_takes_one_rate_for_all_also_as_a_tensor(lr):
+    optimizer = SGD([torch.ones(2)], lr=lr).configure(schedule=ReduceLROnPlateau(patience=0))
+    optimizer.schedule.observe(1.0)
+    optimizer.schedule.observe(1.0)
+    assert optimizer.next_rates(1) == pytest.approx([0.05])
