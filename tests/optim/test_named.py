@@ -52,6 +52,11 @@ from scratchae.optim import (
             "step,step_size=3,warmup=0.5",
             SequentialLR([LinearLR(0.01, total_iters=50), StepLR(300)], [50]),
         ),
+        (
+            "cosine,warmup=19",
+            "cosine,warmup=19,T_max=1",
+            SequentialLR([LinearLR(0.01, total_iters=1900), CosineAnnealingLR(100)], [1900]),
+        ),
         ("cosine,warmup=0", "cosine,warmup=0,T_max=20", CosineAnnealingLR(2000)),
     ],
 )
