@@ -2,7 +2,7 @@
 
     python -m reference.mutation                               # a sample; writes the results
     python -m reference.mutation --sample 0                    # all: half an hour on two idle cores
-    python -m reference.mutation --again                       # those not recorded as killed
+    python -m reference.mutation --again                       # those that are not settled yet
     python -m reference.mutation layers/linear.py --workers 1  # some files; prints the survivors
 
 Every mutant of mutants.py is run against the tests that are closest to its file. A survivor is run
@@ -47,8 +47,8 @@ def main() -> None:
     parser.add_argument(
         "--again",
         action="store_true",
-        help="run only the mutants that are not recorded as killed; use it after adding tests, not after "
-        "removing some",
+        help="run only the mutants that are not recorded as killed or equivalent; use it after adding "
+        "tests, not after removing some",
     )
     arguments = parser.parse_args()
     texts, listed = sources(arguments.files or FILES), equivalents()
@@ -64,7 +64,7 @@ def main() -> None:
         if 0 < arguments.sample < made and not arguments.again:
             chosen = random.Random(arguments.seed).sample(range(made), arguments.sample)
             mutants = [mutants[i] for i in sorted(chosen)]
-        known = killed_before() if arguments.again else {}
+        known = settled(listed) if arguments.again else {}
         rows = [{**known[key(vars(m))], "line": m.line} for m in mutants if key(vars(m)) in known]
         kept = len(rows)
         mutants = [m for m in mutants if key(vars(m)) not in known]
@@ -100,10 +100,17 @@ def key(row: dict) -> tuple[str, str, str]:
     return row["file"], row["text"], row["what"]
 
 
-def killed_before() -> dict[tuple[str, str, str], dict]:
-    """Return {(file, text of the line, mutation): row} of every mutant recorded as killed."""
+def settled(listed: dict[tuple[str, str, str], str]) -> dict[tuple[str, str, str], dict]:
+    """Return {(file, text of the line, mutation): row} of every mutant recorded as killed or as equivalent.
+
+    listed: the mutants that are listed as equivalent now.
+    """
     rows = json.loads((HERE / "results" / "mutation.json").read_text("utf-8"))["mutants"]
-    return {key(row): row for row in rows if outcome(row) == "killed"}
+    return {
+        key(row): {**row, "equivalent": listed.get(key(row))}
+        for row in rows
+        if outcome(row) == "killed" or (outcome(row) == "equivalent" and key(row) in listed)
+    }
 
 
 def outcome(row: dict) -> str:

@@ -13,7 +13,7 @@ is not made. (The same rules as torch.optim.lr_scheduler.ReduceLROnPlateau, with
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from scratchae.optim.schedules import Number, Schedule, is_count, require
 
@@ -40,10 +40,6 @@ class ReduceLROnPlateau(Schedule):
     cooldown: int = 0
     min_lr: float = 0.0
     eps: float = 1e-8
-    best: float = field(default=math.inf, init=False, repr=False)
-    bad_epochs: int = field(default=0, init=False, repr=False)
-    waiting: int = field(default=0, init=False, repr=False)  # epochs of the cooldown that are left
-    reductions: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         require(self, "factor", 0 <= self.factor < 1, "at least 0 and below 1")
@@ -51,6 +47,8 @@ class ReduceLROnPlateau(Schedule):
         require(self, "threshold_mode", self.threshold_mode in ("rel", "abs"), "'rel' or 'abs'")
         require(self, "cooldown", is_count(self.cooldown, 0), "a whole number of at least 0")
         require(self, "min_lr", self.min_lr >= 0, "at least 0")
+        self.best, self.bad_epochs, self.reductions = math.inf, 0, 0
+        self.waiting = 0  # epochs of the cooldown that are left
 
     def observe(self, loss: float) -> None:
         relative = self.threshold_mode == "rel"
