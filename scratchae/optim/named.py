@@ -53,7 +53,7 @@ def named_schedule(text: str, epochs: int, steps_per_epoch: int) -> tuple[str, S
     """
     name, *settings = (part.strip() for part in text.split(","))
     if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1)
+        near = difflib.get_close_matches(name, NAMES)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(NAMES)}"
         raise ScratchaeError(f"there is no schedule {name!r}: {hint}")
     kind = NAMES[name]

@@ -57,6 +57,7 @@ from scratchae.optim import (
             "cosine,warmup=19,T_max=1",
             SequentialLR([LinearLR(0.01, total_iters=1900), CosineAnnealingLR(100)], [1900]),
         ),
+        ("cosine,warmup=0.001", "cosine,warmup=0.001,T_max=19.999", CosineAnnealingLR(2000)),
         ("cosine,warmup=0", "cosine,warmup=0,T_max=20", CosineAnnealingLR(2000)),
     ],
 )
