@@ -20,6 +20,10 @@ from scratchae.optim import (
     Schedule,
     SequentialLR,
     StepLR,
+    cosine_annealing_lr,
+    linear_lr,
+    one_cycle_lr,
+    step_lr,
 )
 from tests.helpers.tensors import assert_close
 
@@ -354,3 +358,23 @@ def test_a_plateau_takes_one_rate_for_all_also_as_a_tensor(lr):
     optimizer.schedule.observe(1.0)
     optimizer.schedule.observe(1.0)
     assert optimizer.next_rates(1) == pytest.approx([0.05])
+
+
+@pytest.mark.parametrize(
+    ("function", "schedule"),
+    [
+        (partial(step_lr, step_size=2), StepLR(2)),
+        (linear_lr, LinearLR()),
+        (partial(cosine_annealing_lr, T_max=5), CosineAnnealingLR(5)),
+        (partial(one_cycle_lr, total_steps=9), OneCycleLR(9)),
+    ],
+)
+def test_a_function_has_the_defaults_of_its_schedule(function, schedule):
+    assert [function(t, 8.0) for t in range(9)] == [schedule.rate(t, 8.0) for t in range(9)]
+
+
+def test_an_equal_loss_is_no_better_one_and_a_step_of_eps_is_too_small():
+    schedule = ReduceLROnPlateau(0.5, patience=0, threshold=0.0, eps=0.5)
+    schedule.observe(1.0)
+    schedule.observe(1.0)
+    assert [schedule.rate(0, lr) for lr in (1.0, 1.5)] == [1.0, 0.75]
