@@ -378,3 +378,10 @@ def test_an_equal_loss_is_no_better_one_and_a_step_of_eps_is_too_small():
     schedule.observe(1.0)
     schedule.observe(1.0)
     assert [schedule.rate(0, lr) for lr in (1.0, 1.5)] == [1.0, 0.75]
+
+
+def test_each_of_many_schedules_counts_its_own_steps():
+    parts = [LinearLR(0.5, total_iters=n) for n in (2, 3, 4, 5)]
+    both = SequentialLR(tuple(parts), (2, 5, 9))
+    expected = [part.rate(t, 8.0) for part in parts for t in range(part.total_iters)]
+    assert [both.rate(step, 8.0) for step in range(14)] == expected
