@@ -1,7 +1,7 @@
 """Mutation testing: do the tests find a small mistake in a layer, a loss or an optimiser?
 
     python -m reference.mutation                               # a sample; writes the results
-    python -m reference.mutation --sample 0                    # all: half an hour on two idle cores
+    python -m reference.mutation --sample 0                    # all: an hour and a half on two idle cores
     python -m reference.mutation --again                       # those that are not settled yet
     python -m reference.mutation layers/linear.py --workers 1  # some files; prints the survivors
 
