@@ -163,6 +163,7 @@ def test_tasks_are_independent_and_a_bug_costs_once(grader):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_a_loop_in_one_function_costs_that_function_alone(grader):
     hang = "\n\ndef relu_forward(x):\n    while len(x) == 1:\n        pass\n    return x.clamp(min=0)\n"
     files = answers("hw1")

@@ -151,6 +151,7 @@ def test_a_layer_that_looks_at_numbers_cannot_be_compiled_and_steps_are_those_of
     assert same_bits(weights(model), weights(other))
 
 
+@pytest.mark.slow
 def test_without_a_compiler_it_says_so_and_makes_the_steps_of_eager(tmp_path):
     """In a process of its own: torch looks for a compiler once."""
     code = """
